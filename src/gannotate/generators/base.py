@@ -1,0 +1,174 @@
+"""The generator contract: seeds in, pictures and their taps out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gannotate.errors import UsageError, nearest
+from gannotate.seeding import latent_of_seed, torch_stream
+
+NoiseMode = Literal["const", "seeded", "none"]
+"""Per-pixel noise: the checkpoint's own maps, maps drawn from each picture's seed, or none."""
+
+CHUNK = 16
+"""Seeds drawn in one pass. Fixed, because float sums depend on the batch's shape: seed s is always drawn in the chunk
+that holds it, [CHUNK * (s // CHUNK), ...), so that its picture is the same bit for bit in every run."""
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A named activation of a generator, in drawing order: (n, channels, height, width)."""
+
+    name: str
+    channels: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One batch of pictures.
+
+    picture: (n, image_channels, size, size) in about [-1, 1]. taps: the activations asked for, by name.
+    """
+
+    picture: Float[Tensor, "n c h w"]
+    taps: dict[str, Float[Tensor, "n k h w"]]
+
+
+class Generator(nn.Module, ABC):
+    """Draws pictures from latents and lets its activations be read (taps) and exchanged (replace).
+
+    Attributes:
+        taps: every activation that can be read, in drawing order.
+        z_dim, w_dim: lengths of the latent and of the style vector. style_count: style vectors a picture takes.
+        size: side of the square picture in pixels. image_channels: 1 (grey) or 3 (RGB).
+    """
+
+    taps: tuple[Tap, ...]
+    z_dim: int
+    w_dim: int
+    style_count: int
+    size: int
+    image_channels: int
+
+    @abstractmethod
+    def map(
+        self,
+        z: Float[Tensor, "n z"],
+        psi: float = 1.0,
+        cutoff: int | None = None,
+        labels: Float[Tensor, "n k"] | None = None,
+    ) -> Float[Tensor, "n styles w"]:
+        """z -> w+. Truncation: styles before `cutoff` (all when None) move to the average: avg + psi * (w - avg)."""
+
+    @abstractmethod
+    def synthesize(
+        self,
+        w: Float[Tensor, "n styles w"],
+        noise: NoiseMode | Sequence[Float[Tensor, "n 1 h w"]] = "const",
+        taps: Sequence[str] = (),
+        replace: Mapping[str, Float[Tensor, "n k h w"]] | None = None,
+    ) -> Drawing:
+        """w+ -> picture and the taps named. `replace` puts given activations in place of the drawn ones.
+
+        The drawing goes on from them, and what comes before the first replaced tap still feeds the picture's skip
+        path. `noise="seeded"` needs explicit maps here (see `noise_of_seeds`); asking for no tap keeps none.
+        """
+
+    @property
+    @abstractmethod
+    def noise_shapes(self) -> tuple[tuple[int, int], ...]:
+        """(height, width) of each noise map, in drawing order."""
+
+    def latents(self, seeds: Sequence[int]) -> Float[Tensor, "n z"]:
+        """z of each seed, as StyleGAN2's public `generate.py` draws it."""
+        z = np.stack([latent_of_seed(seed, self.z_dim) for seed in seeds])
+        return torch.from_numpy(z).to(next(self.parameters()))
+
+    def noise_of_seeds(self, seeds: Sequence[int]) -> list[Float[Tensor, "n 1 h w"]]:
+        """Noise maps that are a function of each picture's seed alone, for `noise="seeded"`."""
+        like = next(self.parameters())
+        streams = [torch_stream(seed, "noise") for seed in seeds]
+        return [
+            torch.stack([torch.randn(1, h, w, generator=stream) for stream in streams]).to(like)
+            for h, w in self.noise_shapes
+        ]
+
+    def tap(self, name: str) -> Tap:
+        """The tap called `name`.
+
+        Raises:
+            UsageError: no such tap; names the nearest.
+        """
+        for tap in self.taps:
+            if tap.name == name:
+                return tap
+        names = [tap.name for tap in self.taps]
+        raise UsageError(f"no tap {name!r}; this generator has {', '.join(names)}{nearest(name, names)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawOptions:
+    """How seeds become pictures; stored with everything that was drawn."""
+
+    psi: float = 1.0
+    """Truncation: 1 draws the full variety, 0 the average picture."""
+    cutoff: int | None = None
+    """Truncate only the first this many styles; all when not given."""
+    noise: NoiseMode = "const"
+    """Per-pixel noise: const (the checkpoint's maps), seeded (each picture its own) or none."""
+
+    def __post_init__(self) -> None:
+        if self.noise not in get_args(NoiseMode):
+            raise UsageError(f"noise {self.noise!r} is not known; use one of {', '.join(get_args(NoiseMode))}")
+        if not -2 <= self.psi <= 2:
+            raise UsageError(f"psi is {self.psi}; use a number from -2 to 2, most often 0.5 to 1")
+
+
+@torch.inference_mode()
+def draw(
+    generator: Generator, seeds: Iterable[int], options: DrawOptions | None = None, taps: Sequence[str] = ()
+) -> Iterator[tuple[int, Drawing]]:
+    """Yields (seed, drawing of one picture) in the order given, bit-identical for any selection of seeds.
+
+    Whole chunks are drawn (see CHUNK), so consecutive seeds are cheap and scattered ones cost a chunk each. Bit
+    identity holds on one kind of machine with one thread count; across those, float tolerance.
+    """
+    options = options or DrawOptions()
+    generator.eval()
+    held_index, held = -1, None
+    for seed in seeds:
+        if seed < 0 or seed >= 2**32:
+            raise UsageError(f"seed {seed} is out of range; use 0 to 4294967295")
+        index, place = divmod(seed, CHUNK)
+        if held is None or index != held_index:
+            held_index, held = index, _draw_chunk(generator, index, options, taps)
+        one = slice(place, place + 1)
+        yield seed, Drawing(held.picture[one], {name: tensor[one] for name, tensor in held.taps.items()})
+
+
+def _draw_chunk(generator: Generator, index: int, options: DrawOptions, taps: Sequence[str]) -> Drawing:
+    seeds = range(index * CHUNK, (index + 1) * CHUNK)
+    w = generator.map(generator.latents(seeds), psi=options.psi, cutoff=options.cutoff)
+    noise = generator.noise_of_seeds(seeds) if options.noise == "seeded" else options.noise
+    return generator.synthesize(w, noise, taps=taps)
+
+
+def to_uint8(picture: Float[Tensor, "n c h w"]) -> np.ndarray:
+    """Pictures in [-1, 1] to uint8 (n, h, w, c), clipped: round(127.5 * x + 127.5)."""
+    scaled = (picture.detach().float() * 127.5 + 127.5).round_().clamp_(0, 255)
+    return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def from_uint8(pictures: np.ndarray) -> Float[Tensor, "n c h w"]:
+    """uint8 (n, h, w, c) to float pictures in [-1, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
