@@ -149,7 +149,9 @@ class Mirror:
         if self.rule not in ("no", "yes", "swap"):
             raise UsageError(f"mirror rule {self.rule!r} is not known; use no, yes or swap")
         if (self.rule == "swap") != bool(self.pairs):
-            raise UsageError("the mirror rule swap takes pairs of classes, and only that rule does; give e.g. --swap 1:2")
+            raise UsageError(
+                "the mirror rule swap takes pairs of classes, and only that rule does; give e.g. --swap 1:2"
+            )
 
     def flip(self, label_map: np.ndarray) -> np.ndarray:
         """A label map (..., h, w) of the flipped picture.

@@ -156,7 +156,9 @@ def load_pictures(
     small = [Skipped(name, f"{image.width} px is smaller than {side} px") for name, image in read if image.width < side]
     read = [(name, image) for name, image in read if image.width >= side]
     if not read:
-        raise UsageError(f"every picture in {path} is smaller than {side} px ({small[0].reason}); give a smaller --size")
+        raise UsageError(
+            f"every picture in {path} is smaller than {side} px ({small[0].reason}); give a smaller --size"
+        )
     channels = channels or _channels_of([image for _, image in read])
     pictures = np.stack([to_array(image, side, channels) for _, image in read])
     return PictureSet(tuple(name for name, _ in read), pictures, tuple(skipped + small))
@@ -166,7 +168,9 @@ def to_array(image: Image.Image, size: int, channels: int) -> np.ndarray:
     """A square Pillow image to uint8 (size, size, channels)."""
     image = image.convert("L" if channels == 1 else "RGB")
     if image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.BOX if image.width % size == 0 else Image.Resampling.LANCZOS)
+        image = image.resize(
+            (size, size), Image.Resampling.BOX if image.width % size == 0 else Image.Resampling.LANCZOS
+        )
     array = np.asarray(image, dtype=np.uint8)
     return array[..., None] if channels == 1 else array
 
@@ -199,7 +203,9 @@ def _of_usual_size(
             "to cut each to its central square"
         )
     if usual[0] != usual[1]:
-        raise UsageError(f"the pictures in {path} are {shape} px, not square; add --crop to cut each to its central square")
+        raise UsageError(
+            f"the pictures in {path} are {shape} px, not square; add --crop to cut each to its central square"
+        )
     odd = [
         Skipped(name, f"{image.width}x{image.height} px, the others are {shape}")
         for name, image in read

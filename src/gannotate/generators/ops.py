@@ -68,9 +68,7 @@ class _FirAdjoint(torch.autograd.Function):
         channels = x.shape[1]
         column, row = _fir_pair(channels, gain, x.dtype, x.device)
         extra = side - ((x.shape[-1] - 1) * stride - 2 * pad + 4)
-        x = F.conv_transpose2d(
-            x, row, stride=(1, stride), padding=(0, pad), output_padding=(0, extra), groups=channels
-        )
+        x = F.conv_transpose2d(x, row, stride=(1, stride), padding=(0, pad), output_padding=(0, extra), groups=channels)
         return F.conv_transpose2d(
             x, column, stride=(stride, 1), padding=(pad, 0), output_padding=(extra, 0), groups=channels
         )
@@ -140,7 +138,13 @@ class Conv(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, down: bool = False, activate: bool = True, bias: bool = True
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        down: bool = False,
+        activate: bool = True,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
@@ -159,7 +163,8 @@ class Conv(nn.Module):
             x = conv_down(x, weight, bias)
         else:
             x = F.conv2d(x, weight, bias, padding=self.kernel // 2)
-        return F.leaky_relu(x, LEAKY_SLOPE) if self.activate else x
+        # in place: the convolution's backward pass does not need its own output
+        return F.leaky_relu_(x, LEAKY_SLOPE) if self.activate else x
 
 
 class ModulatedConv(nn.Module):

@@ -96,7 +96,7 @@ class SynthesisLayer(nn.Module):
         shift = (self.bias * LEAKY_GAIN).view(1, -1, 1, 1)
         if noise is not None:
             shift = shift + noise * (self.noise_strength * LEAKY_GAIN)
-        return F.leaky_relu(x + shift, LEAKY_SLOPE)
+        return F.leaky_relu_(x.add_(shift), LEAKY_SLOPE)  # in place: x is this layer's own
 
 
 class ToRGB(nn.Module):
@@ -196,10 +196,7 @@ class StyleGAN2(Generator):
             block = self._block(resolution)
             for name in block.layer_names:
                 tap = f"b{resolution}.{name}"
-                if tap in replace:
-                    x = replace[tap]
-                else:
-                    x = block.get_submodule(name)(x, w[:, layer], maps[layer])
+                x = replace[tap] if tap in replace else block.get_submodule(name)(x, w[:, layer], maps[layer])
                 if tap in taps:
                     kept[tap] = x
                 layer += 1

@@ -70,8 +70,4 @@ def _put_together(skeleton: Tree, tensors: dict[str, Tensor]) -> Tree:
 
 
 def _is_channels_last(tensor: Tensor) -> bool:
-    return (
-        tensor.ndim == 4
-        and tensor.is_contiguous(memory_format=torch.channels_last)
-        and not tensor.is_contiguous()
-    )
+    return tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last) and not tensor.is_contiguous()

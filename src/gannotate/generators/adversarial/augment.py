@@ -41,9 +41,7 @@ class AugmentConfig:
     """Hue rotation by any angle (RGB only)."""
 
 
-MILD = AugmentConfig(
-    scale_std=0.0, rotate=False, fraction_std=0.0, contrast_std=0.25, saturation_std=0.5, hue=False
-)
+MILD = AugmentConfig(scale_std=0.0, rotate=False, fraction_std=0.0, contrast_std=0.25, saturation_std=0.5, hue=False)
 """Shifts and mild colour: what `--aug fixed` uses, always on, as in differentiable augmentation (Zhao et al. 2020)."""
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gannotate.generators.ops import Conv, Dense
+from gannotate.generators.ops import LEAKY_GAIN, LEAKY_SLOPE, Conv, Dense
 from gannotate.generators.stylegan2 import StyleGAN2Config
 
 
@@ -25,32 +26,51 @@ class DiscriminatorBlock(nn.Module):
         return (self.conv1(self.conv0(x)) + self.skip(x)) * math.sqrt(0.5)
 
 
-def minibatch_std(x: Float[Tensor, "n c h w"], group: int) -> Float[Tensor, "n c1 h w"]:
+def minibatch_std(x: Float[Tensor, "n c h w"], group: int, parts: int = 1) -> Float[Tensor, "n c1 h w"]:
     """Appends a channel: the standard deviation over groups of `group` pictures, averaged over everything else.
 
-    It lets the discriminator see a lack of variety (Karras et al. 2018, section 3). Groups are interleaved.
+    It lets the discriminator see a lack of variety (Karras et al. 2018, section 3). Groups are interleaved within each
+    of the `parts` equal parts of the batch, so that real and drawn pictures can go through together and never mix.
     """
     n, c, h, w = x.shape
-    group = math.gcd(n, group)
-    y = x.reshape(group, n // group, c, h, w)
-    deviation = ((y - y.mean(dim=0)).square().mean(dim=0) + 1e-8).sqrt()
-    statistic = deviation.mean(dim=(1, 2, 3)).repeat(group)
+    group = math.gcd(n // parts, group)
+    y = x.reshape(parts, group, n // parts // group, c, h, w)
+    deviation = ((y - y.mean(dim=1, keepdim=True)).square().mean(dim=1) + 1e-8).sqrt()
+    statistic = deviation.mean(dim=(2, 3, 4)).repeat(1, group).reshape(n)
     return torch.cat([x, statistic.view(n, 1, 1, 1).expand(n, 1, h, w)], dim=1)
+
+
+class PatchStem(nn.Module):
+    """4x4 convolution with stride 2 and leaky ReLU: straight from the picture to half its size.
+
+    The full-size block costs as much as all others together on a CPU; overlapping patches keep the detail in reach.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, 4, 4))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.gain = LEAKY_GAIN / math.sqrt(inputs * 16)
+
+    def forward(self, x: Float[Tensor, "n i h w"]) -> Float[Tensor, "n o h2 w2"]:
+        x = F.conv2d(x, self.weight * self.gain, self.bias * LEAKY_GAIN, stride=2, padding=1)
+        return F.leaky_relu_(x, LEAKY_SLOPE)
 
 
 class Discriminator(nn.Module):
     """Pictures (n, image_channels, size, size) in [-1, 1] -> one logit each (n,); positive means real."""
 
-    def __init__(self, config: StyleGAN2Config, group: int = 4) -> None:
+    def __init__(self, config: StyleGAN2Config, group: int = 4, patch_stem: bool = False) -> None:
         super().__init__()
         self.group = group
-        top = config.channels(config.size)
-        self.fromrgb = Conv(config.image_channels, top, 1)
+        resolutions = config.resolutions[1:]
+        if patch_stem:
+            resolutions = resolutions[:-1]
+            self.fromrgb = PatchStem(config.image_channels, config.channels(config.size // 2))
+        else:
+            self.fromrgb = Conv(config.image_channels, config.channels(config.size), 1)
         self.blocks = nn.Sequential(
-            *(
-                DiscriminatorBlock(config.channels(r), config.channels(r // 2))
-                for r in reversed(config.resolutions[1:])
-            )
+            *(DiscriminatorBlock(config.channels(r), config.channels(r // 2)) for r in reversed(resolutions))
         )
         last = config.channels(4)
         self.conv = Conv(last + 1, last, 3)
@@ -58,7 +78,8 @@ class Discriminator(nn.Module):
         self.out = Dense(last, 1)
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
-    def forward(self, picture: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+    def forward(self, picture: Float[Tensor, "n c h w"], parts: int = 1) -> Float[Tensor, " n"]:
+        """`parts`: the batch is so many equal parts that know nothing of each other."""
         x = self.blocks(self.fromrgb(picture))
-        x = self.conv(minibatch_std(x, self.group))
+        x = self.conv(minibatch_std(x, self.group, parts))
         return self.out(self.fc(x.flatten(1)))[:, 0]

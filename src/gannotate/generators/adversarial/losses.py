@@ -10,9 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def discriminator_loss(
-    real_logits: Float[Tensor, " n"], fake_logits: Float[Tensor, " m"]
-) -> Float[Tensor, ""]:
+def discriminator_loss(real_logits: Float[Tensor, " n"], fake_logits: Float[Tensor, " m"]) -> Float[Tensor, ""]:
     """Logistic loss (Goodfellow et al. 2014): softplus(-D(x)) + softplus(D(G(z)))."""
     return F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
 

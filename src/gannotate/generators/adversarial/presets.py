@@ -39,6 +39,8 @@ class AdversarialConfig:
     """The half-life is at most this part of the pictures seen so far; no limit when not given."""
     group: int = 4
     """Group of the minibatch standard deviation."""
+    patch_stem: bool = False
+    """The discriminator starts at half size with overlapping patches: about a third cheaper in all."""
     augment: AugmentMode = "ada"
     """ada: strength set by the controller; fixed: shifts and mild colour at a fixed rate; none."""
     augment_p: float = 0.7
@@ -128,7 +130,14 @@ def _tiny(size: int, image_channels: int) -> AdversarialConfig:
         channel_base=1024 * max(1, size // 64),
         channel_max=128,
     )
-    return AdversarialConfig(network=network, r1_gamma=0.5 * (size / 64) ** 2, augment="fixed")
+    return AdversarialConfig(
+        network=network,
+        r1_gamma=0.5 * (size / 64) ** 2,
+        path_interval=8,
+        augment="fixed",
+        patch_stem=True,
+        batch=16,
+    )
 
 
 def with_choices(config: AdversarialConfig, **choices: object) -> AdversarialConfig:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from gannotate.files import atomic_write
 from gannotate.generators.adversarial.trainer import AdversarialTrainer
 from gannotate.generators.base import draw, to_uint8
 from gannotate.generators.build import save_generator
+from gannotate.generators.card import write_card
 from gannotate.generators.stylegan2 import StyleGAN2
 from gannotate.seeding import numpy_stream
 
@@ -23,6 +23,7 @@ Gauge = Callable[[np.ndarray], dict[str, float]]
 GRID_SEEDS = range(64)
 GAUGE_FIRST_SEED = 1_000_000
 
+COLLAPSE_AFTER_KIMG = 5.0
 COLLAPSE = 0.1
 """Drawn pictures that differ among each other by less than this part of what real ones do have collapsed."""
 
@@ -79,7 +80,7 @@ class SnapshotHook:
         first = GAUGE_FIRST_SEED
         drawn = pictures_of_seeds(average, range(first, first + self.gauge_pictures))
         figures: dict[str, float] = {"kimg": kimg, "spread": spread(drawn) / max(self.real_spread, 1e-6)}
-        if figures["spread"] < COLLAPSE and kimg > 5:
+        if figures["spread"] < COLLAPSE and kimg > COLLAPSE_AFTER_KIMG:
             return figures | {"collapsed": 1.0, "stop": 1.0}
         if self.gauge is not None:
             figures |= self.gauge(drawn)
@@ -87,5 +88,6 @@ class SnapshotHook:
         if best:
             self.trainer.best_kid = figures.get("kid")
             save_generator(self.folder, average, **self.about, kimg=kimg, figures=dict(figures))
+            write_card(self.folder)
             write_grid(self.folder / "best.png", pictures_of_seeds(average, GRID_SEEDS))
         return figures | {"best": float(best)}

@@ -13,7 +13,12 @@ from torch import Tensor, nn
 
 from gannotate.generators.adversarial.augment import MILD, AdaController, AugmentConfig, augment
 from gannotate.generators.adversarial.discriminator import Discriminator
-from gannotate.generators.adversarial.losses import discriminator_loss, generator_loss, path_lengths, r1_penalty
+from gannotate.generators.adversarial.losses import (
+    discriminator_loss,
+    generator_loss,
+    path_lengths,
+    r1_penalty,
+)
 from gannotate.generators.adversarial.presets import AdversarialConfig
 from gannotate.generators.base import from_uint8
 from gannotate.generators.stylegan2 import StyleGAN2
@@ -33,7 +38,7 @@ class AdversarialTrainer:
         self.pictures, self.config, self.seed, self.device = pictures, config, seed, torch.device(device)
         torch.manual_seed(seed)
         self.generator = StyleGAN2(config.network).to(self.device)
-        self.discriminator = Discriminator(config.network, config.group).to(self.device)
+        self.discriminator = Discriminator(config.network, config.group, config.patch_stem).to(self.device)
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
         path_interval = config.path_interval if config.path_weight else None
         self.g_optimizer = _lazy_adam(self.generator.parameters(), config.learning_rate, path_interval)
@@ -94,8 +99,10 @@ class AdversarialTrainer:
     def _real_batch(self, index: int) -> Float[Tensor, "n c h w"]:
         count, batch = len(self.pictures), self.config.batch
         places = range(index * batch, (index + 1) * batch)
-        order = {epoch: numpy_stream(self.seed, "epoch", epoch).permutation(count) for epoch in
-                 {place // count for place in places}}
+        order = {
+            epoch: numpy_stream(self.seed, "epoch", epoch).permutation(count)
+            for epoch in {place // count for place in places}
+        }
         chosen = self.pictures[[order[place // count][place % count] for place in places]]
         real = from_uint8(chosen).to(self.device, memory_format=torch.channels_last)
         return _own_symmetry(real, self.config.mirror, self.config.turn90)
@@ -120,8 +127,9 @@ class AdversarialTrainer:
         return self.generator.synthesize(self._styles(count), self._noise(count)).picture
 
     def _discriminator_step(self, real: Tensor, fake: Tensor) -> dict[str, float]:
-        real_logits = self.discriminator(self._augment(real))
-        fake_logits = self.discriminator(self._augment(fake))
+        # one pass for both halves, augmented alike
+        logits = self.discriminator(self._augment(torch.cat([real, fake])), parts=2)
+        real_logits, fake_logits = logits.chunk(2)
         self.ada.note(real_logits.detach())
         loss = discriminator_loss(real_logits, fake_logits)
         _descend(self.d_optimizer, loss)
