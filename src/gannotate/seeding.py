@@ -35,4 +35,4 @@ def torch_stream(*name: int | str, device: str = "cpu") -> torch.Generator:
 
 def latent_of_seed(seed: int, z_dim: int) -> np.ndarray:
     """z of one picture, float64 (z_dim,): `RandomState(seed).randn(1, z_dim)` as StyleGAN2's public `generate.py`."""
-    return np.random.RandomState(seed).randn(1, z_dim)[0]  # noqa: NPY002 (the seed's meaning is fixed by that call)
+    return np.random.RandomState(seed).randn(1, z_dim)[0]

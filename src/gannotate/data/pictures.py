@@ -43,9 +43,12 @@ class PictureSet:
 
 
 class PictureSource:
-    """The pictures below a folder or in a zip, by name; opened lazily. `under` picks a sub-folder, e.g. 'images'."""
+    """The pictures below a folder or in a zip, by name; opened lazily.
 
-    def __init__(self, path: str | Path, under: str = "") -> None:
+    under: a sub-folder, e.g. 'images'. Left out, it is 'images' when there is a 'masks' beside it, else everything.
+    """
+
+    def __init__(self, path: str | Path, under: str | None = None) -> None:
         self.path = Path(path)
         if not self.path.exists():
             raise UsageError(f"{self.path} does not exist; give a folder or a zip of pictures")
@@ -60,6 +63,9 @@ class PictureSource:
             names = [str(p.relative_to(self.path)) for p in self.path.rglob("*") if p.is_file()]
         self.files = frozenset(names)
         """Every file in it, pictures or not."""
+        if under is None:
+            tops = {name.split("/")[0] for name in names if "/" in name}
+            under = "images" if {"images", "masks"} <= tops else ""
         inside = under.rstrip("/") + "/" if under else ""
         self.names = tuple(
             sorted(n for n in names if n.startswith(inside) and n.lower().endswith(SUFFIXES) and not _hidden(n))
@@ -123,13 +129,13 @@ def load_pictures(
     size: int | None = None,
     channels: int | None = None,
     crop: bool = False,
-    under: str = "",
+    under: str | None = None,
     most: int | None = None,
 ) -> PictureSet:
     """Reads all pictures of a folder or zip at one size.
 
     Args:
-        path: folder or zip. under: a sub-folder in it. most: read only the first so many.
+        path: folder or zip. under: a sub-folder in it (see PictureSource). most: read only the first so many.
         size: side of the result in px; the pictures' own side when not given. They are scaled with an area filter.
         channels: 1 (grey) or 3 (RGB); found from the pictures when not given.
         crop: cut every picture to its central square first; without it, pictures of another shape or size than most

@@ -128,7 +128,7 @@ def _identity(pictures: np.ndarray, run: GeneratorRun, config: AdversarialConfig
 
 
 def _check_same_run(folder: Path, identity: dict[str, Any], resume: bool) -> None:
-    path = folder / "run.json"
+    path = folder / "training.json"
     if resume and (folder / "checkpoint.safetensors").exists() and path.exists():
         before = json.loads(path.read_text())
         for key in ("pictures", "run", "config"):
