@@ -102,8 +102,8 @@ def train_generator_verb(pictures: Path, /, *, flags: TrainGeneratorFlags) -> in
         record.result = _summary(flags, loaded, last)
     best = record.result["best"]
     text = (
-        f"generator in {flags.out}: KID {best['kid']:.4f} ({record.result['feature_space']}) at {best['kimg']:.0f} kimg, "
-        f"{record.result['s_per_kimg']:.1f} s/kimg; grids in {flags.out / 'snapshots'}"
+        f"generator in {flags.out}: KID {best['kid']:.4f} ({record.result['feature_space']}) "
+        f"at {best['kimg']:.0f} kimg, {record.result['s_per_kimg']:.1f} s/kimg; grids in {flags.out / 'snapshots'}"
     )
     return show.finish(
         flags, record.result, text, f"gannotate new PROJECT --generator {flags.out} --classes background,..."

@@ -145,13 +145,14 @@ def train(
                     rows.add_hook(done, clock.seconds, result)
                     metrics |= result
             last |= stop
-            if last or interrupted() or time.monotonic() - saved_at > config.checkpoint_s:
+            stopped = interrupted()  # asked once: a Ctrl-C after this is answered by the next step, with a checkpoint
+            if last or stopped or time.monotonic() - saved_at > config.checkpoint_s:
                 rows.flush()
                 save(done)
                 saved_at = time.monotonic()
             pace = clock.seconds / done
             yield Progress(done, config.steps, clock.seconds, _eta(pace, done, clock.seconds, config), metrics)
-            if interrupted() and not last:
+            if stopped and not last:
                 raise KeyboardInterrupt
             if last:
                 return
