@@ -1,0 +1,150 @@
+"""The command line: which verbs there are, and how their outcome becomes an exit code.
+
+A verb's module is imported only when that verb is typed, so that `gannotate --help` answers at once. Adding a
+verb is one file and one line in VERBS.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gannotate import __doc__ as ABOUT
+from gannotate import __version__
+from gannotate.errors import GannotateError, UsageError, nearest
+
+if TYPE_CHECKING:
+    import cyclopts
+
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes."""
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A command: its name, its line in the help, and `module:function` below gannotate.cli."""
+
+    name: str
+    about: str
+    target: str
+
+    def load(self) -> Callable[..., int]:
+        """Imports the function; it takes what cyclopts parsed and returns the exit code."""
+        module, function = self.target.split(":")
+        return getattr(importlib.import_module(f"gannotate.cli.{module}"), function)
+
+
+VERBS: dict[str, tuple[Verb, ...]] = {
+    "On a project (its folder comes first)": (
+        Verb("new", "Make a project from a generator and the names of the classes.", "new:new"),
+        Verb("sample", "Draw pictures of the pool that is offered for labelling.", "sample:sample"),
+        Verb("fit", "Teach a decoder to read labels off the generator, from a few annotations.", "fit:fit"),
+    ),
+    "Beside it": (
+        Verb("render", "Render pictures with exact label maps.", "render:render"),
+        Verb(
+            "train-generator",
+            "Train a generator on a folder or zip of pictures.",
+            "train_generator:train_generator_verb",
+        ),
+        Verb("generate", "Draw pictures of a generator by seed.", "generate:generate"),
+        Verb("doctor", "Check this machine, and a project's files.", "doctor:doctor"),
+    ),
+}
+"""Every verb, under its heading in the help."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code: 0 fine, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return run(words)
+    except GannotateError as error:
+        return _fail(error, str(error), error.exit_code, words)
+    except KeyboardInterrupt as error:
+        return _fail(error, "stopped; the same command goes on from the last checkpoint", INTERRUPTED, words)
+    except BrokenPipeError:  # `gannotate ... | head`: nobody reads on
+        sys.stderr.close()
+        return FAILED
+    except Exception as error:
+        text = f"unexpected {type(error).__name__}: {' '.join(str(error).split())} (add -v for the traceback)"
+        return _fail(error, text, FAILED, words)
+
+
+def run(words: list[str]) -> int:
+    """Runs the command in `words` (without the program's name); errors are raised.
+
+    Raises:
+        UsageError: no such command, or flags that do not parse.
+    """
+    if not words or words[0] in ("--help", "-h", "help"):
+        sys.stdout.write(help_text())
+        return OK
+    if words[0] == "--version":
+        sys.stdout.write(f"gannotate {__version__}\n")
+        return OK
+    return _dispatch(find_verb(words[0]), words)
+
+
+def find_verb(name: str) -> Verb:
+    """The verb called `name`.
+
+    Raises:
+        UsageError: none is called so; names the nearest.
+    """
+    verbs = {verb.name: verb for group in VERBS.values() for verb in group}
+    if name not in verbs:
+        hint = nearest(name, list(verbs))
+        raise UsageError(f"there is no command {name!r}; `gannotate --help` lists them{hint}")
+    return verbs[name]
+
+
+def help_text() -> str:
+    """What `gannotate --help` prints."""
+    lines = [str(ABOUT), "", "Usage: gannotate COMMAND [FLAGS]"]
+    for heading, verbs in VERBS.items():
+        lines += ["", f"{heading}:"] + [f"  {verb.name:<16}{verb.about}" for verb in verbs]
+    lines += ["", "`gannotate COMMAND --help` shows a command's flags; `gannotate --version` the version."]
+    return "\n".join(lines) + "\n"
+
+
+def parser_of(verb: Verb) -> cyclopts.App:
+    """The cyclopts application that parses one verb."""
+    import cyclopts
+
+    from gannotate.cli.config_file import fill_from_config_file
+
+    app = cyclopts.App(
+        name="gannotate",
+        config=[fill_from_config_file],
+        version=__version__,
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,
+        help_format="plaintext",
+    )
+    app.command(verb.load(), name=verb.name)
+    return app
+
+
+def _dispatch(verb: Verb, words: list[str]) -> int:
+    import cyclopts
+
+    try:
+        code = parser_of(verb)(words, exit_on_error=False, print_error=False)
+    except cyclopts.CycloptsError as error:
+        error.verbose = False
+        text = " ".join(str(error).split()).rstrip(".")
+        raise UsageError(f"{text}; `gannotate {verb.name} --help` shows what is accepted") from error
+    return code if isinstance(code, int) else OK  # None: cyclopts printed a help text
+
+
+def _fail(error: BaseException, text: str, code: int, words: list[str]) -> int:
+    if "-v" in words or "--verbose" in words:
+        import traceback
+
+        sys.stderr.write("".join(traceback.format_exception(error)))
+    sys.stderr.write(f"gannotate: {text}\n")
+    return code

@@ -1,0 +1,141 @@
+"""`gannotate new`: a project from a generator and class names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from gannotate.cli import show
+from gannotate.cli.flags import Common, settings
+from gannotate.errors import UsageError
+from gannotate.generators.build import load_generator, read_config
+from gannotate.labels import make_classes
+from gannotate.project import Project, digest
+from gannotate.project_config import ClassEntry, DrawEntry, GeneratorEntry, MirrorEntry, ProjectConfig
+from gannotate.record import now
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class NewFlags(Common):
+    """Flags of `new`."""
+
+    classes: str
+    """Names of the classes with commas between them, the background first: background,nucleus,cytoplasm."""
+    generator: Path
+    """Folder of the generator (from `gannotate train-generator`); it is copied into the project."""
+    colours: str | None = None
+    """Colours of the classes, e.g. 282828,ff0000,00ff00; chosen for you when not given."""
+    mirror: Literal["no", "yes", "swap"] | None = None
+    """May pictures be flipped left-right: no, yes, or swap with pairs of classes; no when not given."""
+    swap: str | None = None
+    """Pairs of classes that a flip exchanges, by id or name: 1:2 or left:right,5:6."""
+    turn90: Annotated[bool, Parameter(negative="")] = False
+    """Pictures may be turned by 90 degrees."""
+    psi: float = 1.0
+    """Truncation of the project's pictures: 1 full variety, lower is more usual."""
+    cutoff: int | None = None
+    """Truncate only the first so many styles; all when not given."""
+    noise: Literal["const", "seeded", "none"] = "const"
+    """Per-pixel noise of the project's pictures: const (one for all), seeded (each its own) or none."""
+
+
+def new(project: Path, /, *, flags: NewFlags) -> int:
+    """Make a project from a generator and the names of the classes.
+
+    Args:
+        project: the new folder.
+    """
+    config = config_of(project, flags)
+    if flags.dry_run:
+        steps = [f"make {project} with {len(config.classes)} classes", f"copy {flags.generator} into it"]
+        return show.plan(flags, steps, settings(flags) | {"project": config.model_dump(mode="json")})
+    made = Project.create(project, config, flags.generator)
+    result = {"project": str(made.folder), **config.model_dump(mode="json")}
+    channels = "grey" if config.image_channels == 1 else "RGB"
+    text = f"{made.folder}: {len(config.classes)} classes, {config.size} px {channels} pictures"
+    return show.finish(flags, result, text, f"gannotate sample {project} -n 20")
+
+
+def config_of(project: Path, flags: NewFlags) -> ProjectConfig:
+    """project.yaml as the flags ask for it.
+
+    Raises:
+        UsageError: names, colours or pairs that do not fit.
+    """
+    about = read_config(flags.generator)
+    generator = load_generator(flags.generator)  # whole, before anything is made from it
+    names = [name.strip() for name in flags.classes.split(",")]
+    entries = [ClassEntry(name=item.name, colour=item.colour) for item in make_classes(names)]
+    if flags.colours is not None:
+        entries = with_colours(entries, flags.colours)
+    mirror = mirror_of(flags.mirror, flags.swap, names)
+    mirror.with_ids(names)
+    return ProjectConfig(
+        name=project.resolve().name,
+        created=now(),
+        size=generator.size,
+        image_channels=3 if generator.image_channels == 3 else 1,
+        classes=tuple(entries),
+        mirror=mirror,
+        turn90=flags.turn90,
+        draw=DrawEntry(psi=flags.psi, cutoff=flags.cutoff, noise=flags.noise),
+        generator=GeneratorEntry(
+            source=str(flags.generator),
+            architecture=about["generator"]["architecture"],
+            sha256=digest(flags.generator / "model.safetensors"),
+            about=about.get("about", {}),
+        ),
+    )
+
+
+def with_colours(entries: Sequence[ClassEntry], colours: str) -> list[ClassEntry]:
+    """The classes with colours like ff0000,#00ff00.
+
+    Raises:
+        UsageError: another number of colours than classes, or no six hexadecimal digits.
+    """
+    words = [word.strip().lstrip("#") for word in colours.split(",")]
+    if len(words) != len(entries):
+        raise UsageError(f"{len(words)} colours were given for {len(entries)} classes; give one a class")
+    coloured = []
+    for entry, word in zip(entries, words, strict=True):
+        try:
+            red, green, blue = bytes.fromhex(word)
+        except ValueError as error:
+            raise UsageError(f"{word!r} is no colour; give six hexadecimal digits, e.g. ff8800") from error
+        coloured.append(ClassEntry(name=entry.name, colour=(red, green, blue)))
+    return coloured
+
+
+def mirror_of(rule: Literal["no", "yes", "swap"] | None, swap: str | None, names: Sequence[str]) -> MirrorEntry:
+    """The mirror rule from --mirror and --swap.
+
+    Raises:
+        UsageError: the two contradict each other, or a pair is not like 1:2 or left:right.
+    """
+    if swap is None:
+        if rule == "swap":
+            raise UsageError("--mirror swap needs the pairs of classes that a flip exchanges; add e.g. --swap 1:2")
+        return MirrorEntry(rule=rule or "no")
+    if rule not in (None, "swap"):
+        raise UsageError(f"--mirror {rule} and --swap contradict each other; leave one out")
+    return MirrorEntry(rule="swap", pairs=tuple(_pair(word, names) for word in swap.split(",")))
+
+
+def _pair(word: str, names: Sequence[str]) -> tuple[str, str]:
+    parts = [part.strip() for part in word.split(":")]
+    if len(parts) != 2:
+        raise UsageError(f"--swap has {word!r}; give pairs like 1:2 or left:right, with commas between them")
+    named = []
+    for part in parts:
+        if part.isdecimal() and int(part) < len(names) and part not in names:
+            part = names[int(part)]
+        elif part.isdecimal() and part not in names:
+            raise UsageError(f"--swap names class {part}; the {len(names)} classes are 0 to {len(names) - 1}")
+        named.append(part)
+    return named[0], named[1]

@@ -1,0 +1,41 @@
+"""Numbered run folders: a new one, or the latest unfinished one with the same settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from gannotate.cli import show
+from gannotate.cli.flags import Resumable, differences
+from gannotate.project import Project
+from gannotate.record import read_record
+
+
+def open_run(project: Project, kind: str, name: str, flags: Resumable, config: dict[str, Any]) -> Path:
+    """The folder to work in: an unfinished one of this kind and name is gone on with when its settings are the same."""
+    unfinished = resumable(project, kind, name, flags, config)
+    if unfinished is not None:
+        show.say(flags, f"going on with {unfinished} (--no-resume starts a new one)")
+        return unfinished
+    folder = project.next_folder(kind, name)
+    show.say(flags, f"working in {folder}")
+    return folder
+
+
+def resumable(project: Project, kind: str, name: str, flags: Resumable, config: dict[str, Any]) -> Path | None:
+    """The unfinished folder that `open_run` would go on with; says why not when its settings differ."""
+    unfinished = project.unfinished(kind, name) if flags.resume else None
+    record = read_record(unfinished) if unfinished is not None else None
+    if record is None:
+        return None
+    changed = differences(record["config"], config)
+    if changed:
+        show.say(flags, f"{unfinished} is unfinished, but with another {', '.join(changed)}: starting anew")
+        return None
+    return unfinished
+
+
+def where(project: Project, kind: str, name: str, flags: Resumable, config: dict[str, Any]) -> str:
+    """For --dry-run: the folder that would be worked in, in words."""
+    unfinished = resumable(project, kind, name, flags, config)
+    return f"a new folder in {project.folder / kind}" if unfinished is None else f"{unfinished}, going on with it"

@@ -1,0 +1,90 @@
+"""Writing pictures: PNG bytes, overlays, and folders or zips of them that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from gannotate.errors import UsageError
+from gannotate.files import atomic_write, disk_error
+from gannotate.labels import IGNORE, ClassInfo, palette
+
+Add = Callable[[str, bytes], None]
+"""Adds a file: its name inside, e.g. images/7.png, and its bytes."""
+
+
+def encode_picture(picture: np.ndarray) -> bytes:
+    """PNG bytes of a picture, uint8 (h, w, 1 or 3)."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def overlay(picture: np.ndarray, label_map: np.ndarray, classes: Sequence[ClassInfo], part: float = 0.5) -> np.ndarray:
+    """The picture uint8 (h, w, c) as RGB under the classes' colours; class 0 and ignore stay clear."""
+    base = np.broadcast_to(picture, (*picture.shape[:2], 3)).astype(np.float32)
+    mixed = (1 - part) * base + part * palette(classes)[label_map]
+    shown = (label_map != 0) & (label_map != IGNORE)
+    return np.where(shown[..., None], mixed, base).round().astype(np.uint8)
+
+
+def check_new(path: str | Path) -> Path:
+    """Checks that `path` can become a new folder or zip.
+
+    Raises:
+        UsageError: it exists and is not an empty folder.
+    """
+    path = Path(path)
+    if path.exists() and (path.is_file() or any(path.iterdir())):
+        raise UsageError(f"{path} exists and is not an empty folder; give a new name to --out")
+    return path
+
+
+@contextlib.contextmanager
+def new_pictures(path: str | Path) -> Iterator[Add]:
+    """Opens a new folder, or a new zip when `path` ends with .zip; it appears whole at the end or not at all.
+
+    Raises:
+        UsageError: `path` exists. GannotateError: the disk is full.
+    """
+    path = check_new(path)
+    writing = _new_zip(path) if path.suffix.lower() == ".zip" else _new_folder(path)
+    try:
+        with writing as add:
+            yield add
+    except OSError as error:
+        raise disk_error(error, path) from error
+
+
+@contextlib.contextmanager
+def _new_zip(path: Path) -> Iterator[Add]:
+    # pictures are compressed already: stored, they are read faster
+    with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        yield archive.writestr
+
+
+@contextlib.contextmanager
+def _new_folder(path: Path) -> Iterator[Add]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+
+    def add(name: str, data: bytes) -> None:
+        target = building / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+
+    try:
+        building.chmod(0o755)
+        yield add
+        os.replace(building, path)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)

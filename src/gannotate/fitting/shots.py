@@ -1,0 +1,66 @@
+"""From a project's annotations to the shots that a decoder learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gannotate.errors import GannotateError, UsageError
+from gannotate.fitting.supervised import Shot
+from gannotate.project import Annotation, Project
+from gannotate.seeding import numpy_stream
+
+
+def choose(project: Project, count: int | None = None, only: Sequence[int] = (), seed: int = 0) -> list[Annotation]:
+    """The annotations to learn from, by seed: all, those of the pictures in `only`, or `count` drawn with `seed`.
+
+    Draws of one `seed` are nested: the 5 hold the 1, the 20 hold the 5.
+
+    Raises:
+        UsageError: there are none, or fewer than asked for.
+    """
+    annotations = project.annotations()
+    if not annotations:
+        raise UsageError(
+            f"{project.folder} has no annotations; put label maps of pool pictures into "
+            f"{project.folder}/annotations/SEED.png, or make some with `gannotate simulate {project.folder} "
+            "--segmenter DIR`"
+        )
+    if only:
+        return _those(annotations, only, project)
+    if count is None:
+        return annotations
+    if not 1 <= count <= len(annotations):
+        raise UsageError(
+            f"--shots is {count}; {project.folder} has {len(annotations)} annotations, give 1 to that many"
+        )
+    picked = numpy_stream(seed, "shots").permutation(len(annotations))[:count]
+    return [annotations[index] for index in sorted(picked)]
+
+
+def load(project: Project, annotations: Sequence[Annotation]) -> list[Shot]:
+    """Reads the label maps.
+
+    Raises:
+        GannotateError: a label map that cannot be used, or a pool picture drawn otherwise than project.yaml says.
+    """
+    drawn = {picture.seed: picture.options for picture in project.pool()}
+    now = project.config.draw.model_dump()
+    for annotation in annotations:
+        options = drawn.get(annotation.seed, now)
+        changed = [name for name in now if options[name] != now[name]]
+        if changed:
+            name = changed[0]
+            raise GannotateError(
+                f"pool picture {annotation.seed} was drawn with {name} {options[name]}, but project.yaml now says "
+                f"{now[name]}, so its annotation fits no longer; set draw.{name} back"
+            )
+    return [Shot(annotation.seed, project.read_annotation(annotation.seed)) for annotation in annotations]
+
+
+def _those(annotations: Sequence[Annotation], only: Sequence[int], project: Project) -> list[Annotation]:
+    by_seed = {annotation.seed: annotation for annotation in annotations}
+    missing = [seed for seed in only if seed not in by_seed]
+    if missing:
+        shown = ", ".join(str(seed) for seed in list(by_seed)[:10]) + (", ..." if len(by_seed) > 10 else "")
+        raise UsageError(f"{project.folder} has no annotation of seed {missing[0]}; it has {shown}")
+    return [by_seed[seed] for seed in only]

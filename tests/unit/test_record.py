@@ -1,0 +1,72 @@
+"""Run records: status, time over resumed parts, and refusal of what is not understood."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gannotate.errors import GannotateError
+from gannotate.record import is_finished, peak_rss_mb, read_record, recorded
+
+
+def test_a_finished_run_says_what_made_it(tmp_path: Path):
+    with recorded(tmp_path, "fit", {"steps": 3}, 7) as record:
+        running = read_record(tmp_path)
+        record.result = {"loss": float("nan")}
+    assert running is not None
+    assert running["status"] == "running"
+    done = json.loads((tmp_path / "run.json").read_text())
+    assert (done["status"], done["verb"], done["config"], done["seed"]) == ("done", "fit", {"steps": 3}, 7)
+    assert done["result"] == {"loss": None}
+    assert done["versions"]["numpy"] != "missing"
+    assert done["hardware"]["cores"] >= 1
+
+
+@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, "interrupted"), (ValueError, "failed")])
+def test_an_unfinished_run_is_continued(tmp_path: Path, error: type[BaseException], status: str):
+    with pytest.raises(error), recorded(tmp_path, "fit", {}, 0):
+        raise error
+    stopped = json.loads((tmp_path / "run.json").read_text())
+    assert stopped["status"] == status
+    assert not is_finished(tmp_path)
+    (tmp_path / "run.json").write_text(json.dumps(stopped | {"wall_s": 100.0}))
+    with recorded(tmp_path, "fit", {}, 0):
+        pass
+    done = read_record(tmp_path)
+    assert done is not None
+    assert (done["started"], done["parts"]) == (stopped["started"], 2)
+    assert 100 <= done["wall_s"] < 110
+
+
+def test_a_finished_run_is_not_continued(tmp_path: Path):
+    for _ in range(2):
+        with recorded(tmp_path, "evaluate", {}, 0):
+            pass
+    done = read_record(tmp_path)
+    assert done is not None
+    assert done["parts"] == 1
+
+
+def test_no_record_means_put_there_whole(tmp_path: Path):
+    assert read_record(tmp_path) is None
+    assert is_finished(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('{"format_version": 2}', "written by a newer gannotate .format 2"),
+        ('{"format_version": 1', "is damaged"),
+        ("[]", "is damaged"),
+    ],
+)
+def test_records_that_are_not_understood(tmp_path: Path, text: str, sentence: str):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(GannotateError, match=sentence):
+        read_record(tmp_path)
+
+
+def test_peak_memory_is_in_megabytes():
+    assert 10 < peak_rss_mb() < 100_000
