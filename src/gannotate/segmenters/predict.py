@@ -1,0 +1,129 @@
+"""Using a trained segmenter: uint8 pictures of any size in, uint8 label maps out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal, overload
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
+
+from gannotate.data.labelled import resize_picture
+from gannotate.errors import UsageError
+from gannotate.segmenters.build import SegmenterConfig, load_segmenter
+
+BATCH = 32
+"""Pictures that pass the network together."""
+
+
+class Segmenter:
+    """A trained network that labels pictures.
+
+    A picture that is not size x size is brought to that size (as for training), and its class probabilities are
+    brought back bilinearly before the most probable class is taken. Grey pictures may be given to an RGB segmenter
+    and the other way round. The same call gives the same answer each time.
+    """
+
+    def __init__(self, network: nn.Module, config: SegmenterConfig) -> None:
+        self.config = config
+        self.network = convert_conv2d_weight_memory_format(network.eval(), torch.channels_last)
+        self.device = next(network.parameters()).device
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str | torch.device = "cpu") -> Segmenter:
+        """The segmenter in `folder`.
+
+        Raises:
+            UsageError: not a segmenter folder. GannotateError: damaged, or of a newer version.
+        """
+        return cls(*load_segmenter(folder, device))
+
+    @overload
+    def predict(self, pictures: np.ndarray, probabilities: Literal[False] = ...) -> np.ndarray: ...
+    @overload
+    def predict(self, pictures: np.ndarray, probabilities: Literal[True]) -> tuple[np.ndarray, np.ndarray]: ...
+    @overload
+    def predict(self, pictures: Sequence[np.ndarray], probabilities: Literal[False] = ...) -> list[np.ndarray]: ...
+    @overload
+    def predict(
+        self, pictures: Sequence[np.ndarray], probabilities: Literal[True]
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]: ...
+
+    def predict(self, pictures: np.ndarray | Sequence[np.ndarray], probabilities: bool = False):
+        """Label maps uint8 (h, w) of pictures, each at its picture's own size.
+
+        Args:
+            pictures: uint8 (n, h, w, c), or a list of uint8 (h, w, c) of any sizes; c is 1 or 3.
+            probabilities: also give the class probabilities, float32 (k, h, w) a picture.
+
+        Returns:
+            An array with a first axis of n for an array, a list for a list; with `probabilities` a pair of those.
+
+        Raises:
+            UsageError: something else than such pictures.
+        """
+        label_maps, kept = [], []
+        for answer in self.iterate(pictures):
+            label_maps.append(answer.argmax(0).astype(np.uint8))
+            if probabilities:
+                kept.append(answer)
+        if isinstance(pictures, np.ndarray):
+            shape = pictures.shape[1:3]
+            maps = np.stack(label_maps) if label_maps else np.zeros((0, *shape), np.uint8)
+            empty = np.zeros((0, self.config.classes, *shape), np.float32)
+            return (maps, np.stack(kept) if kept else empty) if probabilities else maps
+        return (label_maps, kept) if probabilities else label_maps
+
+    def iterate(self, pictures: np.ndarray | Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yields the class probabilities float32 (k, h, w) of each picture; takes the memory of one batch."""
+        check_pictures(pictures)
+        for start in range(0, len(pictures), BATCH):
+            batch = pictures[start : start + BATCH]
+            x = np.stack([self._prepare(picture) for picture in batch])
+            answers = self._probabilities(torch.from_numpy(x).permute(0, 3, 1, 2))
+            for picture, answer in zip(batch, answers, strict=True):
+                yield _at_size(answer, picture.shape[0], picture.shape[1]).cpu().numpy()
+
+    def _prepare(self, picture: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "s s k"]:
+        size, channels = self.config.size, self.config.image_channels
+        if picture.shape == (size, size, channels):
+            return picture
+        image = Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)
+        image = resize_picture(image.convert("L" if channels == 1 else "RGB"), size, size)
+        return np.asarray(image).reshape(size, size, channels)
+
+    @torch.inference_mode()
+    def _probabilities(self, x: UInt8[Tensor, "n c s s"]) -> Float[Tensor, "n k s s"]:
+        scaled = x.to(self.device, memory_format=torch.channels_last).float() / 127.5 - 1
+        return self.network(scaled).float().softmax(1)
+
+
+def check_pictures(pictures: np.ndarray | Sequence[np.ndarray]) -> None:
+    """Checks that `pictures` is uint8 (n, h, w, c) or a list of uint8 (h, w, c) with 1 or 3 channels.
+
+    Raises:
+        UsageError: it is not; says what was given.
+    """
+    if isinstance(pictures, np.ndarray) and pictures.ndim != 4:
+        raise UsageError(
+            f"an array of shape {pictures.shape} was given; give pictures as uint8 (n, height, width, channels) or a "
+            "list of (height, width, channels)"
+        )
+    for picture in pictures[:1] if isinstance(pictures, np.ndarray) else pictures:
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (1, 3) or 0 in picture.shape:
+            raise UsageError(
+                f"a picture is {picture.dtype} {picture.shape}; give uint8 (height, width, channels) with 1 or 3 "
+                "channels"
+            )
+
+
+def _at_size(probabilities: Float[Tensor, "k s s"], height: int, width: int) -> Float[Tensor, "k h w"]:
+    if probabilities.shape[1:] == (height, width):
+        return probabilities
+    return F.interpolate(probabilities[None], (height, width), mode="bilinear", align_corners=False)[0]
