@@ -1,0 +1,91 @@
+"""Portraits: a seed is a person, labels are exact, classes and styles are as promised."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from gannotate.data.portraits import CLASSES, FINE_CLASSES, render, render_many
+from gannotate.errors import UsageError
+
+
+@pytest.fixture(scope="module")
+def many():
+    return [portrait for _, portrait in render_many(range(300), 64, "natural", False)]
+
+
+def test_a_seed_is_a_portrait():
+    a, b, other = render(7), render(7), render(8)
+    assert np.array_equal(a.picture, b.picture)
+    assert np.array_equal(a.label_map, b.label_map)
+    assert not np.array_equal(a.picture, other.picture)
+    assert (a.picture.dtype, a.picture.shape, a.label_map.shape) == (np.uint8, (64, 64, 3), (64, 64))
+
+
+def test_label_maps_stay_what_they_are():
+    """Seeds are published with results: a changed rasteriser would change what they mean."""
+    digest = hashlib.sha256(b"".join(render(seed, 32).label_map.tobytes() for seed in range(8))).hexdigest()
+    assert digest[:16] == "bcfd95377ee27a31"
+
+
+def test_drawing_many_is_drawing_each_in_order():
+    seeds = [5, 3, 9]
+    drawn = list(render_many(seeds, 32, "natural", False))
+    assert [seed for seed, _ in drawn] == seeds
+    assert np.array_equal(drawn[1][1].picture, render(3, 32).picture)
+    parallel = list(render_many(seeds, 32, "natural", False, workers=2))
+    assert all(np.array_equal(a.picture, b.picture) for (_, a), (_, b) in zip(drawn, parallel, strict=True))
+
+
+def test_every_class_appears_and_glasses_are_rare(many):
+    share = np.array([[(p.label_map == index).any() for index in range(len(CLASSES))] for p in many]).mean(axis=0)
+    assert (share > 0.04).all()
+    assert 0.04 <= share[CLASSES.index("glasses")] <= 0.13
+    assert share[CLASSES.index("face")] == 1.0
+    assert max(int(p.label_map.max()) for p in many) == len(CLASSES) - 1
+
+
+def test_hair_covers_ears_and_brows_of_some(many):
+    ears = np.mean([(p.label_map == CLASSES.index("ears")).any() for p in many])
+    brows = np.mean([(p.label_map == CLASSES.index("eyebrows")).any() for p in many])
+    assert 0.2 < ears < 0.9
+    assert 0.7 < brows < 1.0
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+def test_the_same_person_at_two_sizes(seed):
+    small, large = render(seed, 64).label_map, render(seed, 256).label_map
+    assert (small == large[2::4, 2::4]).mean() > 0.9
+
+
+def test_flat_style_keeps_the_labels_and_changes_the_picture():
+    natural, flat = render(11), render(11, style="flat")
+    assert np.array_equal(natural.label_map, flat.label_map)
+    assert np.abs(natural.picture.astype(int) - flat.picture).mean() > 10
+    background = flat.picture[flat.label_map == 0]
+    assert len(np.unique(background, axis=0)) < len(np.unique(natural.picture[natural.label_map == 0], axis=0)) / 4
+
+
+def test_fine_parts_exist_at_128():
+    coarse, fine = ([render(seed, 128, fine=fine).label_map for seed in range(12)] for fine in (False, True))
+    assert FINE_CLASSES[: len(CLASSES)] == CLASSES
+    assert {"teeth", "iris"} == set(FINE_CLASSES[len(CLASSES) :])
+    parents = {FINE_CLASSES.index("teeth"): CLASSES.index("mouth"), FINE_CLASSES.index("iris"): CLASSES.index("eyes")}
+    for child, parent in parents.items():
+        assert any((label_map == child).any() for label_map in fine)
+        for before, after in zip(coarse, fine, strict=True):
+            assert (before[after == child] == parent).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"seed": 0, "size": 64, "fine": True}, "128"),
+        ({"seed": 0, "style": "oil"}, "natural"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 0, "size": 4}, "size"),
+    ],
+)
+def test_wrong_requests_are_explained(arguments, words):
+    with pytest.raises(UsageError, match=words):
+        render(**arguments)
