@@ -1,0 +1,323 @@
+"""Labelled datasets on disk: WebDataset tar shards, or a folder of plain files; a manifest.json says what they are.
+
+    manifest.json                                        shard-000000.tar   KEY.png KEY.label.png KEY.soft.npy KEY.json
+    images/KEY.png masks/KEY.png soft/KEY.npy about/KEY.json                (the folder format has these four instead)
+
+A dataset is written in parts (a shard each, or as many samples in plain files). A part is written whole, then named
+in the manifest: what the manifest does not name does not count, and the next run writes it again, byte for byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from PIL import Image
+from webdataset.writer import TarWriter
+
+from gannotate.data.labelled import LabelledSet
+from gannotate.data.pictures import decode_picture
+from gannotate.errors import GannotateError, UsageError
+from gannotate.files import disk_error, write_bytes, write_json
+from gannotate.labels import ClassInfo, decode_label_map, encode_label_map
+
+FORMAT_VERSION = 1
+
+Format = Literal["shards", "folder"]
+"""Tar files for training at scale, or plain files to look at."""
+
+FOLDERS = {
+    "png": "images/{}.png",
+    "label.png": "masks/{}.png",
+    "soft.npy": "soft/{}.npy",
+    "json": "about/{}.json",
+}
+"""Where the folder format keeps each part of a sample."""
+
+MAX_MEMBER_BYTES = 1 << 30
+"""A larger file in a shard is refused: no sample is that big."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One generated picture with its labels.
+
+    seed: what it was drawn from. picture: uint8 (h, w, c). label_map: uint8 (h, w) class ids. soft: float16 (k, h, w)
+    class probabilities. confidence: mean over the pixels of the largest probability, 1/k to 1.
+    """
+
+    seed: int
+    picture: np.ndarray
+    label_map: np.ndarray
+    soft: np.ndarray
+    confidence: float
+
+
+@dataclass
+class Manifest:
+    """What a dataset is: `settings` define its bytes, `parts` are those written so far."""
+
+    settings: dict[str, Any]
+    parts: list[dict[str, Any]] = field(default_factory=list)
+    complete: bool = False
+
+    def write(self, folder: Path) -> None:
+        """Writes manifest.json atomically."""
+        write_json(folder / "manifest.json", {"format_version": FORMAT_VERSION, **asdict(self)})
+
+    @classmethod
+    def read(cls, folder: str | Path) -> Manifest:
+        """Reads manifest.json.
+
+        Raises:
+            UsageError: not a dataset. GannotateError: damaged, or written by a newer version.
+        """
+        path = Path(folder) / "manifest.json"
+        try:
+            tree = json.loads(path.read_text())
+            version = int(tree.pop("format_version"))
+            if version <= FORMAT_VERSION:
+                manifest = cls(**tree)
+                manifest._check()
+                return manifest
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise UsageError(
+                f"{folder} is not a dataset (no manifest.json); make one with `gannotate synthesize`"
+            ) from error
+        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+            raise GannotateError(f"{path} is damaged ({error}); write the dataset again") from error
+        raise GannotateError(
+            f"{folder} was written by a newer gannotate (format {version}, this one reads up to {FORMAT_VERSION}); "
+            "upgrade gannotate"
+        )
+
+    def _check(self) -> None:
+        """Raises KeyError or ValueError when something that readers rely on is missing or of another kind."""
+        if self.settings["format"] not in get_args(Format):
+            raise ValueError(f"format {self.settings['format']!r}")
+        numbers = [self.settings["count"], *(part[name] for part in self.parts for name in ("first_seed", "samples"))]
+        lists = [self.settings["classes"], self.parts]
+        flags = [self.settings["soft"], self.complete]
+        for kind, values in ((int, numbers), (list, lists), (bool, flags)):
+            if not all(type(value) is kind for value in values):
+                raise ValueError(f"a value that should be {kind.__name__} is not")
+
+    @property
+    def samples(self) -> int:
+        """Samples written so far."""
+        return sum(part["samples"] for part in self.parts)
+
+
+def check_format(name: str) -> None:
+    """Raises UsageError when `name` is no dataset format."""
+    if name not in get_args(Format):
+        raise UsageError(f"dataset format {name!r} is not known; use {' or '.join(get_args(Format))}")
+
+
+def sample_key(seed: int) -> str:
+    """Name of a seed's files."""
+    return f"{seed:010d}"
+
+
+def encode_sample(sample: Labelled, classes: Sequence[ClassInfo], soft: bool) -> dict[str, bytes]:
+    """The files of one sample by their ending; the probabilities only with `soft`."""
+    about = {"seed": sample.seed, "confidence": round(sample.confidence, 6)}
+    files = {
+        "png": _encode_picture(sample.picture),
+        "label.png": encode_label_map(sample.label_map, classes),
+        "json": json.dumps(about).encode(),
+    }
+    if soft:
+        buffer = io.BytesIO()
+        np.save(buffer, np.ascontiguousarray(sample.soft, np.float16), allow_pickle=False)
+        files["soft.npy"] = buffer.getvalue()
+    return files
+
+
+def write_part(folder: Path, layout: Format, index: int, samples: Iterable[tuple[str, dict[str, bytes]]]) -> str:
+    """Writes (key, files by ending) as part `index`; returns the sha256 of all their bytes.
+
+    Raises:
+        GannotateError: the disk is full or the folder cannot be written.
+    """
+    if layout == "shards":
+        return _write_shard(folder / shard_name(index), samples)
+    digest = hashlib.sha256()
+    for key, files in samples:
+        for ending in sorted(files):
+            _write_plain(folder / FOLDERS[ending].format(key), files[ending])
+            digest.update(files[ending])
+    return digest.hexdigest()
+
+
+def _write_plain(path: Path, data: bytes) -> None:
+    # not atomic: a part counts only when the manifest, written after it, names it
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        raise disk_error(error, path) from error
+
+
+def shard_name(index: int) -> str:
+    """File name of shard `index`."""
+    return f"shard-{index:06d}.tar"
+
+
+def _write_shard(path: Path, samples: Iterable[tuple[str, dict[str, bytes]]]) -> str:
+    buffer = io.BytesIO()
+    # fixed time, owner and order: the same samples make the same bytes
+    with TarWriter(buffer, encoder=False, mtime=0, user="gannotate", group="gannotate", mode=0o644) as tar:
+        for key, files in samples:
+            tar.write({"__key__": key, **files})
+    data = buffer.getvalue()
+    write_bytes(path, data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def _encode_picture(picture: np.ndarray) -> bytes:
+    image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=False)
+    return buffer.getvalue()
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Reading
+
+
+def read_dataset(folder: str | Path, classes: int, most: int | None = None) -> LabelledSet:
+    """Reads a dataset of either format into memory; only the first `most` samples when given.
+
+    Raises:
+        UsageError: not a dataset, or of another number of classes. GannotateError: not finished, damaged, or with
+            unknown class ids; names the file.
+    """
+    folder = Path(folder)
+    manifest = Manifest.read(folder)
+    _check_readable(folder, manifest, classes, most)
+    names, pictures, label_maps, soft = [], [], [], []
+    for source, files in _iterate_files(folder, manifest):
+        if most is not None and len(names) >= most:
+            break
+        picture, label_map, probabilities = _decode_sample(source, files, classes, bool(manifest.settings["soft"]))
+        if pictures and picture.shape != pictures[0].shape:
+            raise GannotateError(
+                f"{source}: the picture is {_shape(picture)}, those before it are {_shape(pictures[0])}"
+            )
+        names.append(source.rsplit("/", 1)[-1])
+        pictures.append(picture)
+        label_maps.append(label_map)
+        soft.append(probabilities)
+    if not names:
+        raise GannotateError(f"{folder} holds no samples; write it again with `gannotate synthesize`")
+    stacked = np.stack(soft) if soft[0] is not None else None
+    return LabelledSet(tuple(names), np.stack(pictures), np.stack(label_maps), stacked)
+
+
+def _check_readable(folder: Path, manifest: Manifest, classes: int, most: int | None) -> None:
+    known = len(manifest.settings["classes"])
+    if known != classes:
+        raise UsageError(
+            f"{folder} has {known} classes, {classes} were expected; use the project that it was made with"
+        )
+    wanted = int(manifest.settings["count"]) if most is None else most
+    if not manifest.complete and manifest.samples < wanted:
+        raise GannotateError(
+            f"{folder} is not finished ({manifest.samples} of {manifest.settings['count']} samples); run the same "
+            "`gannotate synthesize` again to finish it"
+        )
+
+
+def _iterate_files(folder: Path, manifest: Manifest) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Yields (path/KEY for messages, files by ending) of each sample, in the order written."""
+    for index, part in enumerate(manifest.parts):
+        if manifest.settings["format"] == "folder":
+            yield from _read_plain(folder, part)
+            continue
+        path, found = folder / shard_name(index), 0
+        for sample in read_shard(path):
+            found += 1
+            yield sample
+        if found != part["samples"]:
+            raise GannotateError(
+                f"{path} has {found} samples, the manifest says {part['samples']}; write the dataset again"
+            )
+
+
+def _read_plain(folder: Path, part: dict[str, Any]) -> Iterator[tuple[str, dict[str, bytes]]]:
+    for seed in range(part["first_seed"], part["first_seed"] + part["samples"]):
+        key = sample_key(seed)
+        paths = {ending: folder / name.format(key) for ending, name in FOLDERS.items()}
+        yield str(folder / key), {ending: path.read_bytes() for ending, path in paths.items() if path.exists()}
+
+
+def read_shard(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Yields (path/KEY, files by ending) of a tar shard.
+
+    Raises:
+        GannotateError: missing, or not a whole tar of plain files.
+    """
+    held, files = "", {}
+    try:
+        with tarfile.open(path, "r:") as tar:
+            for member in tar:
+                if not member.isreg() or member.size > MAX_MEMBER_BYTES:
+                    raise GannotateError(
+                        f"{path}: {member.name!r} is not a plain file of a sample; write the dataset again"
+                    )
+                key, _, ending = member.name.partition(".")
+                if key != held and files:
+                    yield f"{path}/{held}", files
+                    files = {}
+                content = tar.extractfile(member)
+                held = key
+                files[ending] = content.read() if content else b""
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise GannotateError(f"{path} is not a whole shard ({error}); write the dataset again") from error
+    if files:
+        yield f"{path}/{held}", files
+
+
+def _decode_sample(
+    source: str, files: dict[str, bytes], classes: int, with_soft: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    needed = ("png", "label.png", "soft.npy") if with_soft else ("png", "label.png")
+    for ending in needed:
+        if ending not in files:
+            raise GannotateError(f"{source}: the file .{ending} is missing; write the dataset again")
+    try:
+        image = decode_picture(files["png"])
+    except GannotateError as error:
+        raise GannotateError(f"{source}.png: {error}") from error
+    picture = np.asarray(image, np.uint8).reshape(image.height, image.width, -1)
+    label_map = decode_label_map(files["label.png"], classes, f"{source}.label.png")
+    if label_map.shape != picture.shape[:2]:
+        raise GannotateError(f"{source}: the label map is {_shape(label_map)}, the picture {_shape(picture)}")
+    soft = _decode_soft(source, files["soft.npy"], (classes, *label_map.shape)) if with_soft else None
+    return picture, label_map, soft
+
+
+def _decode_soft(source: str, data: bytes, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        soft = np.load(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, OSError, EOFError, SyntaxError) as error:
+        raise GannotateError(f"{source}.soft.npy is not a whole array ({error}); write the dataset again") from error
+    if not isinstance(soft, np.ndarray) or soft.dtype != np.float16 or soft.shape != shape:
+        raise GannotateError(
+            f"{source}.soft.npy: it should be float16 {shape}, class probabilities; write the dataset again"
+        )
+    if not np.isfinite(soft).all() or soft.min() < 0 or np.abs(soft.sum(axis=0, dtype=np.float32) - 1).max() > 0.05:
+        raise GannotateError(f"{source}.soft.npy: its class probabilities do not add up to 1; write the dataset again")
+    return soft
+
+
+def _shape(array: np.ndarray) -> str:
+    return f"{array.shape[1]}x{array.shape[0]} px"

@@ -1,0 +1,278 @@
+"""Fitting a decoder to a few annotated pictures of its generator (Galeev et al. 2020, algorithm 1)."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from gannotate.decoders.build import save_decoder
+from gannotate.decoders.light import LightConfig, LightDecoder
+from gannotate.errors import UsageError
+from gannotate.generators.base import DrawOptions, Generator
+from gannotate.labels import IGNORE, check_label_map
+from gannotate.seeding import stream_seed
+from gannotate.training.loop import LoopConfig, Progress, train
+
+CALIBRATION_FIRST_SEED = 5_000_000
+"""Seeds from here on are drawn, without labels, for the batch norm's statistics."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One annotated picture of the generator: its seed and its label map, uint8 (size, size), 255 = not labelled."""
+
+    seed: int
+    label_map: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """How a decoder learns from a few annotated pictures."""
+
+    decoder: LightConfig = field(default_factory=LightConfig)
+    """Shape of the decoder."""
+    steps: int = 300
+    """Optimisation steps."""
+    batch: int = 4
+    """Annotated pictures a step; all of them when there are fewer."""
+    learning_rate: float = 0.003
+    """Adam's first step size; it falls to zero along a cosine."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay (AdamW)."""
+    label_smoothing: float = 0.0
+    """Part of the target that is spread evenly over all classes."""
+    ema: float = 0.98
+    """Decay a step of the averaged weights, which are those that are saved; 0 turns the average off."""
+    noise_augment: bool = False
+    """Draw the annotated pictures with fresh per-pixel noise in each step (slower)."""
+    calibration: int = 64
+    """Unlabelled pictures from which the batch norm's statistics are taken at the end; 0 keeps the running ones."""
+    seed: int = 0
+    """Seed of every random draw."""
+
+
+def draw_taps(
+    generator: Generator,
+    seeds: Sequence[int],
+    names: Sequence[str],
+    options: DrawOptions,
+    fresh_noise: bool = False,
+) -> dict[str, Float[Tensor, "n k h w"]]:
+    """Taps of a few pictures in one pass; equal to `draw` within float tolerance.
+
+    `fresh_noise` replaces the per-pixel noise by maps from the global torch generator.
+    """
+    with torch.no_grad():
+        w = generator.map(generator.latents(seeds), psi=options.psi, cutoff=options.cutoff)
+        if fresh_noise:
+            noise = [torch.randn(len(seeds), 1, *shape).to(w) for shape in generator.noise_shapes]
+        else:
+            noise = generator.noise_of_seeds(seeds) if options.noise == "seeded" else options.noise
+        return generator.synthesize(w, noise, taps=names).taps
+
+
+def masked_cross_entropy(
+    logits: Float[Tensor, "n k h w"], label_maps: Int[Tensor, "n h w"], smoothing: float = 0.0
+) -> Float[Tensor, ""]:
+    """Mean cross-entropy over the labelled pixels; 0 when there are none."""
+    total = F.cross_entropy(logits, label_maps, ignore_index=IGNORE, reduction="sum", label_smoothing=smoothing)
+    return total / (label_maps != IGNORE).sum().clamp(min=1)
+
+
+def calibrate(decoder: nn.Module, batches: Iterator[dict[str, Tensor]]) -> None:
+    """Takes the batch norms' statistics anew, as means over `batches` of taps, with dropout off.
+
+    While fitting they come from a handful of pictures under dropout; the pictures that the decoder will see are many
+    and have none.
+    """
+    norms = [module for module in decoder.modules() if isinstance(module, nn.BatchNorm2d)]
+    decoder.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over the batches
+        norm.train()
+    with torch.no_grad():
+        for taps in batches:
+            decoder(taps)
+    for norm in norms:
+        norm.momentum = 0.1
+    decoder.eval()
+
+
+class FitTrainer:
+    """Teaches a light decoder; `finish()` gives the decoder to keep."""
+
+    def __init__(
+        self,
+        generator: Generator,
+        shots: Sequence[Shot],
+        classes: int,
+        config: FitConfig,
+        options: DrawOptions,
+    ) -> None:
+        check_shots(shots, classes, generator.size)
+        if config.noise_augment and options.noise == "none":
+            raise UsageError("fresh noise was asked for, but the pictures are drawn with noise none; leave one out")
+        self.generator, self.config, self.options = generator.eval(), config, options
+        self.seeds = [shot.seed for shot in shots]
+        self.device = next(generator.parameters()).device
+        with torch.random.fork_rng():
+            torch.manual_seed(stream_seed(config.seed, "decoder"))
+            self.decoder = LightDecoder.of_generator(generator, classes, config.decoder).to(self.device)
+        self.average = copy.deepcopy(self.decoder).requires_grad_(False)
+        self.label_maps = torch.from_numpy(np.stack([shot.label_map for shot in shots])).long().to(self.device)
+        self.optimizer = torch.optim.AdamW(
+            self.decoder.parameters(), config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.kept = None if config.noise_augment else self._taps(range(len(shots)))
+        self.about = about_fit(shots, classes, config, options)
+
+    def _taps(self, picked: Sequence[int]) -> dict[str, Tensor]:
+        seeds = [self.seeds[index] for index in picked]
+        return draw_taps(self.generator, seeds, self.decoder.tap_names, self.options, self.config.noise_augment)
+
+    def step(self, index: int) -> dict[str, float]:
+        """One step on `batch` annotated pictures, drawn without replacement."""
+        picked = torch.randperm(len(self.seeds))[: self.config.batch].tolist()
+        taps = {name: tensor[picked] for name, tensor in self.kept.items()} if self.kept else self._taps(picked)
+        self._set_rate(index)
+        self.decoder.train()
+        loss = masked_cross_entropy(self.decoder(taps), self.label_maps[picked], self.config.label_smoothing)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self._follow(index)
+        return {"loss": float(loss.detach())}
+
+    def _set_rate(self, index: int) -> None:
+        rate = self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * index / self.config.steps))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    def _follow(self, index: int) -> None:
+        # the average may only remember as many steps as there were
+        decay = min(self.config.ema, (1 + index) / (10 + index))
+        with torch.no_grad():
+            new = self.decoder.state_dict()
+            for name, kept in self.average.state_dict().items():
+                if kept.is_floating_point():
+                    kept.lerp_(new[name], 1 - decay)
+                else:
+                    kept.copy_(new[name])
+
+    def finish(self) -> LightDecoder:
+        """The averaged decoder with its batch norms calibrated, in evaluation mode."""
+        decoder = copy.deepcopy(self.average)
+        if self.config.calibration:
+            calibrate(decoder, self._unlabelled())
+        return decoder.eval()
+
+    def _unlabelled(self) -> Iterator[dict[str, Tensor]]:
+        first, end = CALIBRATION_FIRST_SEED, CALIBRATION_FIRST_SEED + self.config.calibration
+        for start in range(first, end, 8):
+            seeds = range(start, min(start + 8, end))
+            yield draw_taps(self.generator, seeds, self.decoder.tap_names, self.options)
+
+    def state(self) -> dict[str, Any]:
+        """Weights, average, optimizer and what was fitted."""
+        return {
+            "about": self.about,
+            "decoder": self.decoder.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Takes back what `state` gave.
+
+        Raises:
+            UsageError: the state is of a fit with other settings or annotations.
+        """
+        changed = sorted(name for name in self.about if state["about"].get(name) != self.about[name])
+        if changed:
+            raise UsageError(
+                f"the fit to resume had other {', '.join(changed)}; resume it with the same ones, or start a new folder"
+            )
+        self.decoder.load_state_dict(state["decoder"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def about_fit(
+    shots: Sequence[Shot], classes: int, config: FitConfig, options: DrawOptions
+) -> dict[str, dict[str, Any]]:
+    """What a decoder was fitted with: settings, seeds, labelled pixels of each class, and a hash of the labels."""
+    label_maps = np.stack([shot.label_map for shot in shots])
+    pixels = np.bincount(label_maps.ravel(), minlength=256)
+    settings = asdict(config)
+    settings["decoder"]["taps"] = list(config.decoder.taps)
+    return {
+        "annotations": {
+            "seeds": [shot.seed for shot in shots],
+            "labelled_px": pixels[:classes].tolist(),
+            "ignored_px": int(pixels[IGNORE]),
+            "hash": hashlib.sha256(label_maps.tobytes()).hexdigest(),
+        },
+        "settings": settings,
+        "options": asdict(options),
+    }
+
+
+def check_shots(shots: Sequence[Shot], classes: int, size: int) -> None:
+    """Checks that the annotations can teach a decoder of a generator of `size` px.
+
+    Raises:
+        UsageError: none, twice the same seed, nothing labelled, fewer than 2 classes. GannotateError: unknown class
+            ids. Both name the seed.
+    """
+    if not shots:
+        raise UsageError("no annotated pictures were given; annotate at least one")
+    if classes < 2:
+        raise UsageError(f"{classes} classes were given; a decoder tells at least 2 apart")
+    seeds = [shot.seed for shot in shots]
+    for shot in shots:
+        source = f"annotation of seed {shot.seed}"
+        check_label_map(shot.label_map, classes, source)
+        if shot.label_map.shape != (size, size):
+            height, width = shot.label_map.shape
+            raise UsageError(f"{source}: it is {width}x{height} px, the generator's pictures are {size}x{size}")
+        if seeds.count(shot.seed) > 1:
+            raise UsageError(f"{source}: given {seeds.count(shot.seed)} times; give each seed once")
+    if all((shot.label_map == IGNORE).all() for shot in shots):
+        raise UsageError(
+            f"nothing is labelled in the {len(shots)} annotations (every pixel is {IGNORE}, ignore); label some pixels"
+        )
+
+
+def fit(
+    generator: Generator,
+    shots: Sequence[Shot],
+    classes: int,
+    config: FitConfig,
+    options: DrawOptions,
+    folder: str | Path,
+    resume: bool = True,
+) -> Iterator[Progress]:
+    """Fits a light decoder to annotated pictures; yields progress after each step.
+
+    Iterating to the end leaves a decoder folder (see `load_decoder`) with the log beside it; `options` are how the
+    annotated pictures were drawn. A fit that was stopped goes on, and ends as one that was not.
+
+    Raises:
+        UsageError: the annotations or settings cannot be used; see `check_shots`.
+    """
+    folder = Path(folder)
+    trainer = FitTrainer(generator, shots, classes, config, options)
+    yield from train(trainer, folder, LoopConfig(steps=config.steps, seed=config.seed), resume=resume)
+    save_decoder(folder, trainer.finish(), **trainer.about)

@@ -1,0 +1,206 @@
+"""Generator and decoder write a labelled dataset: seeds -> pictures, label maps, class probabilities, confidence."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gannotate.data.shards import (
+    Format,
+    Labelled,
+    Manifest,
+    check_format,
+    encode_sample,
+    sample_key,
+    write_part,
+)
+from gannotate.decoders.base import Decoder
+from gannotate.errors import UsageError
+from gannotate.generators.base import CHUNK, Drawing, DrawOptions, Generator, draw, to_uint8
+from gannotate.labels import ClassInfo
+from gannotate.training.loop import Progress
+
+__all__ = [
+    "DATASET_FIRST_SEED",
+    "DatasetConfig",
+    "Labelled",
+    "annotate_seeds",
+    "fingerprint",
+    "write_dataset",
+]
+
+DATASET_FIRST_SEED = 10_000_000
+"""Datasets are drawn from this seed upwards; the pool that people annotate starts at 0, so the two never meet."""
+
+DECODE_PIXELS = CHUNK * 64 * 64
+"""Pixels decoded in one pass: whole chunks at 64 px, one picture at a time from 256 px."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetConfig:
+    """How a dataset is drawn and stored."""
+
+    format: Format = "shards"
+    """shards (WebDataset tar files) or folder (plain files in images/, masks/, soft/ and about/)."""
+    first_seed: int = DATASET_FIRST_SEED
+    """Seed of the first picture; the next ones follow."""
+    part: int = 256
+    """Samples a shard, and samples after which a stopped run can go on."""
+    soft: bool = True
+    """Store the class probabilities too."""
+
+    def __post_init__(self) -> None:
+        check_format(self.format)
+        if self.part < 1:
+            raise UsageError(f"{self.part} samples a shard were asked for; use at least 1, most often 256")
+
+
+def annotate_seeds(
+    generator: Generator, decoder: Decoder, seeds: Iterable[int], options: DrawOptions | None = None
+) -> Iterator[Labelled]:
+    """Draws and labels pictures in the order given, bit-identical for any selection of seeds (as `draw`).
+
+    Raises:
+        GannotateError: the decoder is of another generator.
+    """
+    decoder.check_fits(generator)
+    decoder.eval()
+    for index, wanted in groupby(seeds, key=lambda seed: seed // CHUNK):
+        # whole chunks, since a float sum depends on the batch it is part of; draw() has made the chunk anyway
+        chunk = range(index * CHUNK, (index + 1) * CHUNK)
+        labelled = _label_chunk(list(draw(generator, chunk, options, decoder.tap_names)), decoder)
+        yield from (labelled[seed - chunk.start] for seed in wanted)
+
+
+@torch.inference_mode()
+def _label_chunk(drawn: Sequence[tuple[int, Drawing]], decoder: Decoder) -> list[Labelled]:
+    batch = max(1, DECODE_PIXELS // decoder.size**2)
+    labelled = []
+    for start in range(0, len(drawn), batch):
+        some = drawn[start : start + batch]
+        taps = {name: torch.cat([drawing.taps[name] for _, drawing in some]) for name in decoder.tap_names}
+        labelled += _to_labelled(some, decoder(taps).float().softmax(dim=1))
+    return labelled
+
+
+def _to_labelled(drawn: Sequence[tuple[int, Drawing]], probabilities: Tensor) -> Iterator[Labelled]:
+    largest, label_maps = probabilities.max(dim=1)
+    soft = probabilities.half().contiguous().cpu().numpy()
+    hard = label_maps.to(torch.uint8).cpu().numpy()
+    for place, (seed, drawing) in enumerate(drawn):
+        picture = to_uint8(drawing.picture)[0]
+        yield Labelled(seed, picture, hard[place], soft[place], float(largest[place].mean()))
+
+
+def fingerprint(module: nn.Module) -> str:
+    """sha256 over names and values of a network's parameters and buffers."""
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def write_dataset(
+    folder: str | Path,
+    generator: Generator,
+    decoder: Decoder,
+    classes: Sequence[ClassInfo],
+    count: int,
+    options: DrawOptions | None = None,
+    config: DatasetConfig | None = None,
+) -> Iterator[Progress]:
+    """Writes `count` labelled pictures; yields progress after each chunk of them.
+
+    A run that was stopped goes on after its last whole part, and the result is the same byte for byte.
+
+    Raises:
+        UsageError: the folder holds a dataset with other settings, or the classes do not fit the decoder.
+        GannotateError: the disk is full.
+    """
+    options, config = options or DrawOptions(), config or DatasetConfig()
+    folder = Path(folder)
+    if count < 1:
+        raise UsageError(f"{count} pictures were asked for; ask for at least 1, e.g. -n 2000")
+    if len(classes) != decoder.classes:
+        raise UsageError(f"the decoder knows {decoder.classes} classes, {len(classes)} were given; fit it again")
+    decoder.check_fits(generator)
+    manifest = _open_manifest(folder, _settings(generator, decoder, classes, count, options, config))
+    started, before = time.monotonic(), manifest.samples
+    for index in range(len(manifest.parts), -(-count // config.part)):
+        start = index * config.part
+        seeds = range(config.first_seed + start, config.first_seed + min(start + config.part, count))
+        samples: list[Labelled] = []
+        for sample in annotate_seeds(generator, decoder, seeds, options):
+            samples.append(sample)
+            if len(samples) % CHUNK == 0 and len(samples) < len(seeds):
+                yield _progress(start + len(samples), count, before, started)
+        files = ((sample_key(sample.seed), encode_sample(sample, classes, config.soft)) for sample in samples)
+        digest = write_part(folder, config.format, index, files)
+        manifest.parts.append({**_summary(samples, len(classes)), "sha256": digest})
+        manifest.complete = manifest.samples == count
+        manifest.write(folder)
+        yield _progress(manifest.samples, count, before, started, manifest.parts[-1]["confidence"])
+
+
+def _open_manifest(folder: Path, settings: dict[str, Any]) -> Manifest:
+    """The folder's manifest when it is of the same dataset, or a new one, written."""
+    if not (folder / "manifest.json").exists():
+        manifest = Manifest(settings)
+        manifest.write(folder)
+        return manifest
+    manifest = Manifest.read(folder)
+    changed = sorted(name for name in settings if manifest.settings.get(name) != settings[name])
+    if changed:
+        raise UsageError(
+            f"{folder} holds a dataset with another {', '.join(changed)}; give another folder, or the same settings "
+            "to go on with it"
+        )
+    return manifest
+
+
+def _settings(
+    generator: Generator,
+    decoder: Decoder,
+    classes: Sequence[ClassInfo],
+    count: int,
+    options: DrawOptions,
+    config: DatasetConfig,
+) -> dict[str, Any]:
+    settings = {
+        **asdict(config),
+        "count": count,
+        "size": generator.size,
+        "image_channels": generator.image_channels,
+        "classes": [asdict(item) for item in classes],
+        "draw": asdict(options),
+        "generator": fingerprint(generator),
+        "decoder": fingerprint(decoder),
+    }
+    return json.loads(json.dumps(settings))  # as it reads back: tuples are lists
+
+
+def _summary(samples: Sequence[Labelled], classes: int) -> dict[str, Any]:
+    pixels = sum(np.bincount(sample.label_map.ravel(), minlength=classes) for sample in samples)
+    return {
+        "first_seed": samples[0].seed,
+        "samples": len(samples),
+        "confidence": round(float(np.mean([sample.confidence for sample in samples])), 6),
+        "class_px": np.asarray(pixels).tolist(),
+    }
+
+
+def _progress(done: int, count: int, before: int, started: float, confidence: float | None = None) -> Progress:
+    seconds = time.monotonic() - started
+    eta_s = seconds / max(done - before, 1) * (count - done)
+    return Progress(done, count, seconds, eta_s, {} if confidence is None else {"confidence": confidence})
