@@ -1,8 +1,8 @@
 """Seconds per thousand pictures of `train-generator --preset tiny`, with every regulariser on.
 
 Usage: python bench/train_generator.py [--threads 2] [--steps 64] [--preset tiny] [--size 64]
-Prints json. Random pixels stand in for pictures: the cost of a step does not depend on what is in them. The steps timed hold whole
-periods of both lazy regularisers, so that their share is right; the first steps, which prepare kernels, are left out.
+Prints json. Random pixels stand in for pictures: a step costs the same whatever is in them. The steps timed hold whole
+periods of both lazy regularisers, so that their share is right; the first ones, which prepare kernels, are left out.
 """
 
 from __future__ import annotations

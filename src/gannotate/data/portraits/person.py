@@ -85,11 +85,6 @@ class Hair:
 
     @property
     def covers_ears(self) -> bool:
-        """Whether the sides lie over both ears."""
-        return self.side < 0.98 and self.side_end > 0.12
-
-    @property
-    def covers_ears(self) -> bool:
         """Whether the sides hide the ears altogether."""
         return self.style in ("medium", "bob", "long", "curly")
 

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# The whole way from a generator to a table of cells: called by xray.sh, wbc.sh and portraits.sh, which set
+#   OUT (folder), GENERATOR (folder), CLASSES, NEW_FLAGS, LABELLED (real labels: images/ + masks/), TEST (the same, other
+#   pictures), SHOTS, SEEDS, COUNT (synthetic pictures), STEPS (of every segmenter), TRAIN_FLAGS.
+# A simulated annotator (a network trained on all of LABELLED) labels the pool. Every cell writes json under OUT/cells and is
+# skipped when it is there: run the same command again to go on. `tools/write_results.py OUT...` makes the table.
+set -euo pipefail
+: "${SHOTS:=1 5}" "${SEEDS:=0 1 2}" "${COUNT:=2000}" "${STEPS:=400}" "${POOL:=60}" "${NEW_FLAGS:=}" "${TRAIN_FLAGS:=}"
+project=$OUT/project cells=$OUT/cells
+mkdir -p "$cells"
+
+# cell NAME COMMAND...: runs the command once and keeps its json
+cell() {
+  local file=$cells/$1.json
+  shift
+  [ -s "$file" ] && return
+  "$@" --json >"$file.part"
+  mv "$file.part" "$file"
+}
+
+[ -e "$project/project.yaml" ] || gannotate new "$project" --classes "$CLASSES" --generator "$GENERATOR" $NEW_FLAGS
+
+# the annotator: a network trained on all real labels
+mkdir -p "$OUT/annotator"
+cell annotator-train gannotate train "$project" --labelled "$LABELLED" --steps "${ANNOTATOR_STEPS:-600}" $TRAIN_FLAGS
+annotator=$(python -c 'import json,sys; print(json.load(open(sys.argv[1]))["segmenter"])' "$cells/annotator-train.json")
+cell annotator-evaluate gannotate evaluate "$project" --segmenter "$annotator" --test "$TEST"
+cell sample gannotate sample "$project" -n "$POOL"
+cell simulate gannotate simulate "$project" --segmenter "$annotator"
+
+field() { python -c 'import json,sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$cells/$1.json" "$2"; }
+for seed in $SEEDS; do
+  for shots in $SHOTS; do
+    name=shots$shots-seed$seed
+    cell "$name-fit" gannotate fit "$project" --shots "$shots" --seed "$seed"
+    decoder=$(basename "$(field "$name-fit" decoder)")
+    cell "$name-decoder" gannotate evaluate "$project" --of decoder --decoder "$decoder"
+    cell "$name-synthesize" gannotate synthesize "$project" -n "$COUNT" --decoder "$decoder" --seed "$seed" --out "$OUT/datasets/$name"
+    cell "$name-train" gannotate train "$project" --dataset "$OUT/datasets/$name" --steps "$STEPS" --seed "$seed" $TRAIN_FLAGS
+    segmenter=$(field "$name-train" segmenter)
+    cell "$name-evaluate" gannotate evaluate "$project" --segmenter "$segmenter" --test "$TEST"
+    # the same number of real labels, the same network and augmentation, and the floors
+    name=supervised$shots-seed$seed
+    cell "$name-train" gannotate train "$project" --labelled "$LABELLED" --shots "$shots" --steps "$STEPS" --seed "$seed" $TRAIN_FLAGS
+    segmenter=$(field "$name-train" segmenter)
+    cell "$name-evaluate" gannotate evaluate "$project" --segmenter "$segmenter" --test "$TEST" \
+      --labelled "$LABELLED" --shots "$shots" --seed "$seed"
+  done
+done
