@@ -53,10 +53,13 @@ class Record:
 
 
 @contextlib.contextmanager
-def recorded(folder: str | Path, verb: str, config: Mapping[str, Any], seed: int) -> Iterator[Record]:
+def recorded(
+    folder: str | Path, verb: str, config: Mapping[str, Any], seed: int, begin: float | None = None
+) -> Iterator[Record]:
     """Keeps folder/run.json while the body runs: status running, then done, interrupted or failed.
 
-    An unfinished record that is already there is continued: its first start and its wall time are kept.
+    An unfinished record that is already there is continued: its first start and its wall time are kept. A run that
+    failed before it wrote anything else leaves no folder. `begin`: time.monotonic() when the work began, if earlier.
     """
     folder = Path(folder)
     record = Record(verb=verb, config=dict(config), seed=seed, started=now())
@@ -64,7 +67,7 @@ def recorded(folder: str | Path, verb: str, config: Mapping[str, Any], seed: int
     if before and before.get("status") != "done":
         record.started, record.wall_s = before["started"], float(before["wall_s"])
         record.parts = int(before["parts"]) + 1
-    spent_s, begin = record.wall_s, time.monotonic()
+    spent_s, begin = record.wall_s, time.monotonic() if begin is None else begin
 
     def save(status: str) -> None:
         record.status, record.wall_s = status, round(spent_s + time.monotonic() - begin, 2)
@@ -77,8 +80,16 @@ def recorded(folder: str | Path, verb: str, config: Mapping[str, Any], seed: int
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         with contextlib.suppress(GannotateError):  # a full disk: the first error is the one to show
             save(status)
+        _remove_if_nothing_was_made(folder)
         raise
     save("done")
+
+
+def _remove_if_nothing_was_made(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        if [path.name for path in folder.iterdir()] == [RECORD]:
+            (folder / RECORD).unlink()
+            folder.rmdir()
 
 
 def as_json(record: Record) -> dict[str, Any]:

@@ -14,7 +14,19 @@ import gannotate
 PACKAGE = Path(gannotate.__file__).parent
 
 LAYERS = (
-    ("__init__", "errors", "files", "jsonlines", "seeding", "labels", "record", "project", "project_config", "viz"),
+    (
+        "__init__",
+        "errors",
+        "files",
+        "jsonlines",
+        "seeding",
+        "labels",
+        "record",
+        "project",
+        "project_config",
+        "viz",
+        "torchvision_operators",
+    ),
     ("training", "data", "metrics"),
     ("decoders", "features", "generators"),
     ("synthesis", "segmenters", "pretraining", "fitting", "inversion"),

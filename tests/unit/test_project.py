@@ -175,6 +175,7 @@ def test_latest_is_the_newest_finished_one(project: Project):
         project.latest("decoders")
     first, second = project.next_folder("decoders", "light"), project.next_folder("decoders", "light")
     finish(first)
+    (second / "checkpoint").touch()
     with pytest.raises(RuntimeError), recorded(second, "fit", {}, 0):
         raise RuntimeError
     assert project.latest("decoders") == first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ def test_a_finished_run_says_what_made_it(tmp_path: Path):
 
 @pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, "interrupted"), (ValueError, "failed")])
 def test_an_unfinished_run_is_continued(tmp_path: Path, error: type[BaseException], status: str):
+    (tmp_path / "checkpoint").touch()
     with pytest.raises(error), recorded(tmp_path, "fit", {}, 0):
         raise error
     stopped = json.loads((tmp_path / "run.json").read_text())
@@ -38,6 +40,18 @@ def test_an_unfinished_run_is_continued(tmp_path: Path, error: type[BaseExceptio
     assert done is not None
     assert (done["started"], done["parts"]) == (stopped["started"], 2)
     assert 100 <= done["wall_s"] < 110
+
+
+def test_a_run_that_made_nothing_leaves_nothing(tmp_path: Path):
+    with pytest.raises(ValueError, match="wrong flag"), recorded(tmp_path / "0001", "fit", {}, 0):
+        raise ValueError("wrong flag")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_time_may_begin_earlier(tmp_path: Path):
+    with recorded(tmp_path, "evaluate", {}, 0, begin=time.monotonic() - 50) as record:
+        pass
+    assert 50 <= record.wall_s < 60
 
 
 def test_a_finished_run_is_not_continued(tmp_path: Path):

@@ -13,7 +13,7 @@ from gannotate.cli import show
 from gannotate.cli.device import prepare
 from gannotate.cli.flags import Stepped, settings
 from gannotate.cli.generate import parse_seeds
-from gannotate.cli.runs import open_run, where
+from gannotate.cli.runs import drop_checkpoint, open_run, where
 from gannotate.decoders.light import LightConfig, Order
 from gannotate.errors import UsageError
 from gannotate.fitting import shots as shots_of
@@ -101,6 +101,7 @@ def fit(project: Path, /, *, flags: FitFlags = FitFlags()) -> int:
             "steps": last.done if last else flags.fit_config().steps,
             **(last.metrics if last else {}),
         }
+    drop_checkpoint(folder)
     labels = ", ".join(f"{count} {source}" for source, count in sources.items())
     text = f"decoder in {folder}, from {len(shots)} annotations ({labels}), {show.clock(record.wall_s)}"
     return show.finish(

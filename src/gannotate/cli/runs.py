@@ -35,6 +35,11 @@ def resumable(project: Project, kind: str, name: str, flags: Resumable, config: 
     return unfinished
 
 
+def drop_checkpoint(folder: Path) -> None:
+    """Removes the training state of a finished run: several times the size of what was trained, and of no use now."""
+    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+
+
 def where(project: Project, kind: str, name: str, flags: Resumable, config: dict[str, Any]) -> str:
     """For --dry-run: the folder that would be worked in, in words."""
     unfinished = resumable(project, kind, name, flags, config)

@@ -49,7 +49,10 @@ def sample(project: Path, /, *, flags: SampleFlags = SampleFlags()) -> int:
     opened.add_to_pool(drawn)
     result = {"project": str(project), "seeds": list(seeds), "pool": len(opened.pool())}
     text = f"{len(seeds)} pictures added, seeds {seeds[0]} to {seeds[-1]}; the pool has {result['pool']}"
-    return show.finish(flags, result, text, f"gannotate simulate {project} --segmenter DIR")
+    next_step = (
+        f"gannotate fit {project}, after labelling some in {project}/annotations/SEED.png or with gannotate simulate"
+    )
+    return show.finish(flags, result, text, next_step)
 
 
 def next_seeds(project: Project, flags: SampleFlags) -> range:

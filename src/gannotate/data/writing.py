@@ -1,4 +1,4 @@
-"""Writing pictures: PNG bytes, overlays, and folders or zips of them that appear whole or not at all."""
+"""Writing pictures: PNG bytes, and folders or zips of them that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,6 @@ from PIL import Image
 
 from gannotate.errors import UsageError
 from gannotate.files import atomic_write, disk_error
-from gannotate.labels import IGNORE, ClassInfo, palette
 
 Add = Callable[[str, bytes], None]
 """Adds a file: its name inside, e.g. images/7.png, and its bytes."""
@@ -27,14 +26,6 @@ def encode_picture(picture: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def overlay(picture: np.ndarray, label_map: np.ndarray, classes: Sequence[ClassInfo], part: float = 0.5) -> np.ndarray:
-    """The picture uint8 (h, w, c) as RGB under the classes' colours; class 0 and ignore stay clear."""
-    base = np.broadcast_to(picture, (*picture.shape[:2], 3)).astype(np.float32)
-    mixed = (1 - part) * base + part * palette(classes)[label_map]
-    shown = (label_map != 0) & (label_map != IGNORE)
-    return np.where(shown[..., None], mixed, base).round().astype(np.uint8)
 
 
 def check_new(path: str | Path) -> Path:

@@ -29,12 +29,18 @@ def choose(project: Project, count: int | None = None, only: Sequence[int] = (),
         return _those(annotations, only, project)
     if count is None:
         return annotations
-    if not 1 <= count <= len(annotations):
-        raise UsageError(
-            f"--shots is {count}; {project.folder} has {len(annotations)} annotations, give 1 to that many"
-        )
-    picked = numpy_stream(seed, "shots").permutation(len(annotations))[:count]
-    return [annotations[index] for index in sorted(picked)]
+    return [annotations[index] for index in draw_some(len(annotations), count, seed)]
+
+
+def draw_some(total: int, count: int, seed: int) -> list[int]:
+    """`count` of the numbers 0 to total - 1, ascending, drawn with `seed`; draws of one seed are nested.
+
+    Raises:
+        UsageError: there are not so many.
+    """
+    if not 1 <= count <= total:
+        raise UsageError(f"{count} shots were asked for; there are {total} labelled pictures, give 1 to that many")
+    return sorted(numpy_stream(seed, "shots").permutation(total)[:count].tolist())
 
 
 def load(project: Project, annotations: Sequence[Annotation]) -> list[Shot]:

@@ -1,0 +1,166 @@
+"""`gannotate evaluate`: scores on pictures that were not learned from."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from cyclopts import Parameter
+
+from gannotate.cli import show
+from gannotate.cli.device import prepare
+from gannotate.cli.flags import Common, settings
+from gannotate.cli.simulate import segmenter_folder
+from gannotate.cli.train import read_all
+from gannotate.data.labelled import LabelledSet
+from gannotate.decoders.build import load_decoder
+from gannotate.errors import UsageError
+from gannotate.files import write_json
+from gannotate.fitting.shots import load
+from gannotate.fitting.simulate import EVALUATION, about_segmenter, check_classes
+from gannotate.generators.base import DrawOptions
+from gannotate.generators.build import load_generator
+from gannotate.metrics.confusion import Absent, Scores, confusion, scores
+from gannotate.metrics.floors import majority_floor, pixel_floor
+from gannotate.project import Project
+from gannotate.record import read_record, recorded
+from gannotate.segmenters.evaluate import evaluate as evaluate_segmenter
+from gannotate.segmenters.predict import Segmenter
+from gannotate.synthesis import annotate_seeds
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class EvaluateFlags(Common):
+    """Flags of `evaluate`."""
+
+    of: Literal["segmenter", "decoder"] = "segmenter"
+    """segmenter: on --test; decoder: on the annotated pool pictures that it was not fitted to."""
+    test: Path | None = None
+    """Folder or zip of test pictures in images/ and their label maps in masks/."""
+    segmenter: Path | None = None
+    """Segmenter to score: its folder, or its name in the project; the newest one when not given."""
+    decoder: str | None = None
+    """Decoder to score: its name in the project; the newest one when not given."""
+    labelled: Annotated[tuple[Path, ...], Parameter(negative="")] = ()
+    """Labelled pictures (images/ and masks/) from which the two floors are made, to stand beside the scores."""
+    shots: int | None = None
+    """Use only so many of the labelled pictures for the floors, drawn with --seed."""
+    size: int | None = None
+    """Side in px at which is scored; the project's own when not given."""
+    absent: Absent = "skip"
+    """A class that is neither in truth nor prediction: skip it in averages, or count it as zero."""
+
+
+def evaluate(project: Path, /, *, flags: EvaluateFlags = EvaluateFlags()) -> int:
+    """Score a segmentation network on labelled test pictures, or a decoder on held-out annotations.
+
+    Args:
+        project: the project's folder.
+    """
+    opened = Project.open(project)
+    _check(project, flags)
+    if flags.of == "decoder":
+        scored = opened.find("decoders", flags.decoder)
+    else:
+        scored = segmenter_folder(opened, flags.segmenter)
+    config = settings(flags, **{flags.of: str(scored)})
+    if flags.dry_run:
+        on = flags.test or "the annotations that it was not fitted to"
+        return show.plan(flags, [f"score {scored} on {on}", "note the scores in a new folder in runs"], config)
+    begin, device = time.monotonic(), prepare(flags)
+    score = _score_decoder if flags.of == "decoder" else _score_segmenter
+    found = score(opened, scored, flags, device)
+    folder = opened.next_folder("runs", "evaluate")
+    with recorded(folder, "evaluate", config, flags.seed, begin) as record:
+        record.result = found
+    result = {"run": str(folder), **record.result, "seconds": record.wall_s}
+    next_step = f"gannotate predict {project} PICTURES --out DIR" if flags.of == "segmenter" else ""
+    return show.finish(flags, result, as_text(result), next_step)
+
+
+def as_text(result: dict[str, Any]) -> str:
+    """Scores and floors as a table, one row a class, and the averages."""
+    columns = {result["of"]: result} | result.get("floors", {})
+    rows = [("IoU", *columns)]
+    for name in result["per_class"]:
+        rows.append((name, *(show.fraction(column["per_class"][name]) for column in columns.values())))
+    averages = {"miou": "mIoU", "fg_miou": "mIoU, foreground", "area_iou": "IoU by area", "pixel_accuracy": "accuracy"}
+    rows += [(title, *(show.fraction(column[key]) for column in columns.values())) for key, title in averages.items()]
+    note = "left out of the averages" if result["absent"] == "skip" else "counted as 0"
+    heading = f"{result['scored']} on {result['pictures']} pictures ({result['test']}); absent classes are {note}"
+    return f"{heading}\n{show.table(rows)}"
+
+
+def _check(project: Path, flags: EvaluateFlags) -> None:
+    if flags.of == "segmenter" and flags.test is None:
+        raise UsageError(
+            "there are no test pictures; give a folder or zip of images/ and masks/, e.g. gannotate evaluate "
+            f"{project} --test DIR"
+        )
+    if flags.of == "decoder" and (flags.test or flags.labelled):
+        raise UsageError("a decoder is scored on the generator's pictures; leave --test and --labelled out")
+    if flags.shots is not None and not flags.labelled:
+        raise UsageError("--shots draws from labelled pictures; give them with --labelled, or leave --shots out")
+
+
+def _score_segmenter(project: Project, folder: Path, flags: EvaluateFlags, device: str) -> dict[str, Any]:
+    segmenter = Segmenter.load(folder, device)
+    check_classes(project, segmenter)
+    assert flags.test is not None
+    test = read_all(flags, project, [flags.test], None, flags.size)
+    result = {"of": "segmenter", "scored": str(folder), "test": str(flags.test), **_about(folder)}
+    result |= evaluate_segmenter(segmenter, test, flags.absent)
+    write_json(folder / EVALUATION, {name: value for name, value in result.items() if name != "scored"})
+    if flags.labelled:
+        labelled = read_all(flags, project, flags.labelled, flags.shots, flags.size)
+        result["floors"] = _floors(project, labelled, test, flags)
+    return result
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    about = about_segmenter(folder)
+    return {name: about[name] for name in ("network", "labels", "label_source")}
+
+
+def _floors(project: Project, labelled: LabelledSet, test: LabelledSet, flags: EvaluateFlags) -> dict[str, Any]:
+    classes = len(project.classes)
+    return {
+        "majority": {"labels": len(labelled), **_named(project, majority_floor(labelled, test, classes))},
+        "pixels": {"labels": len(labelled), **_named(project, pixel_floor(labelled, test, classes, flags.seed))},
+    }
+
+
+def _score_decoder(project: Project, folder: Path, flags: EvaluateFlags, device: str) -> dict[str, Any]:
+    fitted = (read_record(folder) or {}).get("config", {}).get("annotations", [])
+    held_out = [annotation for annotation in project.annotations() if annotation.seed not in fitted]
+    if not held_out:
+        raise UsageError(
+            f"{folder} was fitted to every annotation; hold some out with `gannotate fit {project.folder} --shots N`"
+        )
+    shots = load(project, held_out)
+    generator, decoder = load_generator(project.generator_folder, device), load_decoder(folder, device)
+    options = DrawOptions(**project.config.draw.model_dump())
+    classes = len(project.classes)
+    counts = np.zeros((classes, classes), np.int64)
+    drawn = annotate_seeds(generator, decoder, [shot.seed for shot in shots], options)
+    for shot, labelled in zip(shots, drawn, strict=True):
+        counts += confusion(shot.label_map[None], labelled.label_map[None], classes)
+    return {
+        "of": "decoder",
+        "scored": str(folder),
+        "test": "held-out annotations",
+        "labels": len(fitted),
+        **_named(project, scores(counts, flags.absent)),
+        "confusion": counts.tolist(),
+        "pictures": len(shots),
+        "absent": flags.absent,
+    }
+
+
+def _named(project: Project, found: Scores) -> dict[str, Any]:
+    names = [item.name for item in project.classes]
+    return asdict(found) | {"per_class": dict(zip(names, found.per_class, strict=True))}

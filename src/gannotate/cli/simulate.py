@@ -1,0 +1,67 @@
+"""`gannotate simulate`: annotations by a segmenter instead of a person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from gannotate.cli import show
+from gannotate.cli.device import prepare
+from gannotate.cli.flags import Common, settings
+from gannotate.fitting.simulate import about_segmenter, to_simulate
+from gannotate.fitting.simulate import simulate as simulate_annotations
+from gannotate.project import Project
+from gannotate.segmenters.predict import Segmenter
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class SimulateFlags(Common):
+    """Flags of `simulate`."""
+
+    segmenter: Path
+    """The segmenter that plays the annotator: its folder, or its name in the project, e.g. 0001-unet-supervised."""
+    count: Annotated[int | None, Parameter(name=["--count", "-n"])] = None
+    """Label only so many pool pictures; all without an annotation when not given."""
+    replace: Annotated[bool, Parameter(negative="")] = False
+    """Label those again that have a simulated annotation; a person's are always kept."""
+
+
+def simulate(project: Path, /, *, flags: SimulateFlags) -> int:
+    """Label pool pictures with a segmenter trained on other labels; the annotations say that they are simulated.
+
+    Args:
+        project: the project's folder.
+    """
+    opened = Project.open(project)
+    folder = segmenter_folder(opened, flags.segmenter)
+    about = about_segmenter(folder)
+    seeds = to_simulate(opened, flags.count, flags.replace)
+    if flags.dry_run:
+        return show.plan(flags, [f"label {len(seeds)} pool pictures with {folder}"], settings(flags, about=about))
+    if about["miou"] is None:
+        show.say(
+            flags, f"how good {folder} is is not known: `gannotate evaluate {project} --test DIR` tells and notes it"
+        )
+    segmenter = Segmenter.load(folder, prepare(flags))
+    done = list(simulate_annotations(opened, segmenter, seeds, about))
+    result = {"project": str(project), "seeds": done, "source": "simulated", "about": about}
+    text = (
+        f"{len(done)} simulated annotations by {about['network']} trained on {about['labels']} labels "
+        f"(its own mIoU {show.fraction(about['miou'])})"
+    )
+    return show.finish(flags, result, text, f"gannotate fit {project}")
+
+
+def segmenter_folder(project: Project, given: Path | None) -> Path:
+    """A segmenter by its folder or by its name in the project; the newest one when not given.
+
+    Raises:
+        UsageError: neither.
+    """
+    if given is not None and (given / "config.json").exists():
+        return given
+    return project.find("segmenters", None if given is None else str(given))

@@ -1,0 +1,103 @@
+"""`gannotate synthesize`: a labelled dataset from generator and decoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from gannotate.cli import show
+from gannotate.cli.device import prepare
+from gannotate.cli.flags import Resumable, settings
+from gannotate.cli.runs import open_run, where
+from gannotate.data.shards import Format, Manifest
+from gannotate.decoders.build import load_decoder
+from gannotate.errors import UsageError
+from gannotate.generators.base import DrawOptions
+from gannotate.generators.build import load_generator
+from gannotate.project import Project
+from gannotate.record import recorded
+from gannotate.synthesis import DATASET_FIRST_SEED, DatasetConfig, write_dataset
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class SynthesizeFlags(Resumable):
+    """Flags of `synthesize`."""
+
+    count: Annotated[int, Parameter(name=["--count", "-n"])]
+    """Number of labelled pictures."""
+    out: Path | None = None
+    """Folder for the dataset; the next one in PROJECT/datasets when not given."""
+    format: Format = "shards"
+    """shards (WebDataset tar files) or folder (plain files to look at)."""
+    soft: bool = True
+    """Store the class probabilities too."""
+    decoder: str | None = None
+    """Decoder to use, e.g. 0001-light; the newest one when not given."""
+    first_seed: int = DATASET_FIRST_SEED
+    """Seed of the first picture, the others follow; the pool's seeds lie far below the default."""
+    psi: float | None = None
+    """Truncation; the project's own when not given."""
+    cutoff: int | None = None
+    """Truncate only the first so many styles; the project's own when not given."""
+    noise: Literal["const", "seeded", "none"] | None = None
+    """Per-pixel noise: const, seeded or none; the project's own when not given."""
+
+    def options(self, project: Project) -> DrawOptions:
+        """How the pictures are drawn."""
+        own = project.config.draw.model_dump()
+        return DrawOptions(**{name: own[name] if getattr(self, name) is None else getattr(self, name) for name in own})
+
+
+def synthesize(project: Path, /, *, flags: SynthesizeFlags) -> int:
+    """Write a labelled dataset with generator and decoder; the same command goes on with an unfinished one.
+
+    Args:
+        project: the project's folder.
+    """
+    if flags.count < 1:
+        raise UsageError(f"-n is {flags.count}; give the number of pictures, 1 or more")
+    opened = Project.open(project)
+    decoder_folder = opened.find("decoders", flags.decoder)
+    _check_apart(opened, flags)
+    options = flags.options(opened)
+    config = settings(flags, decoder=decoder_folder.name, draw=vars(options))
+    if flags.dry_run:
+        folder = str(flags.out) if flags.out else where(opened, "datasets", "", flags, config)
+        return show.plan(flags, [f"draw and label {flags.count} pictures in {folder}"], config)
+    device = prepare(flags)
+    generator, decoder = load_generator(opened.generator_folder, device), load_decoder(decoder_folder, device)
+    folder = flags.out or open_run(opened, "datasets", "", flags, config)
+    how = DatasetConfig(format=flags.format, first_seed=flags.first_seed, soft=flags.soft)
+    with recorded(folder, "synthesize", config, flags.seed) as record:
+        running = write_dataset(folder, generator, decoder, opened.classes, flags.count, options, how)
+        show.follow(running, "synthesize", flags.quiet)
+        record.result = _summary(folder, [item.name for item in opened.classes])
+    text = f"{flags.count} labelled pictures in {folder}, mean confidence {record.result['confidence']:.3f}"
+    return show.finish(flags, record.result | {"seconds": record.wall_s}, text, f"gannotate train {project}")
+
+
+def _check_apart(project: Project, flags: SynthesizeFlags) -> None:
+    # the pool's pictures may be held out to score the decoder: a dataset that contained them would spoil that
+    seeds = range(flags.first_seed, flags.first_seed + flags.count)
+    shared = [picture.seed for picture in project.pool() if picture.seed in seeds]
+    if shared:
+        raise UsageError(
+            f"--first-seed {flags.first_seed} with {flags.count} pictures would take seed {shared[0]} of the pool; "
+            f"leave it out to start at {DATASET_FIRST_SEED}"
+        )
+
+
+def _summary(folder: Path, names: list[str]) -> dict[str, Any]:
+    parts = Manifest.read(folder).parts
+    pixels = [sum(part["class_px"][index] for part in parts) for index in range(len(names))]
+    samples = sum(part["samples"] for part in parts)
+    return {
+        "dataset": str(folder),
+        "pictures": samples,
+        "confidence": round(sum(part["confidence"] * part["samples"] for part in parts) / samples, 4),
+        "class_share": {name: round(count / sum(pixels), 5) for name, count in zip(names, pixels, strict=True)},
+    }

@@ -1,0 +1,107 @@
+"""Simulated annotators: pool pictures labelled by a segmenter that was trained on other labels.
+
+The papers did so with ready networks, to try many settings without people. Such an annotation says what it is: which
+network made it, how many labels that had seen, and how well it scores itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from gannotate.errors import GannotateError, UsageError
+from gannotate.project import Project
+from gannotate.record import read_record
+from gannotate.segmenters.build import read_segmenter_config
+from gannotate.segmenters.predict import Segmenter
+
+EVALUATION = "evaluation.json"
+"""File in a segmenter's folder: its latest scores, and on what."""
+
+
+def about_segmenter(folder: str | Path) -> dict[str, Any]:
+    """What an annotation tells about the segmenter that made it.
+
+    Returns:
+        segmenter (its folder), network, labels (how many it learned from) and label_source, miou and miou_on; None
+        for what its folder does not tell.
+    """
+    config = read_segmenter_config(folder)
+    trained = config["about"] | ((read_record(folder) or {}).get("about") or {})
+    evaluation = Path(folder) / EVALUATION
+    scores = json.loads(evaluation.read_text()) if evaluation.exists() else {}
+    return {
+        "segmenter": str(folder),
+        "network": f"{config['segmenter']['architecture']} {config['segmenter']['encoder']}",
+        "labels": trained.get("labels", trained.get("pictures")),
+        "label_source": trained.get("label_source"),
+        "miou": scores.get("miou"),
+        "miou_on": scores.get("test"),
+    }
+
+
+def to_simulate(project: Project, count: int | None = None, replace: bool = False) -> list[int]:
+    """Seeds of the pool pictures to label: those without an annotation, the first `count` of them.
+
+    `replace` takes those with a simulated one too; what a person made is never replaced.
+
+    Raises:
+        UsageError: there are none, or fewer than `count`.
+    """
+    pool = [picture.seed for picture in project.pool()]
+    if not pool:
+        raise UsageError(
+            f"{project.folder} has no pool pictures; draw some with `gannotate sample {project.folder} -n 20`"
+        )
+    kept = {one.seed for one in project.annotations() if not (replace and one.source == "simulated")}
+    seeds = [seed for seed in pool if seed not in kept]
+    if not seeds or (count is not None and not 1 <= count <= len(seeds)):
+        asked = "every pool picture is annotated" if not seeds else f"-n is {count}"
+        raise UsageError(
+            f"{asked}; {len(seeds)} of the {len(pool)} pool pictures can be labelled, draw more with `gannotate sample "
+            f"{project.folder} -n 20`"
+        )
+    return seeds[:count]
+
+
+def simulate(project: Project, segmenter: Segmenter, seeds: list[int], about: dict[str, Any]) -> Iterator[int]:
+    """Labels pool pictures with `segmenter`, and marks the annotations as simulated; yields each seed when it is done.
+
+    Raises:
+        GannotateError: the segmenter has other classes than the project, or a pool picture cannot be read.
+    """
+    check_classes(project, segmenter)
+    for seed in seeds:
+        (label_map,) = segmenter.predict(_pool_picture(project, seed)[None])
+        project.write_annotation(seed, label_map, "simulated", about)
+        yield seed
+
+
+def check_classes(project: Project, segmenter: Segmenter) -> None:
+    """Checks that a segmenter has the project's classes, by number and, where it has names, by name.
+
+    Raises:
+        GannotateError: it has others.
+    """
+    own, names = [item.name for item in project.classes], segmenter.config.class_names
+    if segmenter.config.classes != len(own) or (names and list(names) != own):
+        given = ", ".join(names) or f"{segmenter.config.classes} classes"
+        raise GannotateError(f"the segmenter tells {given} apart, the project {', '.join(own)}; they must be the same")
+
+
+def _pool_picture(project: Project, seed: int) -> np.ndarray:
+    path = project.pool_picture_path(seed)
+    try:
+        with Image.open(path) as image:
+            picture = np.asarray(image.convert("L" if project.config.image_channels == 1 else "RGB"), np.uint8)
+    except OSError as error:
+        raise GannotateError(
+            f"{path} cannot be read ({error}); draw it again with `gannotate sample {project.folder} -n 1 --first-seed "
+            f"{seed}`"
+        ) from error
+    return picture.reshape(*picture.shape[:2], -1)
