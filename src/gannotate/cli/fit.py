@@ -33,7 +33,9 @@ class FitFlags(Stepped):
     decoder: Literal["light"] = "light"
     """Kind of decoder: light (semantic projection)."""
     shots: int | None = None
-    """Use only so many annotations, drawn with --seed; all when not given."""
+    """Use only so many annotations, picked with --seed; all when not given."""
+    pick: shots_of.Pick = "cover"
+    """How --shots picks: cover (of a half drawn with --seed, those that represent it best) or random."""
     only: str | None = None
     """Use only the annotations of these pictures, e.g. 3,7,12-15."""
     steps: int = FitConfig.steps
@@ -78,7 +80,7 @@ def fit(project: Path, /, *, flags: FitFlags = FitFlags()) -> int:
     if flags.shots is not None and flags.only is not None:
         raise UsageError("--shots and --only were both given; leave one out")
     opened = Project.open(project)
-    chosen = shots_of.choose(opened, flags.shots, parse_seeds(flags.only) if flags.only else (), flags.seed)
+    chosen = shots_of.choose(opened, flags.shots, parse_seeds(flags.only) if flags.only else (), flags.seed, flags.pick)
     shots = shots_of.load(opened, chosen)
     sources = dict(Counter(annotation.source for annotation in chosen))
     config = settings(flags, annotations=[shot.seed for shot in shots])

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from gannotate.errors import GannotateError, UsageError
+from gannotate.fitting.coverage import cover, embed
 from gannotate.fitting.supervised import Shot
+from gannotate.generators.base import DrawOptions
+from gannotate.generators.build import load_generator
 from gannotate.project import Annotation, Project
 from gannotate.seeding import numpy_stream
 
+Pick = Literal["cover", "random"]
+"""How a few of many annotations are picked: those that cover the others best, or by chance."""
 
-def choose(project: Project, count: int | None = None, only: Sequence[int] = (), seed: int = 0) -> list[Annotation]:
-    """The annotations to learn from, by seed: all, those of the pictures in `only`, or `count` drawn with `seed`.
 
-    Draws of one `seed` are nested: the 5 hold the 1, the 20 hold the 5.
+def choose(
+    project: Project, count: int | None = None, only: Sequence[int] = (), seed: int = 0, pick: Pick = "cover"
+) -> list[Annotation]:
+    """The annotations to learn from, by seed: all, those of the pictures in `only`, or `count` picked with `seed`.
+
+    `random` draws them; `cover` looks at a half of the annotated pictures, drawn with `seed`, and takes those that
+    cover this half best (see coverage.py). Picks of one `seed` are nested: the 5 hold the 1, the 20 hold the 5.
 
     Raises:
         UsageError: there are none, or fewer than asked for.
@@ -29,7 +39,19 @@ def choose(project: Project, count: int | None = None, only: Sequence[int] = (),
         return _those(annotations, only, project)
     if count is None:
         return annotations
-    return [annotations[index] for index in draw_some(len(annotations), count, seed)]
+    if pick == "random":
+        return [annotations[index] for index in draw_some(len(annotations), count, seed)]
+    half = draw_some(len(annotations), max(count, -(-len(annotations) // 2)), seed) if count <= len(annotations) else []
+    offered = [annotations[index] for index in half]
+    if len(offered) <= count:
+        return [annotations[index] for index in draw_some(len(annotations), count, seed)]
+    return [offered[index] for index in sorted(_cover(project, offered, count))]
+
+
+def _cover(project: Project, offered: Sequence[Annotation], count: int) -> list[int]:
+    generator = load_generator(project.generator_folder)
+    options = DrawOptions(**project.config.draw.model_dump())
+    return cover(embed(generator, [annotation.seed for annotation in offered], options), count)
 
 
 def draw_some(total: int, count: int, seed: int) -> list[int]:
