@@ -12,6 +12,7 @@ from PIL import Image
 
 from gannotate.cli import train as train_verb
 from gannotate.cli.app import main
+from gannotate.cli.evaluate import as_text
 from gannotate.cli.predict import out_names
 from gannotate.project import Project
 from gannotate.record import read_record
@@ -60,6 +61,23 @@ def test_the_whole_way(command: Command, annotated: Path, labelled: Path, tmp_pa
     }
     assert files(tmp_path / "out") == {f"{kind}/{name}.png" for kind in ("masks", "overlays") for name in "abcd"}
     assert command("doctor", annotated)["problems"] == []
+
+
+def test_scores_as_text():
+    scores = {
+        "per_class": {"bg": 0.5, "nose": None},
+        "miou": 0.5,
+        "fg_miou": None,
+        "area_iou": 0.5,
+        "pixel_accuracy": 0.75,
+    }
+    about = {"of": "segmenter", "scored": "0001-unet", "test": "test.zip", "pictures": 1, "absent": "skip"}
+    text = as_text(about | scores | {"confusion": [[3, 1], [0, 0]]})
+    rows = [line.split() for line in text.splitlines()]
+    assert ["bg", "0.500"] in rows
+    assert ["nose", "-"] in rows
+    assert ["bg", "75.0", "25.0"] in rows
+    assert ["nose", "-", "-"] in rows
 
 
 def test_run_folders_say_what_made_them(command: Command, dataset: Path):

@@ -92,7 +92,17 @@ def as_text(result: dict[str, Any]) -> str:
     rows += [(title, *(show.fraction(column[key]) for column in columns.values())) for key, title in averages.items()]
     note = "left out of the averages" if result["absent"] == "skip" else "counted as 0"
     heading = f"{result['scored']} on {result['pictures']} pictures ({result['test']}); absent classes are {note}"
-    return f"{heading}\n{show.table(rows)}"
+    return f"{heading}\n{show.table(rows)}\n\n{confusion_text(result)}"
+
+
+def confusion_text(result: dict[str, Any]) -> str:
+    """The confusion matrix in percent of each class's true pixels: a row is the truth, a column the answer."""
+    names = list(result["per_class"])
+    rows = [("% of truth seen as", *names)]
+    for name, counts in zip(names, result["confusion"], strict=True):
+        total = sum(counts)
+        rows.append((name, *(f"{100 * count / total:.1f}" if total else "-" for count in counts)))
+    return show.table(rows)
 
 
 def _check(project: Path, flags: EvaluateFlags) -> None:

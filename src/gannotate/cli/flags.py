@@ -11,7 +11,7 @@ from cyclopts import Group, Parameter
 SHOWN_ONLY = ("json", "quiet", "verbose", "dry_run", "config")
 """Flags that change what is shown, not what is done: they are no part of a run's settings."""
 
-HOW_LONG = ("minutes", "resume", "device")
+MAY_DIFFER = ("resume", "device")
 """Flags that may differ between a run and its resumption."""
 
 SHARED = Parameter(group=Group("Flags of every command", sort_key=9))
@@ -79,4 +79,4 @@ def settings(flags: Common, **more: Any) -> dict[str, Any]:
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Names of settings that make two runs different ones."""
     names = sorted(set(before) | set(now))
-    return [name for name in names if name not in HOW_LONG and before.get(name) != now.get(name)]
+    return [name for name in names if name not in MAY_DIFFER and before.get(name) != now.get(name)]
