@@ -28,6 +28,22 @@ def test_label_maps_stay_what_they_are():
     assert digest[:16] == "bcfd95377ee27a31"
 
 
+@pytest.mark.parametrize(
+    ("seed", "means"),
+    [(0, (164.405, 110.415, 96.039)), (7, (96.949, 107.723, 84.036)), (12, (100.085, 70.26, 84.138))],
+)
+def test_colours_stay_what_they_are(seed, means):
+    """Generators are trained on these pictures and tested on fresh ones; 7 and 12 wear glasses."""
+    np.testing.assert_allclose(render(seed, 32).picture.mean((0, 1)), means, atol=0.05)
+
+
+@pytest.mark.parametrize("size", [32, 64, 128, 256])
+def test_sizes(size):
+    portrait = render(3, size)
+    assert (portrait.picture.shape, portrait.label_map.shape) == ((size, size, 3), (size, size))
+    assert set(np.unique(portrait.label_map)) <= set(range(len(CLASSES)))
+
+
 def test_drawing_many_is_drawing_each_in_order():
     seeds = [5, 3, 9]
     drawn = list(render_many(seeds, 32, "natural", False))

@@ -59,9 +59,7 @@ class HairPainter:
             return
         cap = self._cap()
         if self.looks.shaded:
-            down = max(1, round(0.05 / self.frame.pixel))
-            lowered = np.concatenate((cap[:1].repeat(down, axis=0), cap[:-down]))
-            shadow = smooth(0.5 - lowered * 9)
+            shadow = smooth(0.5 - (np.roll(cap, max(1, round(0.05 / self.frame.pixel)), axis=0)) * 9)
             skin = self.frame.cover(face_distance(self.person, self.frame.u, self.frame.v))
             self.frame.shade(1 - 0.3 * shadow * skin)
         self._paint(cap)
@@ -75,20 +73,19 @@ class HairPainter:
         u, v = self.frame.u + 0.15 * face.width * math.sin(self.person.pose.yaw), self.frame.v
         width = face.width * hair.fall_width
         upper = ellipse(u, np.minimum(v, 0), width, face.height)
-        lower = ellipse(u, np.maximum(v - hair.fall + 0.25, 0), width, 0.25, 0.6)
-        return np.maximum(upper, lower) + self.bumps
+        end = v - hair.fall + 0.35 * (u * u) / width
+        return np.maximum(np.maximum(upper, end), np.abs(u) - width) + self.bumps
 
     def _cap(self) -> Field:
-        """Outline of the hair, rounded off where the sides end, minus the window onto the face."""
+        """Outline of the hair minus the window onto the face, cut where the sides end."""
         hair, face, sine = self.person.hair, self.person.face, math.sin(self.person.pose.yaw)
         u, v = self.frame.u, self.frame.v
         thick = hair.volume * face.width
         top = face.height * (1 + 0.75 * (hair.volume - 1))
-        u = u + 0.12 * face.width * sine
-        widest = min(hair.side_end - 0.22, 0.0)
-        upper = ellipse(u, np.minimum(v - widest, 0), thick, top + widest, 0.15)
-        lower = ellipse(u, np.maximum(v - widest, 0), thick, hair.side_end - widest, 0.75)
-        return np.maximum(np.maximum(upper, lower) + self.bumps, -self._window())
+        outer = ellipse(u + 0.12 * face.width * sine, np.minimum(v, 0.0), thick, top, 0.15) + self.bumps
+        swell = ellipse(u + 0.12 * face.width * sine, v * 0.8, thick, top, 0.3) + self.bumps
+        outer = np.maximum(np.maximum(outer, swell), v - hair.side_end)
+        return np.maximum(outer, -self._window())
 
     def _window(self) -> Field:
         """Distance to the region where the face shows: an arch over vertical sides; the fringe shapes its top."""

@@ -95,7 +95,7 @@ def draw_looks(seed: int, style: str) -> Looks:
         cloth=cloth,
         trim=cloth_colour(rng) if rng.random() < 0.6 else mix(cloth, colour(1, 1, 1), 0.6),
         frame=cloth_colour(rng) * 0.5 if rng.random() < 0.4 else colour(0.08, 0.07, 0.08),
-        lens=mix(colour(0.12, 0.13, 0.16), cloth_colour(rng), rng.uniform(0, 0.5)),
+        lens=colour(0.12, 0.13, 0.16) if rng.random() < 0.5 else mix(cloth_colour(rng), colour(0.9, 0.95, 1), 0.5),
         stubble=rng.uniform(0.15, 0.5) if rng.random() < 0.2 and not flat else 0.0,
         light=_light(rng),
         ambient=rng.uniform(0.45, 0.68),
