@@ -9,8 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gannotate import __doc__ as ABOUT
 from gannotate import __version__
@@ -23,8 +22,7 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""
 
 
-@dataclass(frozen=True)
-class Verb:
+class Verb(NamedTuple):  # not a dataclass: importing those takes longer than all the rest of `gannotate --help`
     """A command: its name, its line in the help, and `module:function` below gannotate.cli."""
 
     name: str
