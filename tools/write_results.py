@@ -1,0 +1,141 @@
+"""Writes docs/results.md from the json of runs: `python tools/write_results.py xray=OUT wbc=OUT portraits=OUT demo=demo.json`.
+
+Each OUT is a folder that runs/few_labels.sh filled. No figure in the page is typed by hand; run again to refresh it.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+TITLES = {"xray": "Chest X-rays", "wbc": "White blood cells", "portraits": "Portraits"}
+TARGETS = {"xray": {1: 0.87, 5: 0.89}, "wbc": {1: 0.75, 5: 0.83}}
+
+
+def cells(folder: Path, pattern: str) -> list[dict[str, Any]]:
+    """Every cell's json whose file name matches, in the order of names."""
+    return [json.loads(path.read_text()) for path in sorted((folder / "cells").glob(pattern))]
+
+
+def shots_of(folder: Path) -> list[int]:
+    names = {path.name.split("-")[0] for path in (folder / "cells").glob("shots*-evaluate.json")}
+    return sorted(int(name.removeprefix("shots")) for name in names)
+
+
+def spread(values: list[float]) -> str:
+    """Mean, and smallest to largest in brackets when there are several."""
+    mean = statistics.fmean(values)
+    return f"{mean:.3f}" if len(values) == 1 else f"{mean:.3f} ({min(values):.3f}-{max(values):.3f})"
+
+
+def domain(name: str, folder: Path) -> list[str]:
+    """The section of one domain: what it is measured on, the table, per class, times."""
+    annotator = cells(folder, "annotator-evaluate.json")[0]
+    any_run = cells(folder, "shots*-evaluate.json")[0]
+    lines = [
+        f"## {TITLES.get(name, name)}",
+        "",
+        f"64 px, {any_run['pictures']} real test pictures that nothing was picked on. mIoU over {len(any_run['per_class'])} classes, "
+        "background included, ignore not counted; mean over seeds (smallest-largest). The labels of generated pictures are "
+        f"simulated by a {annotator['network']} trained on {annotator['labels']} real labels, whose own mIoU on the test pictures is "
+        f"{annotator['miou']:.3f}: no segmenter taught by it can be expected to pass that by much.",
+        "",
+        "| labelled pictures | " + " | ".join(str(s) for s in shots_of(folder)) + " |",
+        "|---|" + "---|" * len(shots_of(folder)),
+    ]
+    lines += _rows(name, folder)
+    lines += ["", *_per_class(folder), "", *_times(folder), ""]
+    return lines
+
+
+def _rows(name: str, folder: Path) -> list[str]:
+    rows: dict[str, list[str]] = {}
+    for shots in shots_of(folder):
+        supervised = cells(folder, f"supervised{shots}-seed*-evaluate.json")
+        runs = cells(folder, f"shots{shots}-seed*-evaluate.json")
+        decoders = cells(folder, f"shots{shots}-seed*-decoder.json")
+        table = {
+            "floor: majority label map, real labels": [r["floors"]["majority"]["miou"] for r in supervised],
+            "floor: per-pixel net, real labels": [r["floors"]["pixels"]["miou"] for r in supervised],
+            "supervised U-Net, real labels": [r["miou"] for r in supervised],
+            "decoder, held-out generated pictures": [r["miou"] for r in decoders],
+            "**segmenter, generated labels**": [r["miou"] for r in runs],
+        }
+        for row, values in table.items():
+            rows.setdefault(row, []).append(spread(values) if values else "-")
+        if name in TARGETS:
+            rows.setdefault("asked for", []).append(f"{TARGETS[name][shots]:.2f}" if shots in TARGETS[name] else "-")
+        rows.setdefault("seeds", []).append(str(len(runs)))
+    return [f"| {row} | " + " | ".join(values) + " |" for row, values in rows.items()]
+
+
+def _per_class(folder: Path) -> list[str]:
+    columns = {}
+    for shots in shots_of(folder):
+        columns[f"segmenter, {shots}"] = cells(folder, f"shots{shots}-seed*-evaluate.json")
+        columns[f"supervised, {shots}"] = cells(folder, f"supervised{shots}-seed*-evaluate.json")
+    columns = {title: runs for title, runs in columns.items() if runs}
+    names = list(next(iter(columns.values()))[0]["per_class"])
+    lines = ["| IoU, mean over seeds | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
+    for name in names:
+        values = [[r["per_class"][name] for r in runs if r["per_class"][name] is not None] for runs in columns.values()]
+        lines.append(f"| {name} | " + " | ".join(f"{statistics.fmean(v):.3f}" if v else "-" for v in values) + " |")
+    return lines
+
+
+def _times(folder: Path) -> list[str]:
+    generator = json.loads((folder / "project" / "generator" / "config.json").read_text())["about"]
+    stages = {}
+    for stage in ("fit", "synthesize", "train", "evaluate"):
+        stages[stage] = [r["seconds"] for r in cells(folder, f"shots*-{stage}.json") if "seconds" in r]
+    times = ", ".join(f"{stage} {statistics.median(v):.0f} s" for stage, v in stages.items() if v)
+    quality = generator["figures"]
+    return [
+        f"Generator: {generator['kimg']:.0f} kimg on {generator['pictures_seen']} unlabelled pictures, KID {quality['kid']:.3f}, "
+        f"precision {quality['precision']:.2f}, recall {quality['recall']:.2f} (space `{generator['gauge_space']}`). "
+        f"Median wall time a cell, on a machine shared with other jobs: {times}."
+    ]
+
+
+def demo(path: Path) -> list[str]:
+    """The section of the embedded demo."""
+    result = json.loads(path.read_text())
+    miou, seconds = result["miou"], result["seconds"]
+    names = {
+        "floor_majority": "floor: majority label map",
+        "floor_pixels": "floor: per-pixel net",
+        "supervised": "supervised U-Net, the same number of exact labels",
+        "decoder": "decoder, held-out pool pictures",
+        "segmenter": "**segmenter, generated labels**",
+    }
+    lines = [
+        "## `gannotate demo`",
+        "",
+        f"{result['shots']} shots, {result['test_pictures']} fresh portraits, 64 px, 11 classes; one seed. "
+        f"{sum(seconds.values()):.0f} s in all, {result['peak_rss_mb']:.0f} MB at most.",
+        "",
+        "| | mIoU |",
+        "|---|---|",
+    ]
+    lines += [f"| {title} | {miou[key]:.3f} |" for key, title in names.items()]
+    return [*lines, "", "Seconds: " + ", ".join(f"{stage} {value:.0f}" for stage, value in seconds.items()) + ".", ""]
+
+
+def main() -> None:
+    lines = [
+        "# Results",
+        "",
+        "Written by `tools/write_results.py` from the runs' json. Two shared CPU cores, no GPU.",
+        "",
+    ]
+    for argument in sys.argv[1:]:
+        name, _, path = argument.partition("=")
+        lines += demo(Path(path)) if name == "demo" else domain(name, Path(path))
+    print("\n".join(lines).rstrip())
+
+
+if __name__ == "__main__":
+    main()
