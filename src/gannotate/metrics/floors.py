@@ -17,7 +17,7 @@ from gannotate.seeding import stream_seed
 BLURS_PX = (1.0, 2.0, 4.0)
 """Standard deviations of the blurred copies that the pixel net sees, in px of a picture of 64 px."""
 
-STEPS, BATCH_PX, HIDDEN = 600, 4096, 64
+STEPS, BATCH_PX, HIDDEN = 500, 2048, 64
 
 
 def majority_floor(train: LabelledSet, test: LabelledSet, classes: int) -> Scores:

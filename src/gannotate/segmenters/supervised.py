@@ -261,14 +261,10 @@ def train_segmenter(
     """
     trainer = SegmenterTrainer(data, config, training, device)
     loop = LoopConfig(steps=training.steps, minutes=training.minutes, seed=training.seed)
-    folder, last = Path(folder), None
-    for last in train(trainer, folder, loop, resume=resume):
-        yield last
-    if last is None:  # a finished training was resumed
-        saved = load_checkpoint(folder / "checkpoint.safetensors")
-        trained = {"steps": saved["done"], "seconds": round(saved["seconds"], 2)}
-    else:
-        trained = {"steps": last.done, "seconds": round(last.seconds, 2)}
+    folder = Path(folder)
+    yield from train(trainer, folder, loop, resume=resume)
+    saved = load_checkpoint(folder / "checkpoint.safetensors")
+    trained = {"steps": saved["done"], "seconds": round(saved["seconds"], 2)}
     about = {"label_source": source, **trainer.about["data"], "settings": trainer.about["settings"], "trained": trained}
     save_segmenter(folder, trainer.average, config, **about)
 

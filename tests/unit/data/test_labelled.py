@@ -87,16 +87,17 @@ def test_wrong_inputs_are_named(tmp_path: Path) -> None:
         read_labelled(write(tmp_path / "a", {"masks/p0.png": files()["masks/p0.png"]}), classes=2)
     with pytest.raises(GannotateError, match=r"none of the 1 pictures .* has no masks/p0.png"):
         read_labelled(write(tmp_path / "b", {"images/p0.png": files()["images/p0.png"]}), classes=2)
+    unknown = write(tmp_path / "c.zip", files() | {"masks/p0.png": png(np.full((8, 8), 3, np.uint8))})
     with pytest.raises(GannotateError, match=r"masks/p0.png: unknown class id 3 \(64 px\); accepted are 0-1"):
-        odd = {"masks/p0.png": png(np.full((8, 8), 3, np.uint8))}
-        read_labelled(write(tmp_path / "c.zip", files() | odd), classes=2)
+        read_labelled(unknown, classes=2)
+    small = write(tmp_path / "d.zip", files() | {"masks/p0.png": png(np.zeros((4, 4), np.uint8))})
     with pytest.raises(GannotateError, match=r"masks/p0.png is 4x4 px and images/p0.png is 8x8"):
-        odd = {"masks/p0.png": png(np.zeros((4, 4), np.uint8))}
-        read_labelled(write(tmp_path / "d.zip", files() | odd), classes=2)
+        read_labelled(small, classes=2)
+    six = png(np.zeros((6, 6), np.uint8))
+    mixed = write(tmp_path / "e.zip", files() | {"images/q.png": six, "masks/q.png": six})
     with pytest.raises(GannotateError, match=r"p0.png is 8x8 px and images/q.png is 6x6; give a size"):
-        odd = {"images/q.png": png(np.zeros((6, 6), np.uint8)), "masks/q.png": png(np.zeros((6, 6), np.uint8))}
-        read_labelled(write(tmp_path / "e.zip", files() | odd), classes=2)
-    assert len(read_labelled(tmp_path / "e.zip", classes=2, size=8)) == 4
+        read_labelled(mixed, classes=2)
+    assert len(read_labelled(mixed, classes=2, size=8)) == 4
 
 
 def test_take_keeps_order_and_soft_labels() -> None:

@@ -1,0 +1,195 @@
+"""Training: it learns, soft and hard labels mean what they say, and a killed run ends as one that was not."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gannotate.data.augment import STILL
+from gannotate.data.labelled import LabelledSet
+from gannotate.errors import GannotateError, UsageError
+from gannotate.labels import Mirror
+from gannotate.segmenters.build import SegmenterConfig
+from gannotate.segmenters.evaluate import evaluate
+from gannotate.segmenters.predict import Segmenter
+from gannotate.segmenters.supervised import (
+    SegmenterTrainer,
+    SegmenterTraining,
+    learning_rate_factor,
+    masked_cross_entropy,
+    train_segmenter,
+)
+from gannotate.training.loop import LoopConfig
+
+CLASSES, SIZE = 3, 16
+Squares = Callable[..., LabelledSet]
+
+QUICK = SegmenterTraining(steps=6, batch=4, mirror=Mirror("yes"), turn90=True, photometric=True)
+
+
+def run(
+    folder: Path, data: LabelledSet, config: SegmenterConfig, training: SegmenterTraining, **more: str
+) -> Segmenter:
+    for _ in train_segmenter(data, config, training, folder, **more):
+        pass
+    return Segmenter.load(folder)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_learns_and_says_from_what(tmp_path: Path, tiny: SegmenterConfig, soft: bool, squares: Squares) -> None:
+    training = SegmenterTraining(steps=60, batch=8, learning_rate=0.01, ema=0.9)
+    segmenter = run(tmp_path, squares(6, soft=soft), tiny, training, source="exact")
+    assert evaluate(segmenter, squares(20, seed=9))["miou"] > 0.8
+
+    about = json.loads((tmp_path / "config.json").read_text())["about"]
+    assert (about["label_source"], about["pictures"], about["soft_labels"]) == ("exact", 6, soft)
+    assert about["settings"]["steps"] == about["trained"]["steps"] == 60
+    assert about["ignored_px"] == 6
+    assert sum(about["labelled_px"]) == 6 * (SIZE * SIZE - 1)
+    assert {"log.csv", "log.jsonl", "model.safetensors", "config.json"} <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, tiny: SegmenterConfig, squares: Squares) -> None:
+    data = squares(3, soft=True)
+    run(tmp_path / "whole", data, tiny, QUICK)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gannotate.segmenters.supervised.LoopConfig", _eager_loop)
+        progress = train_segmenter(data, tiny, QUICK, tmp_path / "cut")
+        for _ in range(3):
+            next(progress)
+        progress.close()  # as a kill between two steps
+    assert not (tmp_path / "cut" / "config.json").exists()
+    run(tmp_path / "cut", data, tiny, QUICK)
+
+    whole, cut = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
+    for name, tensor in whole.items():
+        torch.testing.assert_close(cut[name], tensor, atol=0, rtol=0, msg=name)
+
+    with pytest.raises(UsageError, match="had other settings; resume it with the same ones"):
+        run(tmp_path / "cut", data, tiny, replace(QUICK, batch=3))
+    with pytest.raises(UsageError, match="had other data"):
+        run(tmp_path / "cut", squares(4, soft=True), tiny, QUICK)
+
+
+def _eager_loop(**settings: Any) -> LoopConfig:
+    """Saves a checkpoint after every step."""
+    return LoopConfig(**settings, checkpoint_s=0.0)
+
+
+def test_a_finished_training_stays_as_it_is(tmp_path: Path, tiny: SegmenterConfig, squares: Squares) -> None:
+    run(tmp_path, squares(3), tiny, QUICK)
+    before = {name: (tmp_path / name).read_bytes() for name in ("config.json", "model.safetensors")}
+    run(tmp_path, squares(3), tiny, QUICK)
+    assert before == {name: (tmp_path / name).read_bytes() for name in before}
+
+
+def test_the_seed_is_the_training(tmp_path: Path, tiny: SegmenterConfig, squares: Squares) -> None:
+    data = squares(3)
+    weights = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        torch.manual_seed(len(weights))  # what the caller does with the global generator does not matter
+        run(tmp_path / name, data, tiny, replace(QUICK, seed=seed))
+        weights.append(load_file(tmp_path / name / "model.safetensors")["segmentation_head.0.weight"])
+    torch.testing.assert_close(weights[0], weights[1], atol=0, rtol=0)
+    assert not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_tiny_sets_fill_a_batch(tiny: SegmenterConfig, count: int, squares: Squares) -> None:
+    trainer = SegmenterTrainer(squares(count), tiny, replace(QUICK, batch=4, warp=STILL))
+    pictures, label_maps, soft = trainer._batch()
+    assert pictures.shape == (4, 1, SIZE, SIZE)
+    assert label_maps.shape == (4, SIZE, SIZE)
+    assert soft is None
+    assert np.isfinite(trainer.step(0)["loss"])
+
+
+def test_deeplab_stands_the_smallest_batch(tiny: SegmenterConfig, squares: Squares) -> None:
+    config = replace(tiny, architecture="deeplabv3plus", depth=4)
+    trainer = SegmenterTrainer(squares(1), config, replace(QUICK, batch=2))
+    assert np.isfinite(trainer.step(0)["loss"])
+
+
+def test_without_average_the_last_weights_are_kept(tiny: SegmenterConfig, squares: Squares) -> None:
+    trainer = SegmenterTrainer(squares(2), tiny, replace(QUICK, ema=0.0))
+    trainer.step(0)
+    for name, tensor in trainer.network.state_dict().items():
+        torch.testing.assert_close(trainer.average.state_dict()[name], tensor, msg=name)
+
+
+def test_hard_labels_are_used_when_asked_for(tiny: SegmenterConfig, squares: Squares) -> None:
+    data = squares(2, soft=True)
+    assert SegmenterTrainer(data, tiny, QUICK).soft is not None
+    assert SegmenterTrainer(data, tiny, replace(QUICK, labels="hard")).soft is None
+
+
+def test_cross_entropy_by_hand() -> None:
+    logits = torch.randn(2, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    label_maps = torch.tensor([[[0, 1], [2, 255]], [[255, 255], [1, 1]]])
+    log_p = logits.log_softmax(1)
+    picked = [-log_p[n, label_maps[n, y, x], y, x] for n in range(2) for y in range(2) for x in range(2)
+              if label_maps[n, y, x] != 255]  # fmt: skip
+    expected = torch.stack(picked).mean()
+    torch.testing.assert_close(masked_cross_entropy(logits, label_maps), expected)
+    # one-hot probabilities are the same thing as class ids
+    one_hot = torch.nn.functional.one_hot(label_maps.clamp(max=2), 3).permute(0, 3, 1, 2).float()
+    torch.testing.assert_close(masked_cross_entropy(logits, label_maps, one_hot), expected)
+
+    soft = torch.rand(2, 3, 2, 2, generator=torch.Generator().manual_seed(1))
+    soft /= soft.sum(1, keepdim=True)
+    known = label_maps != 255
+    torch.testing.assert_close(
+        masked_cross_entropy(logits, label_maps, soft), -(soft * log_p).sum(1)[known].sum() / known.sum()
+    )
+
+
+def test_ignored_pixels_teach_nothing() -> None:
+    logits = torch.zeros(1, 3, 2, 2, requires_grad=True)
+    loss = masked_cross_entropy(logits, torch.full((1, 2, 2), 255), torch.full((1, 3, 2, 2), 1 / 3))
+    loss.backward()
+    assert float(loss.detach()) == 0
+    assert logits.grad is not None
+    assert not logits.grad.any()
+
+
+def test_learning_rate_rises_then_falls_to_zero() -> None:
+    factors = [learning_rate_factor(index, 100) for index in range(100)]
+    assert factors[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert factors[5] == 1.0
+    assert all(later < earlier for earlier, later in itertools.pairwise(factors[5:]))
+    assert factors[-1] < 0.001
+    assert learning_rate_factor(0, 1) == 1.0
+
+
+def test_wrong_inputs_are_named(tmp_path: Path, tiny: SegmenterConfig, squares: Squares) -> None:
+    data = squares(2)
+
+    def attempt(**changed: object) -> None:
+        SegmenterTrainer(replace(data, **changed), tiny, QUICK)  # pyright: ignore[reportArgumentType]
+
+    with pytest.raises(UsageError, match="no labelled pictures"):
+        SegmenterTrainer(data.take([]), tiny, QUICK)
+    with pytest.raises(UsageError, match=r"16x16 px with 3 channel\(s\), the segmenter takes 16x16 with 1"):
+        SegmenterTrainer(squares(2, channels=3), tiny, QUICK)
+    with pytest.raises(GannotateError, match=r"p0: unknown class id 7"):
+        attempt(label_maps=np.full_like(data.label_maps, 7))
+    with pytest.raises(UsageError, match="nothing is labelled"):
+        attempt(label_maps=np.full_like(data.label_maps, 255))
+    with pytest.raises(UsageError, match="soft labels have shape"):
+        attempt(soft=np.zeros((2, CLASSES + 1, SIZE, SIZE), np.float16))
+    with pytest.raises(UsageError, match="use soft or hard"):
+        SegmenterTraining(labels="both")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(UsageError, match="at least 1 step and 2 pictures"):
+        SegmenterTraining(batch=1)
+    with pytest.raises(UsageError, match="ema from 0 to below 1"):
+        SegmenterTraining(ema=1.0)
