@@ -1,4 +1,6 @@
-"""Writes docs/results.md from the json of runs: `python tools/write_results.py xray=OUT wbc=OUT portraits=OUT demo=demo.json`.
+"""Writes docs/results.md from the json of runs.
+
+    python tools/write_results.py demo=demo.json xray=OUT wbc=OUT portraits=OUT > docs/results.md
 
 Each OUT is a folder that runs/few_labels.sh filled. No figure in the page is typed by hand; run again to refresh it.
 """
@@ -38,10 +40,11 @@ def domain(name: str, folder: Path) -> list[str]:
     lines = [
         f"## {TITLES.get(name, name)}",
         "",
-        f"64 px, {any_run['pictures']} real test pictures that nothing was picked on. mIoU over {len(any_run['per_class'])} classes, "
-        "background included, ignore not counted; mean over seeds (smallest-largest). The labels of generated pictures are "
-        f"simulated by a {annotator['network']} trained on {annotator['labels']} real labels, whose own mIoU on the test pictures is "
-        f"{annotator['miou']:.3f}: no segmenter taught by it can be expected to pass that by much.",
+        f"64 px, {any_run['pictures']} real test pictures that nothing was picked on. mIoU over "
+        f"{len(any_run['per_class'])} classes, background included, ignore not counted; mean over seeds "
+        "(smallest-largest). The labels of generated pictures are simulated by a "
+        f"{annotator['network']} trained on {annotator['labels']} real labels, whose own mIoU on the test pictures "
+        f"is {annotator['miou']:.3f}: no segmenter taught by it can be expected to pass that by much.",
         "",
         "| labelled pictures | " + " | ".join(str(s) for s in shots_of(folder)) + " |",
         "|---|" + "---|" * len(shots_of(folder)),
@@ -94,8 +97,8 @@ def _times(folder: Path) -> list[str]:
     times = ", ".join(f"{stage} {statistics.median(v):.0f} s" for stage, v in stages.items() if v)
     quality = generator["figures"]
     return [
-        f"Generator: {generator['kimg']:.0f} kimg on {generator['pictures_seen']} unlabelled pictures, KID {quality['kid']:.3f}, "
-        f"precision {quality['precision']:.2f}, recall {quality['recall']:.2f} (space `{generator['gauge_space']}`). "
+        f"Generator: {generator['kimg']:.0f} kimg on {generator['pictures_seen']} unlabelled pictures, "
+        f"KID {quality['kid']:.3f}, precision {quality['precision']:.2f}, recall {quality['recall']:.2f} (space `{generator['gauge_space']}`). "
         f"Median wall time a cell, on a machine shared with other jobs: {times}."
     ]
 

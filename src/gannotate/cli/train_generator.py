@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from cyclopts import Parameter
 
@@ -13,10 +13,10 @@ from gannotate.cli import show
 from gannotate.cli.device import prepare
 from gannotate.cli.flags import Training, settings
 from gannotate.data.pictures import PictureSet, load_pictures
-from gannotate.errors import UsageError
 from gannotate.generators.adversarial.run import GeneratorRun, train_generator
 from gannotate.generators.build import read_config
 from gannotate.record import recorded
+from gannotate.training.loop import read_log
 
 DEFAULT_SIDE_PX = 64
 
@@ -98,8 +98,8 @@ def train_generator_verb(pictures: Path, /, *, flags: TrainGeneratorFlags) -> in
         progress = train_generator(
             loaded.pictures, flags.out, run, resume=flags.resume, max_steps=flags.max_steps, device=device, about=about
         )
-        last = show.follow(progress, "train-generator", flags.quiet)
-        record.result = _summary(flags, loaded, last)
+        show.follow(progress, "train-generator", flags.quiet)
+        record.result = _summary(flags, loaded)
     best = record.result["best"]
     text = (
         f"generator in {flags.out}: KID {best['kid']:.4f} ({record.result['feature_space']}) "
@@ -120,20 +120,19 @@ def _name_skipped(flags: TrainGeneratorFlags, loaded: PictureSet) -> None:
     show.say(flags, f"{count} {kind} pictures of {side} px, {len(loaded.skipped)} skipped")
 
 
-def _summary(flags: TrainGeneratorFlags, loaded: PictureSet, last: show.Step | None) -> dict[str, object]:
+def _summary(flags: TrainGeneratorFlags, loaded: PictureSet) -> dict[str, Any]:
     about = read_config(flags.out)["about"]
-    if last is None:
-        raise UsageError(
-            f"{flags.out} is already trained to the length asked for; give a larger --kimg to go on, or another --out"
-        )
     batch = flags.run().config(flags.size, 3).batch
+    # from the log, so that a command typed again after the end says the same
+    last = [row for row in read_log(flags.out / "log.jsonl") if not row.get("hook")][-1]
+    kimg = last["step"] * batch / 1000
     return {
         "generator": str(flags.out),
         "pictures": len(loaded.pictures),
         "skipped": dict(Counter(item.reason for item in loaded.skipped)),
-        "kimg": last.done * batch / 1000,
-        "seconds": round(last.seconds, 1),
-        "s_per_kimg": round(last.seconds / (last.done * batch / 1000), 2),
+        "kimg": kimg,
+        "seconds": last["seconds"],
+        "s_per_kimg": round(last["seconds"] / kimg, 2),
         "feature_space": about["gauge_space"],
         "best": {"kimg": about["kimg"], **about["figures"]},
     }

@@ -47,8 +47,8 @@ def _about_lines(about: dict[str, Any]) -> list[str]:
     figures = about.get("figures") or {}
     if "kid" in figures:
         lines.append(
-            f"- {about.get('gauge_pictures', '?')} drawn pictures against {about.get('gauge_real', '?')} of the training "
-            f"set, in the feature space `{about.get('gauge_space', '?')}`: KID {figures['kid']:.4f} "
+            f"- {about.get('gauge_pictures', '?')} drawn pictures against {about.get('gauge_real', '?')} of the "
+            f"training set, in the feature space `{about.get('gauge_space', '?')}`: KID {figures['kid']:.4f} "
             f"(standard error {figures['kid_standard_error']:.4f}), FID {figures['fid']:.2f}, precision "
             f"{figures['precision']:.2f}, recall {figures['recall']:.2f}"
         )

@@ -115,8 +115,8 @@ def train_generator(
         yield progress
         if progress.metrics.get("collapsed"):
             raise Diverged(
-                f"the generator collapsed at {progress.done * config.batch / 1000:.0f} kimg (its pictures hardly differ); "
-                f"the best snapshot before is in {folder}. Try a higher --gamma, or more pictures"
+                f"the generator collapsed at {progress.done * config.batch / 1000:.0f} kimg (its pictures hardly "
+                f"differ); the best snapshot before is in {folder}. Try a higher --gamma, or more pictures"
             )
 
 

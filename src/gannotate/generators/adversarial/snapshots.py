@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from gannotate.files import atomic_write
+from gannotate.data.writing import encode_picture
+from gannotate.files import write_bytes
 from gannotate.generators.adversarial.trainer import AdversarialTrainer
 from gannotate.generators.base import draw, to_uint8
 from gannotate.generators.build import save_generator
 from gannotate.generators.card import write_card
 from gannotate.generators.stylegan2 import StyleGAN2
 from gannotate.seeding import numpy_stream
+from gannotate.viz import contact_sheet
 
 Gauge = Callable[[np.ndarray], dict[str, float]]
 """Pictures drawn, uint8 (n, h, w, c), to figures; `kid` among them, lower is better."""
@@ -33,21 +34,9 @@ def pictures_of_seeds(generator: StyleGAN2, seeds: range) -> np.ndarray:
     return np.concatenate([to_uint8(drawing.picture) for _, drawing in draw(generator, seeds)])
 
 
-def grid(pictures: np.ndarray, columns: int) -> Image.Image:
-    """Pictures uint8 (n, h, w, c) side by side."""
-    n, h, w, c = pictures.shape
-    rows = -(-n // columns)
-    sheet = np.zeros((rows * h, columns * w, c), np.uint8)
-    for place, picture in enumerate(pictures):
-        top, left = place // columns * h, place % columns * w
-        sheet[top : top + h, left : left + w] = picture
-    return Image.fromarray(sheet[..., 0] if c == 1 else sheet)
-
-
 def write_grid(path: Path, pictures: np.ndarray, columns: int = 8) -> None:
-    """Writes a PNG grid atomically."""
-    with atomic_write(path) as file:
-        grid(pictures, columns).save(file, "PNG")
+    """Writes pictures uint8 (n, h, w, c) side by side as PNG, atomically."""
+    write_bytes(path, encode_picture(contact_sheet(list(pictures), columns, gap_px=0)))
 
 
 def spread(pictures: np.ndarray) -> float:
