@@ -1,0 +1,191 @@
+"""What a project folder has to tell: its runs, pictures and figures, read from its files alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from gannotate.data.labelled import LabelledSet
+from gannotate.data.shards import Manifest, read_dataset
+from gannotate.errors import GannotateError
+from gannotate.jsonlines import read_rows
+from gannotate.project import Annotation, Project
+from gannotate.record import is_finished, read_record
+from gannotate.report.examples import Example, read_examples
+
+MOST_ANNOTATED, MOST_GENERATED = 20, 12
+"""Pictures of a kind that a page shows at most."""
+
+EVALUATE = "evaluate"
+"""Verb of the records that hold test figures."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished run: its folder, its run.json, its log's rows and its config.json's `about` ({} without one)."""
+
+    folder: Path
+    record: dict[str, Any]
+    log: list[dict[str, Any]]
+    about: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Kind and number, e.g. segmenters/0001-unet."""
+        return f"{self.folder.parent.name}/{self.folder.name}"
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """What the run found."""
+        return self.record.get("result", {})
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """An annotated pool picture uint8 (h, w, c) with its label map; `used` when the decoder learned from it."""
+
+    annotation: Annotation
+    picture: np.ndarray
+    label_map: np.ndarray
+    used: bool
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything that a project's page shows; None or empty for what was not made yet."""
+
+    project: Project
+    decoder: Run | None = None
+    dataset: Run | None = None
+    segmenter: Run | None = None
+    evaluation: Run | None = None
+    """The newest test of a segmenter, of one that learned from generated pictures when there is such a test."""
+    others: tuple[Run, ...] = ()
+    """The newest test of each other segmenter on the same pictures, and of the decoder shown."""
+    compared: tuple[Run, ...] = ()
+    """The segmenters of `others`."""
+    annotated: tuple[Annotated, ...] = ()
+    """The first of the annotations, those that the decoder learned from in front."""
+    annotations: tuple[Annotation, ...] = ()
+    """All of them."""
+    generated: LabelledSet | None = None
+    examples: tuple[Example, ...] = ()
+
+    @property
+    def steps(self) -> list[Run]:
+        """The runs behind the page that have a record, in the order of the work."""
+        runs = (self.decoder, self.dataset, *self.compared, self.segmenter, *self.others, self.evaluation)
+        return [run for run in runs if run is not None and run.record]
+
+    @property
+    def used(self) -> list[Annotation]:
+        """The annotations that the decoder learned from."""
+        seeds = shots_of(self.decoder)
+        return [annotation for annotation in self.annotations if annotation.seed in seeds]
+
+
+def gather(project: Project) -> Findings:
+    """Reads a project's newest decoder, dataset, evaluation and its segmenter, and all finished runs' records.
+
+    Raises:
+        GannotateError: a file of the project is damaged.
+    """
+    runs = {kind: _finished(project, kind) for kind in ("decoders", "datasets", "segmenters", "runs")}
+    tests = [run for run in runs["runs"] if run.record.get("verb") == EVALUATE]
+    evaluation = _main_test(tests)
+    decoder, dataset = (runs[kind][-1] if runs[kind] else None for kind in ("decoders", "datasets"))
+    others = _other_tests(tests, evaluation, decoder)
+    return Findings(
+        project=project,
+        decoder=decoder,
+        dataset=dataset,
+        segmenter=_segmenter(runs["segmenters"], evaluation),
+        evaluation=evaluation,
+        others=tuple(others),
+        compared=tuple(run for run in runs["segmenters"] if run.folder.name in map(scored, others)),
+        annotated=tuple(_annotated(project, decoder)),
+        annotations=tuple(project.annotations()),
+        generated=_generated(project, dataset),
+        examples=() if evaluation is None else tuple(read_examples(evaluation.folder / "examples", _classes(project))),
+    )
+
+
+def shots_of(decoder: Run | None) -> list[int]:
+    """Seeds of the annotated pictures that a decoder learned from."""
+    return [] if decoder is None else list(decoder.about.get("annotations", {}).get("seeds", []))
+
+
+def scored(test: Run) -> str:
+    """Name of the folder that an evaluation is of, e.g. 0002-unet."""
+    return Path(str(test.result.get("scored", ""))).name
+
+
+def _finished(project: Project, kind: str) -> list[Run]:
+    return [_read_run(folder) for folder in project.made(kind) if is_finished(folder)]
+
+
+def _read_run(folder: Path) -> Run:
+    path, about = folder / "config.json", {}
+    if path.exists():
+        try:
+            about = json.loads(path.read_text()).get("about", {})
+        except (OSError, ValueError, AttributeError) as error:
+            raise GannotateError(f"{path} is damaged ({error}); delete that folder to go on without it") from error
+    return Run(folder, read_record(folder) or {}, read_rows(folder / "log.jsonl", ("step",)), about)
+
+
+def _main_test(tests: list[Run]) -> Run | None:
+    of_segmenters = [test for test in tests if test.result.get("of") == "segmenter"]
+    generated = [test for test in of_segmenters if str(test.result.get("label_source", "")).startswith("decoder")]
+    return next(reversed(generated or of_segmenters), None)
+
+
+def _other_tests(tests: list[Run], main: Run | None, decoder: Run | None) -> list[Run]:
+    newest: dict[tuple[str, str], Run] = {}
+    for test in tests:
+        kind, name = str(test.result.get("of")), scored(test)
+        same_test = main is not None and test.result.get("test") == main.result.get("test") and name != scored(main)
+        shown = decoder is not None and name == decoder.folder.name
+        if (kind == "segmenter" and same_test) or (kind == "decoder" and shown):
+            newest[kind, name] = test
+    return list(newest.values())
+
+
+def _segmenter(segmenters: list[Run], evaluation: Run | None) -> Run | None:
+    # the one that the figures are of; the newest while there are no figures
+    if evaluation is not None:
+        return next((run for run in segmenters if run.folder.name == scored(evaluation)), None)
+    return segmenters[-1] if segmenters else None
+
+
+def _annotated(project: Project, decoder: Run | None) -> list[Annotated]:
+    used = shots_of(decoder)
+    there = [one for one in project.annotations() if project.pool_picture_path(one.seed).exists()]
+    found = []
+    for one in sorted(there, key=lambda one: (one.seed not in used, one.seed))[:MOST_ANNOTATED]:
+        picture = _picture(project.pool_picture_path(one.seed))
+        found.append(Annotated(one, picture, project.read_annotation(one.seed), one.seed in used))
+    return found
+
+
+def _generated(project: Project, dataset: Run | None) -> LabelledSet | None:
+    if dataset is None or not Manifest.read(dataset.folder).samples:
+        return None
+    return read_dataset(dataset.folder, _classes(project), most=MOST_GENERATED)
+
+
+def _picture(path: Path) -> np.ndarray:
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image, np.uint8).reshape(image.height, image.width, -1)
+    except OSError as error:
+        raise GannotateError(f"{path} is damaged ({error}); draw the pool again with `gannotate sample`") from error
+
+
+def _classes(project: Project) -> int:
+    return len(project.config.classes)

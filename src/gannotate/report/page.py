@@ -1,0 +1,146 @@
+"""A project's page: one HTML file with everything inside, made from the project's files alone."""
+
+from __future__ import annotations
+
+from html import escape
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from gannotate.files import write_text
+from gannotate.project import Project
+from gannotate.record import now
+from gannotate.report.gather import Findings, Run, gather, scored, shots_of
+from gannotate.report.making import curves, making
+from gannotate.report.pictures import annotated_pictures, generated_pictures, predictions
+from gannotate.report.tables import Bar, bars, class_table, clock, confusion_table, facts, figure
+from gannotate.report.wording import hardware, label_sources
+
+PAGE = Path("report") / "index.html"
+
+
+def write_report(project: Project) -> Path:
+    """Writes PROJECT/report/index.html, replacing an older one, and returns its path.
+
+    Raises:
+        GannotateError: a file of the project is damaged, or the page cannot be written.
+    """
+    path = project.folder / PAGE
+    write_text(path, page(gather(project)))
+    return path
+
+
+def page(found: Findings) -> str:
+    """The whole page. It asks nothing of the network; what was not made yet is left out and named at the end."""
+    sections = (
+        _opening(found),
+        _comparison(found),
+        predictions(found),
+        annotated_pictures(found),
+        generated_pictures(found),
+        _classes(found),
+        curves(found),
+        making(found),
+    )
+    css = (resources.files("gannotate") / "assets" / "report" / "page.css").read_text()
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(found.project.config.name)}: gannotate report</title>"
+        f"<style>{css}</style></head><body><main>{''.join(sections)}"
+        f"<footer>Made by gannotate from the files of this project, {now()}; "
+        "<code>gannotate report</code> makes it again.</footer></main></body></html>\n"
+    )
+
+
+def _opening(found: Findings) -> str:
+    config = found.project.config
+    kind = "grey" if config.image_channels == 1 else "colour"
+    text = (
+        f"{len(config.classes)} classes on {kind} pictures of {config.size} px. A generator draws pictures, a decoder "
+        "reads their labels off its activations after seeing a few, and a segmenter learns from what the two write."
+    )
+    numbers = "".join(f"<div><b>{value}</b><span>{escape(about)}</span></div>" for value, about in _numbers(found))
+    return (
+        f'<header><h1>{escape(config.name)}</h1><p class="lead">{escape(text)}</p>'
+        f'<div class="numbers">{numbers}</div></header>'
+    )
+
+
+def _numbers(found: Findings) -> list[tuple[str, str]]:
+    numbers = []
+    if found.evaluation is not None:
+        result = found.evaluation.result
+        numbers.append((figure(result.get("miou")), f"mean IoU on {result.get('pictures', '?')} test pictures"))
+        numbers.append((figure(result.get("pixel_accuracy")), "of the test pixels are right"))
+    if found.decoder is not None:
+        numbers.append((str(len(shots_of(found.decoder))), f"labelled pictures, {label_sources(found.used)}"))
+    if found.dataset is not None and "pictures" in found.dataset.result:
+        numbers.append((f"{found.dataset.result['pictures']:,}", "labelled pictures written by generator and decoder"))
+    seconds = sum(run.record.get("wall_s", 0.0) for run in found.steps)
+    if seconds:
+        numbers.append((clock(seconds), f"for all of it, on {hardware(found)}"))
+    return numbers
+
+
+def _comparison(found: Findings) -> str:
+    items = _bars(found)
+    if len(items) < 2:
+        return ""
+    return (
+        "<section><h2>Beside the alternatives</h2><p>Mean IoU over the classes. The two floors are what any method "
+        f"must beat.</p>{bars(items)}</section>"
+    )
+
+
+def _bars(found: Findings) -> list[Bar]:
+    items = []
+    for test in (found.evaluation, *found.others):
+        for name, floor in ({} if test is None else test.result.get("floors", {})).items():
+            items.append(Bar(*_floor_words(name, floor), floor.get("miou")))
+    # those on the same pictures first: a decoder is tested on the generator's
+    for test in sorted(found.others, key=lambda test: test.result.get("of") == "decoder"):
+        items.append(Bar(*_test_words(test), test.result.get("miou")))
+    if found.evaluation is not None:
+        items.append(Bar(*_test_words(found.evaluation), found.evaluation.result.get("miou"), main=True))
+    return items
+
+
+def _floor_words(name: str, floor: dict[str, Any]) -> tuple[str, str]:
+    about = {
+        "majority": "the most common class at each place",
+        "pixels": "a small net that sees one pixel: colour, blurred colours, position",
+    }
+    return f"floor: {name}", f"{about.get(name, '')}, from {floor.get('labels', '?')} labels"
+
+
+def _test_words(test: Run) -> tuple[str, str]:
+    result = test.result
+    labels = f"{result.get('labels', '?')} labels"
+    if result.get("of") == "decoder":
+        return "decoder", f"{scored(test)}, {labels}; on {result.get('pictures', '?')} {result.get('test')}"
+    source = str(result.get("label_source"))
+    if source.startswith("decoder"):
+        return "segmenter", f"{scored(test)}, trained on generated pictures that {source} labelled, {labels}"
+    return "supervised segmenter", f"{scored(test)}, trained on {labels} ({source})"
+
+
+def _classes(found: Findings) -> str:
+    if found.evaluation is None or "confusion" not in found.evaluation.result:
+        return ""
+    result, classes = found.evaluation.result, found.project.classes
+    ious = [result["per_class"].get(item.name) for item in classes]
+    titles = {
+        "miou": "mean IoU",
+        "fg_miou": "without background",
+        "area_iou": "weighted by area",
+        "pixel_accuracy": "pixel accuracy",
+    }
+    summary = facts([(title, figure(result.get(key))) for key, title in titles.items()])
+    absent = "left out of the mean" if result.get("absent", "skip") == "skip" else "counted as 0 in the mean"
+    return (
+        f"<section><h2>Class by class</h2><p>All pixels of all {result.get('pictures', '?')} test pictures "
+        f"together; a class that is nowhere in truth or prediction shows '-' and is {absent}.</p>"
+        f"{class_table(classes, ious, result['confusion'])}{summary}<h3>What is taken for what</h3>"
+        f"{confusion_table(classes, result['confusion'])}</section>"
+    )

@@ -1,0 +1,67 @@
+"""What a report says in words: where labels come from, on what machine, with what software."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from gannotate.project import Annotation
+from gannotate.report.gather import Findings, Run
+
+SOURCES = {"person": "by a person", "exact": "exact", "unknown": "of unknown source"}
+
+
+def label_sources(annotations: Sequence[Annotation]) -> str:
+    """Where labels come from, e.g. `simulated by unet resnet18` or `3 by a person, 2 exact`."""
+    said = [_source(annotation) for annotation in annotations]
+    counts = Counter(said)
+    if len(counts) <= 1:
+        return said[0] if said else "none"
+    return ", ".join(f"{count} {source}" for source, count in counts.items())
+
+
+def _source(annotation: Annotation) -> str:
+    if annotation.source == "simulated":
+        return f"simulated by {annotation.about.get('network') or 'an unnamed network'}"
+    return SOURCES.get(annotation.source, annotation.source)
+
+
+def provenance(annotations: Sequence[Annotation]) -> str:
+    """What is known of the network that stood in for a person; empty when none did."""
+    about = next((one.about for one in annotations if one.source == "simulated"), None)
+    if about is None:
+        return ""
+    seen = "an unknown number of" if about.get("labels") is None else about["labels"]
+    source = f" ({about['label_source']})" if about.get("label_source") else ""
+    good = "not known" if about.get("miou") is None else f"{about['miou']:.3f}"
+    on = f" on {about['miou_on']}" if about.get("miou_on") else ""
+    return (
+        f"Simulated: a network ({about.get('network') or 'unnamed'}) trained on {seen} other labels{source} stood in "
+        f"for a person; its own mean IoU is {good}{on}."
+    )
+
+
+def newest(runs: Sequence[Run], key: str) -> dict[str, str]:
+    """The entry `key` (hardware, versions) of the last run that has one."""
+    return next((run.record[key] for run in reversed(runs) if key in run.record), {})
+
+
+def hardware(found: Findings) -> str:
+    """Processor, cores and graphics card of the newest run."""
+    known = newest(found.steps, "hardware")
+    if not known:
+        return "unknown hardware"
+    card = f", {known['gpu']}" if "gpu" in known else ""
+    return f"{known.get('cores', '?')} cores of {known.get('processor', '?')}{card}"
+
+
+def software(found: Findings) -> str:
+    """The versions that matter most, of the newest run."""
+    known = newest(found.steps, "versions")
+    names = ("gannotate", "python", "torch", "segmentation-models-pytorch", "numpy")
+    return ", ".join(f"{name} {known[name]}" for name in names if name in known) or "unknown"
+
+
+def peak_mb(found: Findings) -> float | None:
+    """Largest resident memory of all runs in MB; None when no run tells."""
+    return max((run.record["peak_rss_mb"] for run in found.steps if run.record.get("peak_rss_mb")), default=None)

@@ -1,0 +1,169 @@
+"""The page: self-contained, complete, accessible, and honest about what is absent."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gannotate.errors import GannotateError
+from gannotate.project import Project
+from gannotate.record import recorded
+from gannotate.report.gather import gather
+from gannotate.report.page import page, write_report
+from gannotate.viz import contact_sheet, overlay
+
+VOID = {"meta", "img", "br", "input", "link"}
+
+
+class Reader(HTMLParser):
+    """Checks that tags are balanced, and keeps text and tags."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.text += f"{data} "
+
+
+def read(text: str) -> Reader:
+    reader = Reader()
+    reader.feed(text)
+    reader.close()
+    assert reader.open == []
+    return reader
+
+
+@pytest.fixture(scope="module")
+def text(whole: Project) -> str:
+    """The page of a project that has everything."""
+    return page(gather(whole))
+
+
+def test_it_asks_nothing_of_the_network(text: str):
+    addresses = re.findall(r"(?:src|href|url|action)\s*[=(]\s*[\"']?([^\"')\s>]+)", text)
+    assert addresses
+    assert [name for name in addresses if not name.startswith(("data:image/png;base64,", "#"))] == []
+    assert not {"link", "script", "iframe", "object"} & {tag for tag, _ in read(text).tags}
+    assert "@import" not in text
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_it_is_well_formed_and_escapes_names(text: str):
+    reader = read(text)
+    assert "cells <i>" in reader.text
+    assert "core <1>" in reader.text
+    assert "a & b" in reader.text
+
+
+def test_every_picture_is_described(text: str):
+    images = [attributes for tag, attributes in read(text).tags if tag == "img"]
+    assert len(images) == 6 + 12 + 5  # annotated, generated, examples
+    assert all(re.search(r"(ground|core <1>|rim) \d+ %", image["alt"] or "") for image in images)
+    drawings = [attributes for tag, attributes in read(text).tags if tag == "svg"]
+    assert [drawing["aria-label"] for drawing in drawings] == [
+        "Loss of decoder 0001-light over its steps",
+        "Loss of segmenter 0001-unet-supervised over its steps",
+        "Loss of segmenter 0002-unet over its steps",
+    ]
+
+
+def test_the_pictures_are_those_of_the_project(whole: Project, text: str):
+    images = [attributes for tag, attributes in read(text).tags if tag == "img"]
+    image = next(one for one in images if (one["alt"] or "").startswith("Pool picture 4 "))
+    data = base64.b64decode((image["src"] or "").split(",", 1)[1])
+    shown = np.asarray(Image.open(io.BytesIO(data)))
+    with Image.open(whole.pool_picture_path(4)) as stored:
+        picture = np.asarray(stored)[..., None]
+    expected = contact_sheet([picture, overlay(picture, whole.read_annotation(4), whole.classes)], 2)
+    assert (shown == expected).all()
+
+
+def test_the_headline_is_the_segmenter_from_generated_pictures(whole: Project, text: str):
+    found = gather(whole)
+    assert found.evaluation is not None
+    assert found.segmenter is not None
+    assert found.segmenter.folder.name == "0002-unet"
+    miou = f"{found.evaluation.result['miou']:.3f}"
+    assert f"<b>{miou}</b><span>mean IoU on 12 test pictures" in text
+    assert [run.folder.name for run in found.compared] == ["0001-unet-supervised"]
+    bars = re.findall(r"<output>([\d.-]+)</output>", text)
+    supervised = f"{found.others[0].result['miou']:.3f}"
+    assert bars == ["0.111", "0.222", supervised, miou]
+
+
+def test_labels_say_where_they_come_from(text: str):
+    said = " ".join(read(text).text.split())
+    assert "2 labelled pictures, simulated by unet resnet18" in said
+    assert "trained on 400 other labels (exact renders)" in said
+    assert "its own mean IoU is 0.871" in said
+    assert text.count("<b>learned from</b>") == 2
+    assert text.count("<span>not used</span>") == 4
+
+
+def test_a_class_that_is_nowhere_is_a_dash(text: str):
+    row = re.search(r"<tr><th scope=\"row\">[^/]*</i>never</th>(.*?)</tr>", text)
+    assert row is not None
+    assert re.sub(r"<[^>]+>", " ", row[1]).split() == ["-", "-", "-", "0.00", "%"]
+    rows = re.findall(r"</i>never</th>(.*?)</tr>", text)
+    assert rows[1] == "<td>-</td>" * 4
+
+
+def test_how_it_was_made(text: str):
+    said = " ".join(read(text).text.split())
+    for part in ("decoder 0001-light", "dataset 0001", "segmenter 0002-unet", "test of 0002-unet", "gannotate fit"):
+        assert part in said
+    assert "labels used 2, simulated" in said
+    assert "their seeds 4, 5" in said
+    assert "Not made yet" not in said
+
+
+def test_an_empty_project_has_a_page_too(empty: Project):
+    path = write_report(empty)
+    text = read(path.read_text()).text
+    assert path == empty.folder / "report" / "index.html"
+    for part in ("a decoder (gannotate fit)", "a dataset", "a segmenter", "test figures (gannotate evaluate)"):
+        assert part in text
+
+
+def test_it_is_written_again_over_the_old_one(empty: Project):
+    write_report(empty)
+    path = write_report(empty)
+    assert [file.name for file in path.parent.iterdir()] == ["index.html"]
+
+
+def test_a_damaged_run_is_named(empty: Project):
+    folder = empty.next_folder("decoders", "light")
+    (folder / "config.json").write_text("{")
+    with pytest.raises(GannotateError, match=r"0001-light.config.json is damaged"):
+        write_report(empty)
+
+
+def test_an_unfinished_run_is_not_shown(empty: Project):
+    folder = empty.next_folder("segmenters", "unet")
+    with contextlib.suppress(KeyboardInterrupt), recorded(folder, "train", {}, 0):
+        (folder / "log.jsonl").write_text('{"step": 1, "loss": 1.0}\n')
+        raise KeyboardInterrupt
+    assert empty.made("segmenters") == [folder]
+    assert gather(empty).segmenter is None

@@ -1,0 +1,135 @@
+"""Examples, tables and curves of a report."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gannotate.data.labelled import LabelledSet
+from gannotate.errors import GannotateError
+from gannotate.labels import IGNORE, make_classes
+from gannotate.report.examples import picture_miou, read_examples, write_examples
+from gannotate.report.plots import curve_svg
+from gannotate.report.tables import class_table, clock, confusion_table, figure
+
+CLASSES = make_classes(["ground", "core", "rim"])
+
+
+def half_wrong(count: int) -> tuple[LabelledSet, np.ndarray]:
+    """Pictures of one class whose predictions get worse one by one: row i has i wrong pixels."""
+    truth = np.ones((count, 8, 8), np.uint8)
+    predictions = truth.copy()
+    for index in range(count):
+        predictions[index].reshape(-1)[:index] = 2
+    test = LabelledSet(tuple(map(str, range(count))), np.full((count, 8, 8, 3), 7, np.uint8), truth)
+    return test, predictions
+
+
+def test_examples_are_random_ones_and_the_worst_of_the_others(tmp_path: Path):
+    test, predictions = half_wrong(20)
+    choices = write_examples(tmp_path, test, predictions, CLASSES, random=5, worst=4)
+    random = [int(choice.name) for choice in choices if choice.chosen == "random"]
+    worst = [int(choice.name) for choice in choices if choice.chosen == "worst"]
+    assert len(set(random)) == 5
+    assert worst == sorted(set(range(20)) - set(random), reverse=True)[:4]
+    again = write_examples(tmp_path / "b", test, predictions, CLASSES, random=5, worst=4)
+    assert again == choices
+    other = write_examples(tmp_path / "c", test, predictions, CLASSES, random=5, worst=4, seed=1)
+    assert other != choices
+
+
+def test_examples_read_back(tmp_path: Path):
+    test, predictions = half_wrong(6)
+    choices = write_examples(tmp_path, test, predictions, CLASSES, random=2, worst=9)
+    read = read_examples(tmp_path, 3)
+    assert [one.choice for one in read] == choices
+    assert len(read) == 6
+    for one in read:
+        index = int(one.choice.name)
+        assert (one.picture == test.pictures[index]).all()
+        assert (one.truth == test.label_maps[index]).all()
+        assert (one.prediction == predictions[index]).all()
+
+
+def test_no_examples_and_damaged_ones(tmp_path: Path):
+    assert read_examples(tmp_path, 3) == []
+    test, predictions = half_wrong(2)
+    write_examples(tmp_path, test, predictions, CLASSES)
+    (tmp_path / "000001.truth.png").unlink()
+    with pytest.raises(GannotateError, match="is damaged"):
+        read_examples(tmp_path, 3)
+
+
+def test_a_picture_without_labels_has_no_miou_and_is_not_among_the_worst(tmp_path: Path):
+    test, predictions = half_wrong(3)
+    test.label_maps[0] = IGNORE
+    assert picture_miou(test.label_maps[0], predictions[0], 3) is None
+    assert picture_miou(test.label_maps[1], test.label_maps[1], 3) == 1
+    # 1 of 64 pixels wrong: classes 1 (63/64) and 2 (0) are there
+    assert picture_miou(test.label_maps[1], predictions[1], 3) == pytest.approx(63 / 64 / 2)
+    choices = write_examples(tmp_path, test, predictions, CLASSES, random=0, worst=5)
+    assert [choice.name for choice in choices] == ["000002", "000001"]
+
+
+@given(st.floats(0, 1))
+def test_figures_have_three_digits(value: float):
+    assert abs(float(figure(value)) - value) <= 0.0005 + 1e-12
+
+
+def test_figures_and_clock():
+    assert figure(None) == "-"
+    assert [clock(s) for s in (3.21, 59.94, 65, 3599.6, 7500)] == [
+        "3.2 s",
+        "59.9 s",
+        "1 min 05 s",
+        "1 h 00 min",
+        "2 h 05 min",
+    ]
+
+
+def test_class_table_gives_iou_recall_precision_and_share():
+    confusion = [[6, 2, 0], [0, 2, 0], [0, 0, 0]]
+    table = ElementTree.fromstring(class_table(CLASSES, [0.75, 0.5, None], confusion))
+    rows = [["".join(cell.itertext()) for cell in row] for row in table.iter("tr")][1:]
+    assert rows == [
+        ["ground", "", "0.750", "0.750", "1.000", "80.00 %"],
+        ["core", "", "0.500", "1.000", "0.500", "20.00 %"],
+        ["rim", "", "-", "-", "-", "0.00 %"],
+    ]
+
+
+def test_confusion_is_in_percent_of_the_truth():
+    table = ElementTree.fromstring(confusion_table(CLASSES, [[990, 9, 1], [1, 1, 0], [0, 0, 0]]))
+    rows = [["".join(cell.itertext()) for cell in row] for row in table.iter("tr")][1:]
+    assert rows == [["ground", "99", "1", "<1"], ["core", "50", "50", ""], ["rim", "-", "-", "-"]]
+    kinds = [[cell.get("class") for cell in row][1:] for row in table.iter("tr")][1:3]
+    assert kinds == [["right", "wrong", "wrong"], ["wrong", "right", "wrong"]]
+
+
+def test_curves_are_plain_svg_in_the_page_s_colours():
+    rows = [{"step": step, "loss": 1 / step} for step in range(1, 9)]
+    svg = curve_svg(rows, ("loss",), 'loss of "a" & b')
+    tree = ElementTree.fromstring(svg)
+    assert tree.get("aria-label") == 'loss of "a" & b'
+    assert "currentColor" in svg
+    assert "metadata" not in svg
+    assert "#010203" not in svg
+    assert svg == curve_svg(rows, ("loss",), 'loss of "a" & b')
+    # the curve falls: y grows downwards, and steps go right
+    path = next(p.get("d", "") for p in tree.iter() if p.tag.endswith("path") and "#2f7ed8" in (p.get("style") or ""))
+    numbers = list(map(float, re.findall(r"[\d.]+", path)))
+    points = list(zip(numbers[::2], numbers[1::2], strict=True))
+    assert len(points) == 8
+    assert points == sorted(points)
+    assert [y for _, y in points] == sorted(y for _, y in points)
+
+
+def test_a_loss_that_reaches_zero_can_be_drawn():
+    rows = [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 0.0}, {"step": 3, "kid": 1.0}]
+    assert "<svg" in curve_svg(rows, ("loss",), "loss")
