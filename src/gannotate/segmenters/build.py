@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import nn
 
 from gannotate.errors import GannotateError, UsageError, nearest
-from gannotate.files import write_bytes, write_json
 from gannotate.labels import MAX_CLASSES, ClassInfo, default_colour
 from gannotate.torchvision_operators import make_importable
+from gannotate.training.model_folder import ModelKind
 
-FORMAT_VERSION = 1
+SEGMENTER = ModelKind("segmenter", "train")
 
 Architecture = Literal["unet", "deeplabv3plus"]
 """U-Net (Ronneberger et al. 2015) or DeepLabV3+ (Chen et al. 2018)."""
@@ -148,11 +145,7 @@ def drop_unused_stages(encoder: nn.Module, config: SegmenterConfig) -> None:
 
 def save_segmenter(folder: str | Path, network: nn.Module, config: SegmenterConfig, **about: Any) -> None:
     """Writes model.safetensors, then config.json; `about` (json-able) goes to config.json under 'about'."""
-    folder = Path(folder)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    write_bytes(folder / "model.safetensors", save(tensors))
-    settings = {"format_version": FORMAT_VERSION, "segmenter": asdict(config), "about": about}
-    write_json(folder / "config.json", settings)
+    SEGMENTER.save(folder, network, asdict(config), about)
 
 
 def read_segmenter_config(folder: str | Path) -> dict[str, Any]:
@@ -161,24 +154,7 @@ def read_segmenter_config(folder: str | Path) -> dict[str, Any]:
     Raises:
         UsageError: not a segmenter folder. GannotateError: damaged, or written by a newer version.
     """
-    path = Path(folder) / "config.json"
-    try:
-        config = json.loads(path.read_text())
-        version = int(config["format_version"])
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise UsageError(f"{folder} is not a segmenter (no config.json); make one with `gannotate train`") from error
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise GannotateError(f"{path} is damaged ({error}); train or copy the segmenter again") from error
-    if version > FORMAT_VERSION:
-        raise GannotateError(
-            f"{folder} was written by a newer gannotate (format {version}, this one reads up to {FORMAT_VERSION}); "
-            "upgrade gannotate"
-        )
-    if not isinstance(config.get("segmenter"), dict):
-        raise UsageError(
-            f"{folder} is not a segmenter (its config.json has no 'segmenter'); make one with `gannotate train`"
-        )
-    return config
+    return SEGMENTER.read_config(folder)
 
 
 def load_segmenter(folder: str | Path, device: str | torch.device = "cpu") -> tuple[nn.Module, SegmenterConfig]:
@@ -189,14 +165,9 @@ def load_segmenter(folder: str | Path, device: str | torch.device = "cpu") -> tu
     """
     config = _config_of(read_segmenter_config(folder)["segmenter"], Path(folder) / "config.json")
     network = build_network(config)
-    path = Path(folder) / "model.safetensors"
-    try:
-        used = network.state_dict()
-        # stages that are not used may be in the file
-        network.load_state_dict({k: v for k, v in load_file(path).items() if k in used or not k.startswith("encoder.")})
-    except (SafetensorError, OSError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise GannotateError(f"{path} is damaged or does not fit its config.json ({reason})") from error
+    used = network.state_dict()
+    # stages that are not used may be in the file
+    SEGMENTER.load_weights(folder, network, ignore=lambda name: name.startswith("encoder.") and name not in used)
     return network.eval().requires_grad_(False).to(device), config
 
 
