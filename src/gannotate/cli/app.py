@@ -45,6 +45,7 @@ VERBS: dict[str, tuple[Verb, ...]] = {
         Verb("train", "Train a segmentation network on the dataset or on labelled pictures.", "train:train"),
         Verb("evaluate", "Score a segmentation network on labelled test pictures.", "evaluate:evaluate"),
         Verb("predict", "Label pictures with a segmentation network.", "predict:predict"),
+        Verb("report", "Write one HTML page with pictures, figures and how it was made.", "report:report"),
     ),
     "Beside it": (
         Verb("render", "Render pictures with exact label maps.", "render:render"),
@@ -54,6 +55,7 @@ VERBS: dict[str, tuple[Verb, ...]] = {
             "train_generator:train_generator_verb",
         ),
         Verb("generate", "Draw pictures of a generator by seed.", "generate:generate"),
+        Verb("demo", "Go from a shipped generator and 5 annotations to a segmentation network.", "demo:demo"),
         Verb("doctor", "Check this machine, and a project's files.", "doctor:doctor"),
     ),
 }

@@ -9,7 +9,6 @@ from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
 
 INK = "#010203"
 """Stands for the page's text colour, which differs between light and dark."""
@@ -47,7 +46,7 @@ def _dress(axes: Any, values: list[float]) -> None:
     if values and min(values) > 0:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(0.9, 0.4)))
+        axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in "235" else "")
     axes.set_xlabel("step", color=INK)
     axes.tick_params(which="both", colors=INK)
     axes.grid(alpha=0.25, color=INK, linewidth=0.6)

@@ -1,0 +1,109 @@
+"""Running the demonstration: its folder appears whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from gannotate.data.writing import check_new
+from gannotate.demo.stages import Demo, DemoConfig
+from gannotate.errors import GannotateError, UsageError
+from gannotate.files import disk_error, write_json
+
+RESULT = "demo.json"
+"""File in the project with the demonstration's figures."""
+
+HELD_OUT = 5
+"""At least so many shipped annotations are kept from the decoder, to score it."""
+
+
+@dataclass(frozen=True)
+class StageProgress:
+    """Progress of one stage of the demonstration: a `Progress` and the stage's name."""
+
+    stage: str
+    done: int
+    steps: int
+    seconds: float
+    eta_s: float
+    metrics: dict[str, float]
+
+
+def shipped_portraits() -> Path:
+    """The folder that ships: generator/, annotations/ (palette PNGs SEED.png, annotations.jsonl) and pool.jsonl.
+
+    Raises:
+        GannotateError: this installation lacks it.
+    """
+    folder = Path(str(resources.files("gannotate"))) / "assets" / "portraits"
+    if not (folder / "generator" / "model.safetensors").exists():
+        raise GannotateError(
+            f"the portraits generator is not in {folder}; install gannotate again, or make it with "
+            "tools/make_demo_assets.py"
+        )
+    return folder
+
+
+def run_demo(
+    folder: str | Path, config: DemoConfig | None = None, device: str = "cpu", shipped: str | Path | None = None
+) -> Generator[StageProgress, None, None]:
+    """Runs the demonstration; iterating to the end leaves a whole project in `folder`, and stopping earlier nothing.
+
+    Args:
+        shipped: as `shipped_portraits`, which it is when not given.
+
+    Raises:
+        UsageError: `folder` exists and is not empty, or more shots than there are annotations to spare.
+        GannotateError: the disk is full.
+    """
+    config, folder = config or DemoConfig(), check_new(folder)
+    shipped = Path(shipped) if shipped is not None else shipped_portraits()
+    _check_shots(config.shots, len(list((shipped / "annotations").glob("*.png"))))
+    seconds: dict[str, float] = {}
+    with _appearing(folder) as building:
+        demo = Demo(building, folder.name, config, device, shipped)
+        for stage, steps in demo.stages():
+            begin = time.monotonic()
+            for step in steps():
+                yield StageProgress(stage, **asdict(step))
+            seconds[stage] = round(time.monotonic() - begin, 2)
+        write_json(building / RESULT, demo.result(seconds))
+
+
+def read_result(folder: str | Path) -> dict[str, Any]:
+    """The figures of a demonstration: shots, test_pictures, miou (of five), seconds (a stage) and peak_rss_mb."""
+    return json.loads((Path(folder) / RESULT).read_text())
+
+
+def _check_shots(shots: int, annotations: int) -> None:
+    if not 1 <= shots <= annotations - HELD_OUT:
+        raise UsageError(
+            f"--shots is {shots}; {annotations} annotations ship and {HELD_OUT} are held out, give 1 to "
+            f"{annotations - HELD_OUT}"
+        )
+
+
+@contextlib.contextmanager
+def _appearing(folder: Path) -> Iterator[Path]:
+    """A path beside `folder` to build it at; it takes `folder`'s place at the end, or is removed."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+    except OSError as error:
+        raise disk_error(error, folder) from error
+    try:
+        yield beside / folder.name
+        os.replace(beside / folder.name, folder)
+    except OSError as error:
+        raise disk_error(error, folder) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
