@@ -5,24 +5,25 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from gannotate.errors import GannotateError, UsageError
 from gannotate.labels import make_classes
-from gannotate.segmenters.build import SegmenterConfig, build_network, load_segmenter, save_segmenter
+from gannotate.segmenters.build import Architecture, SegmenterConfig, build_network, load_segmenter, save_segmenter
 
 
 @pytest.mark.parametrize("architecture", ["unet", "deeplabv3plus"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_logits_have_the_picture_size(architecture: str, channels: int) -> None:
+def test_logits_have_the_picture_size(architecture: Architecture, channels: int) -> None:
     config = SegmenterConfig(
         classes=5,
         image_channels=channels,
         size=32,
         architecture=architecture,
-        decoder_width=16,  # pyright: ignore
+        decoder_width=16,
     )
     network = build_network(config).train()  # batch norm must stand a batch of 2, down to 1x1 px
     assert network(torch.zeros(2, channels, 32, 32)).shape == (2, 5, 32, 32)
@@ -30,14 +31,14 @@ def test_logits_have_the_picture_size(architecture: str, channels: int) -> None:
 
 @pytest.mark.parametrize("architecture", ["unet", "deeplabv3plus"])
 @pytest.mark.parametrize("depth", [3, 4, 5])
-def test_every_weight_is_used(architecture: str, depth: int) -> None:
+def test_every_weight_is_used(architecture: Architecture, depth: int) -> None:
     config = SegmenterConfig(
         classes=3,
         image_channels=1,
         size=32,
         architecture=architecture,
         depth=depth,
-        decoder_width=16,  # pyright: ignore
+        decoder_width=16,
     )
     network = build_network(config)
     network(torch.randn(2, 1, 32, 32)).sum().backward()
@@ -74,9 +75,9 @@ def test_classes_give_names_and_colours() -> None:
         ({"decoder_width": 4}, r"use at least 8"),
     ],
 )
-def test_wrong_settings_say_what_is_accepted(settings: dict, sentence: str) -> None:
+def test_wrong_settings_say_what_is_accepted(settings: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
-        SegmenterConfig(**({"classes": 3, "image_channels": 1, "size": 64} | settings))
+        SegmenterConfig(**{"classes": 3, "image_channels": 1, "size": 64, **settings})
 
 
 def test_unknown_encoder_names_the_nearest() -> None:

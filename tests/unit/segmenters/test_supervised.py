@@ -37,7 +37,7 @@ QUICK = SegmenterTraining(steps=6, batch=4, mirror=Mirror("yes"), turn90=True, p
 
 
 def run(
-    folder: Path, data: LabelledSet, config: SegmenterConfig, training: SegmenterTraining, **more: str
+    folder: Path, data: LabelledSet, config: SegmenterConfig, training: SegmenterTraining, **more: Any
 ) -> Segmenter:
     for _ in train_segmenter(data, config, training, folder, **more):
         pass
@@ -64,10 +64,9 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, tiny: Segmenter
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("gannotate.segmenters.supervised.LoopConfig", _eager_loop)
-        progress = train_segmenter(data, tiny, QUICK, tmp_path / "cut")
-        for _ in range(3):
-            next(progress)
-        progress.close()  # as a kill between two steps
+        for progress in train_segmenter(data, tiny, QUICK, tmp_path / "cut"):
+            if progress.done == 3:
+                break  # as a kill between two steps
     assert not (tmp_path / "cut" / "config.json").exists()
     run(tmp_path / "cut", data, tiny, QUICK)
 
