@@ -98,7 +98,8 @@ def _times(folder: Path) -> list[str]:
     quality = generator["figures"]
     return [
         f"Generator: {generator['kimg']:.0f} kimg on {generator['pictures_seen']} unlabelled pictures, "
-        f"KID {quality['kid']:.3f}, precision {quality['precision']:.2f}, recall {quality['recall']:.2f} (space `{generator['gauge_space']}`). "
+        f"KID {quality['kid']:.3f}, precision {quality['precision']:.2f}, recall {quality['recall']:.2f} "
+        f"(space `{generator['gauge_space']}`). "
         f"Median wall time a cell, on a machine shared with other jobs: {times}."
     ]
 
