@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from gannotate.decoders.build import save_decoder
 from gannotate.decoders.light import LightConfig, LightDecoder
@@ -23,9 +23,6 @@ from gannotate.generators.base import DrawOptions, Generator
 from gannotate.labels import IGNORE, check_label_map
 from gannotate.seeding import stream_seed
 from gannotate.training.loop import LoopConfig, Progress, train
-
-CALIBRATION_FIRST_SEED = 5_000_000
-"""Seeds from here on are drawn, without labels, for the batch norm's statistics."""
 
 
 @dataclass(frozen=True)
@@ -42,24 +39,30 @@ class FitConfig:
 
     decoder: LightConfig = field(default_factory=LightConfig)
     """Shape of the decoder."""
-    steps: int = 300
+    steps: int = 200
     """Optimisation steps."""
     batch: int = 4
     """Annotated pictures a step; all of them when there are fewer."""
     learning_rate: float = 0.003
     """Adam's first step size; it falls to zero along a cosine."""
-    weight_decay: float = 0.0
-    """Decoupled weight decay (AdamW)."""
     label_smoothing: float = 0.0
     """Part of the target that is spread evenly over all classes."""
     ema: float = 0.98
     """Decay a step of the averaged weights, which are those that are saved; 0 turns the average off."""
     noise_augment: bool = False
     """Draw the annotated pictures with fresh per-pixel noise in each step (slower)."""
-    calibration: int = 64
-    """Unlabelled pictures from which the batch norm's statistics are taken at the end; 0 keeps the running ones."""
     seed: int = 0
     """Seed of every random draw."""
+
+    def __post_init__(self) -> None:
+        for name, given in (("steps", self.steps), ("batch", self.batch)):
+            if given < 1:
+                raise UsageError(f"{name} is {given}; use 1 or more")
+        if not self.learning_rate > 0:
+            raise UsageError(f"the learning rate is {self.learning_rate}; use a positive number, e.g. 0.003")
+        for name, part in (("label smoothing", self.label_smoothing), ("ema", self.ema)):
+            if not 0 <= part < 1:
+                raise UsageError(f"{name} is {part}; use 0 up to, but not, 1")
 
 
 def draw_taps(
@@ -90,26 +93,6 @@ def masked_cross_entropy(
     return total / (label_maps != IGNORE).sum().clamp(min=1)
 
 
-def calibrate(decoder: nn.Module, batches: Iterator[dict[str, Tensor]]) -> None:
-    """Takes the batch norms' statistics anew, as means over `batches` of taps, with dropout off.
-
-    While fitting they come from a handful of pictures under dropout; the pictures that the decoder will see are many
-    and have none.
-    """
-    norms = [module for module in decoder.modules() if isinstance(module, nn.BatchNorm2d)]
-    decoder.eval()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain mean over the batches
-        norm.train()
-    with torch.no_grad():
-        for taps in batches:
-            decoder(taps)
-    for norm in norms:
-        norm.momentum = 0.1
-    decoder.eval()
-
-
 class FitTrainer:
     """Teaches a light decoder; `finish()` gives the decoder to keep."""
 
@@ -132,9 +115,7 @@ class FitTrainer:
             self.decoder = LightDecoder.of_generator(generator, classes, config.decoder).to(self.device)
         self.average = copy.deepcopy(self.decoder).requires_grad_(False)
         self.label_maps = torch.from_numpy(np.stack([shot.label_map for shot in shots])).long().to(self.device)
-        self.optimizer = torch.optim.AdamW(
-            self.decoder.parameters(), config.learning_rate, weight_decay=config.weight_decay
-        )
+        self.optimizer = torch.optim.Adam(self.decoder.parameters(), config.learning_rate)
         self.kept = None if config.noise_augment else self._taps(range(len(shots)))
         self.about = about_fit(shots, classes, config, options)
 
@@ -172,17 +153,8 @@ class FitTrainer:
                     kept.copy_(new[name])
 
     def finish(self) -> LightDecoder:
-        """The averaged decoder with its batch norms calibrated, in evaluation mode."""
-        decoder = copy.deepcopy(self.average)
-        if self.config.calibration:
-            calibrate(decoder, self._unlabelled())
-        return decoder.eval()
-
-    def _unlabelled(self) -> Iterator[dict[str, Tensor]]:
-        first, end = CALIBRATION_FIRST_SEED, CALIBRATION_FIRST_SEED + self.config.calibration
-        for start in range(first, end, 8):
-            seeds = range(start, min(start + 8, end))
-            yield draw_taps(self.generator, seeds, self.decoder.tap_names, self.options)
+        """The averaged decoder, in evaluation mode."""
+        return self.average.eval()
 
     def state(self) -> dict[str, Any]:
         """Weights, average, optimizer and what was fitted."""

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from gannotate.decoders.build import load_decoder, read_decoder_config
-from gannotate.decoders.light import LightConfig
 from gannotate.errors import GannotateError, UsageError
 from gannotate.fitting.supervised import (
     FitConfig,
     FitTrainer,
     Shot,
-    calibrate,
     draw_taps,
     fit,
     masked_cross_entropy,
@@ -27,7 +26,7 @@ from gannotate.training.loop import LoopConfig, train
 
 TINY = StyleGAN2Config(size=16, z_dim=8, w_dim=8, mapping_layers=1, channel_base=128, channel_max=16)
 OPTIONS = DrawOptions()
-QUICK = FitConfig(steps=120, learning_rate=0.01, calibration=16)
+QUICK = FitConfig(steps=80, learning_rate=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +126,7 @@ def test_taps_equal_those_of_draw(generator: StyleGAN2) -> None:
 def test_fresh_noise_is_another_in_each_step(generator: StyleGAN2) -> None:
     noisy = StyleGAN2(TINY).eval().requires_grad_(False)
     noisy.load_state_dict({k: v + (0.5 if "noise_strength" in k else 0) for k, v in generator.state_dict().items()})
-    config = FitConfig(steps=2, noise_augment=True, calibration=0)
+    config = FitConfig(steps=2, noise_augment=True)
     trainer = FitTrainer(noisy, brightness_shots(noisy, range(1)), 2, config, OPTIONS)
     torch.manual_seed(0)
     first, second = trainer._taps([0]), trainer._taps([0])
@@ -136,23 +135,38 @@ def test_fresh_noise_is_another_in_each_step(generator: StyleGAN2) -> None:
         FitTrainer(noisy, brightness_shots(noisy, range(1)), 2, config, DrawOptions(noise="none"))
 
 
-def test_calibration_gives_the_plain_statistics(generator: StyleGAN2) -> None:
-    config = FitConfig(steps=1, decoder=LightConfig(order="paper"), calibration=0)
-    trainer = FitTrainer(generator, brightness_shots(generator, range(1)), 2, config, OPTIONS)
-    decoder = trainer.decoder
-    taps = draw_taps(generator, range(6), decoder.tap_names, OPTIONS)
-    calibrate(decoder, iter([taps]))
-    block = decoder.c_blocks["b8_conv1"]
-    assert isinstance(block, torch.nn.Sequential)
-    _, conv, norm = block
-    out = conv(taps["b8.conv1"])
-    torch.testing.assert_close(norm.running_mean, out.mean(dim=(0, 2, 3)))
-    torch.testing.assert_close(norm.running_var, out.var(dim=(0, 2, 3)))
-    assert not any(module.training for module in decoder.modules())
+def test_the_average_is_the_mean_of_what_the_steps_left(generator: StyleGAN2) -> None:
+    shots = brightness_shots(generator, range(1))
+    trainer = FitTrainer(generator, shots, 2, FitConfig(steps=3), OPTIONS)
+    name = "last.weight"
+    expected = trainer.decoder.state_dict()[name].clone()
+    for index in range(3):
+        trainer.step(index)
+        decay = (1 + index) / (10 + index)
+        expected = decay * expected + (1 - decay) * trainer.decoder.state_dict()[name]
+    kept = trainer.finish()
+    torch.testing.assert_close(kept.state_dict()[name], expected)
+    assert not torch.equal(kept.state_dict()[name], trainer.decoder.state_dict()[name])
+    assert not any(module.training for module in kept.modules())
+
+
+def test_without_an_average_the_last_weights_are_kept(generator: StyleGAN2) -> None:
+    trainer = FitTrainer(generator, brightness_shots(generator, range(1)), 2, FitConfig(steps=2, ema=0.0), OPTIONS)
+    trainer.step(0)
+    trainer.step(1)
+    last = trainer.decoder.state_dict()
+    assert all(torch.equal(value, last[name]) for name, value in trainer.finish().state_dict().items())
+
+
+def test_unusable_settings_are_one_sentence() -> None:
+    wrong: tuple[dict[str, Any], ...] = ({"steps": 0}, {"batch": 0}, {"learning_rate": 0.0}, {"ema": 1.0})
+    for settings in wrong:
+        with pytest.raises(UsageError, match="use "):
+            FitConfig(**settings)
 
 
 def test_stopped_and_resumed_equals_undisturbed(generator: StyleGAN2, tmp_path: Path) -> None:
-    config = FitConfig(steps=12, calibration=8)
+    config = FitConfig(steps=12)
     shots = brightness_shots(generator, range(3))
     run(generator, shots, 2, config, tmp_path / "whole")
 
@@ -169,18 +183,18 @@ def test_stopped_and_resumed_equals_undisturbed(generator: StyleGAN2, tmp_path: 
 
 
 def test_resuming_with_other_annotations_is_refused(generator: StyleGAN2, tmp_path: Path) -> None:
-    config = FitConfig(steps=2, calibration=0)
+    config = FitConfig(steps=2)
     run(generator, brightness_shots(generator, range(2)), 2, config, tmp_path)
     with pytest.raises(UsageError, match="other annotations"):
         run(generator, brightness_shots(generator, range(3)), 2, config, tmp_path)
     with pytest.raises(UsageError, match="other settings"):
-        run(generator, brightness_shots(generator, range(2)), 2, FitConfig(steps=3, calibration=0), tmp_path)
+        run(generator, brightness_shots(generator, range(2)), 2, FitConfig(steps=3), tmp_path)
 
 
 def test_the_folder_says_what_was_fitted(generator: StyleGAN2, tmp_path: Path) -> None:
     shots = brightness_shots(generator, range(7, 9))
     shots[0].label_map[0] = 255
-    run(generator, shots, 2, FitConfig(steps=1, calibration=0), tmp_path)
+    run(generator, shots, 2, FitConfig(steps=1), tmp_path)
     about = read_decoder_config(tmp_path)["about"]
     assert about["annotations"]["seeds"] == [7, 8]
     assert about["annotations"]["ignored_px"] == 16
