@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +56,13 @@ class DemoConfig:
     """Annotated pictures that the decoder learns from, and exactly labelled renders for the supervised segmenter."""
     seed: int = 0
     """Chooses the annotated pictures and the supervised segmenter's renders, and seeds every other random draw."""
-    fit_steps: int = 300
+    fit_steps: int = 200
     """Optimisation steps of the decoder."""
-    synthetic: int = 2000
+    synthetic: int = 1500
     """Pictures that generator and decoder label."""
-    segmenter_steps: int = 500
+    segmenter_steps: int = 380
     """Optimisation steps of the segmenter."""
-    supervised_steps: int = 300
+    supervised_steps: int = 350
     """Optimisation steps of the supervised segmenter; more bring nothing on renders that are not the test's."""
     batch: int = 16
     """Pictures a step, for both segmenters."""
@@ -169,12 +169,12 @@ class Demo:
 
     def _synthesize(self) -> Iterator[Progress]:
         self.dataset_folder, count, confidence = self.project.next_folder("datasets"), self.config.synthetic, []
-        config = {"count": count, "decoder": self.decoder_folder.name, "draw": asdict(self.options)}
+        # renders have sensor noise of their own: one noise map for all pictures would be learned by heart
+        options = replace(self.options, noise="seeded")
+        config = {"count": count, "decoder": self.decoder_folder.name, "draw": asdict(options)}
         with self._recorded(self.dataset_folder, "synthesize", config) as record:
             how, classes = DatasetConfig(), self.project.classes
-            for step in write_dataset(
-                self.dataset_folder, self.generator, self.decoder, classes, count, self.options, how
-            ):
+            for step in write_dataset(self.dataset_folder, self.generator, self.decoder, classes, count, options, how):
                 confidence += [step.metrics["confidence"]] if step.metrics else []
                 yield step
             record.result = {"dataset": self._inside(self.dataset_folder), "pictures": count}
