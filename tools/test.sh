@@ -8,8 +8,12 @@ python=${PYTHON:-python3}
 .venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 # one thread a process: two processes with two threads each are several times slower on two cores
 export OMP_NUM_THREADS=1 PATH="$PWD/.venv/bin:$PATH"
-echo "ruff" && ruff check . && ruff format --check .
-echo "pyright" && pyright
+echo "ruff"
+ruff check .
+ruff format --check .
+echo "pyright"
+pyright
+echo "pytest"
 if [ $# -gt 0 ]; then
   exec pytest "$@"
 fi

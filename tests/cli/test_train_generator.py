@@ -22,7 +22,17 @@ def pictures(tmp_path):
 
 
 def run(pictures, out, *words):
-    flags = [*([] if "--size" in words else ["--size", "16"]), "--batch", "4", "--kimg", "1", "--gauge-pictures", "50", "--snapshot-kimg", "0.008"]
+    flags = [
+        *([] if "--size" in words else ["--size", "16"]),
+        "--batch",
+        "4",
+        "--kimg",
+        "1",
+        "--gauge-pictures",
+        "50",
+        "--snapshot-kimg",
+        "0.008",
+    ]
     return main(["train-generator", str(pictures), "--out", str(out), "--json", *flags, *words])
 
 

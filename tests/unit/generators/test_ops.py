@@ -49,7 +49,9 @@ def test_constants_survive_resampling():
     assert torch.allclose(ops.downsample(ones)[..., 1:-1, 1:-1], torch.ones(1, 2, 6, 6))
 
 
-@pytest.mark.parametrize("operation", [ops.upsample, ops.downsample, lambda x: ops.blur(x, 2), lambda x: ops.blur(x, 1)])
+@pytest.mark.parametrize(
+    "operation", [ops.upsample, ops.downsample, lambda x: ops.blur(x, 2), lambda x: ops.blur(x, 1)]
+)
 def test_first_and_second_derivatives(operation):
     x = torch.randn(1, 2, 6, 6, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(operation, (x,))

@@ -52,7 +52,7 @@ def test_public_sizes_have_the_public_parameter_counts():
 
 
 def test_latent_is_the_public_one():
-    assert np.array_equal(latent_of_seed(85, 512), np.random.RandomState(85).randn(1, 512)[0])  # noqa: NPY002
+    assert np.array_equal(latent_of_seed(85, 512), np.random.RandomState(85).randn(1, 512)[0])
 
 
 @pytest.mark.parametrize("noise", ["const", "seeded", "none"])

@@ -172,7 +172,9 @@ class AdversarialTrainer:
         if self.config.ema_ramp is not None:
             half_life = min(half_life, seen_kimg * self.config.ema_ramp)
         beta = 0.5 ** (self.config.batch / 1000 / max(half_life, 1e-8))
-        torch._foreach_lerp_(list(self.average.parameters()), list(self.generator.parameters()), 1 - beta)
+        pairs = zip(self.average.parameters(), self.generator.parameters(), strict=True)
+        for kept, new in pairs:
+            kept.lerp_(new, 1 - beta)
         self.average.mapping.w_avg.copy_(self.generator.mapping.w_avg)
 
 
