@@ -63,7 +63,7 @@ class DemoConfig:
     segmenter_steps: int = 380
     """Optimisation steps of the segmenter."""
     supervised_steps: int = 350
-    """Optimisation steps of the supervised segmenter; more bring nothing on renders that are not the test's."""
+    """Optimisation steps of the supervised segmenter; `bench/demo_plateau.py` shows what more would bring."""
     batch: int = 16
     """Pictures a step, for both segmenters."""
     test: int = 200
