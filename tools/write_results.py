@@ -44,7 +44,9 @@ def domain(name: str, folder: Path) -> list[str]:
         f"{len(any_run['per_class'])} classes, background included, ignore not counted; mean over seeds "
         "(smallest-largest). The labels of generated pictures are simulated by a "
         f"{annotator['network']} trained on {annotator['labels']} real labels, whose own mIoU on the test pictures "
-        f"is {annotator['miou']:.3f}: no segmenter taught by it can be expected to pass that by much.",
+        f"is {annotator['miou']:.3f}: no segmenter taught by it can be expected to pass that by much. The shots are "
+        "those that cover a random half of the pool best; the real labels are drawn at random. "
+        f"{_steps(folder)} steps of batch 16 for every segmenter. Made by `STEPS={_steps(folder)} runs/{name}.sh`.",
         "",
         "| labelled pictures | " + " | ".join(str(s) for s in shots_of(folder)) + " |",
         "|---|" + "---|" * len(shots_of(folder)),
@@ -52,6 +54,10 @@ def domain(name: str, folder: Path) -> list[str]:
     lines += _rows(name, folder)
     lines += ["", *_per_class(folder), "", *_times(folder), ""]
     return lines
+
+
+def _steps(folder: Path) -> int:
+    return next(iter(cells(folder, "shots*-train.json")))["steps"]
 
 
 def _rows(name: str, folder: Path) -> list[str]:
@@ -118,7 +124,9 @@ def demo(path: Path) -> list[str]:
     lines = [
         "## `gannotate demo`",
         "",
-        f"{result['shots']} shots, {result['test_pictures']} fresh portraits, 64 px, 11 classes; one seed. "
+        f"{result['shots']} shots, {result['test_pictures']} fresh portraits, 64 px, 11 classes; one seed. The shots "
+        "are picked to cover the pool and labelled by a simulated annotator; the supervised network has arbitrary renders "
+        "with exact labels, the same architecture and augmentation. "
         f"{sum(seconds.values()):.0f} s in all, {result['peak_rss_mb']:.0f} MB at most.",
         "",
         "| | mIoU |",
