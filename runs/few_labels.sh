@@ -22,7 +22,7 @@ cell() {
 
 # the annotator: a network trained on all real labels
 mkdir -p "$OUT/annotator"
-cell annotator-train gannotate train "$project" --labelled "$LABELLED" --steps "${ANNOTATOR_STEPS:-600}" $TRAIN_FLAGS
+cell annotator-train gannotate train "$project" --labelled "$LABELLED" --steps "${ANNOTATOR_STEPS:-500}" $TRAIN_FLAGS
 annotator=$(python -c 'import json,sys; print(json.load(open(sys.argv[1]))["segmenter"])' "$cells/annotator-train.json")
 cell annotator-evaluate gannotate evaluate "$project" --segmenter "$annotator" --test "$TEST"
 cell sample gannotate sample "$project" -n "$POOL"

@@ -125,8 +125,8 @@ def demo(path: Path) -> list[str]:
         "## `gannotate demo`",
         "",
         f"{result['shots']} shots, {result['test_pictures']} fresh portraits, 64 px, 11 classes; one seed. The shots "
-        "are picked to cover the pool and labelled by a simulated annotator; the supervised network has arbitrary renders "
-        "with exact labels, the same architecture and augmentation. "
+        "are picked to cover the pool and labelled by a simulated annotator; the supervised network has arbitrary "
+        "renders with exact labels, the same architecture and augmentation. "
         f"{sum(seconds.values()):.0f} s in all, {result['peak_rss_mb']:.0f} MB at most.",
         "",
         "| | mIoU |",
