@@ -47,11 +47,17 @@ class AdversarialTrainer:
         self.changes = AugmentConfig() if config.augment == "ada" else MILD
         self.path_mean = 0.0
         self.best_kid: float | None = None
-        if self.device.type == "cpu":
-            torch.set_flush_denormal(True)  # tiny gradients in denormal floats are a hundred times slower
 
     def step(self, index: int) -> dict[str, float]:
         """One step on `batch` pictures: discriminator, its penalty, generator, its penalty, average."""
+        # on a CPU, tiny gradients in denormal floats are a hundred times slower; the caller's floats stay as they are
+        torch.set_flush_denormal(True)
+        try:
+            return self._step(index)
+        finally:
+            torch.set_flush_denormal(False)
+
+    def _step(self, index: int) -> dict[str, float]:
         config, metrics = self.config, {}
         real = self._real_batch(index)
         fake = self._draw(config.batch)
