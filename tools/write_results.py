@@ -46,7 +46,7 @@ def domain(name: str, folder: Path) -> list[str]:
         f"{annotator['network']} trained on {annotator['labels']} real labels, whose own mIoU on the test pictures "
         f"is {annotator['miou']:.3f}: no segmenter taught by it can be expected to pass that by much. The shots are "
         "those that cover a random half of the pool best; the real labels are drawn at random. "
-        f"{_steps(folder)} steps of batch 16 for every segmenter. Made by `STEPS={_steps(folder)} runs/{name}.sh`.",
+        f"Batches of 16 for every segmenter. Made by `{_command(name, folder)}`.",
         "",
         "| labelled pictures | " + " | ".join(str(s) for s in shots_of(folder)) + " |",
         "|---|" + "---|" * len(shots_of(folder)),
@@ -56,8 +56,10 @@ def domain(name: str, folder: Path) -> list[str]:
     return lines
 
 
-def _steps(folder: Path) -> int:
-    return next(iter(cells(folder, "shots*-train.json")))["steps"]
+def _command(name: str, folder: Path) -> str:
+    """What makes the cells again, but for SEEDS."""
+    run, annotator = cells(folder, "shots*-train.json")[0], cells(folder, "annotator-train.json")[0]
+    return f"COUNT={run['pictures']} STEPS={run['steps']} ANNOTATOR_STEPS={annotator['steps']} runs/{name}.sh"
 
 
 def _rows(name: str, folder: Path) -> list[str]:
