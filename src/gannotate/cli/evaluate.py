@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -27,6 +28,7 @@ from gannotate.metrics.confusion import Absent, Scores, confusion, scores
 from gannotate.metrics.floors import majority_floor, pixel_floor
 from gannotate.project import Project
 from gannotate.record import read_record, recorded
+from gannotate.report.examples import write_examples
 from gannotate.segmenters.evaluate import evaluate as evaluate_segmenter
 from gannotate.segmenters.predict import Segmenter
 from gannotate.synthesis import annotate_seeds
@@ -72,10 +74,15 @@ def evaluate(project: Path, /, *, flags: EvaluateFlags = EvaluateFlags()) -> int
         on = flags.test or "the annotations that it was not fitted to"
         return show.plan(flags, [f"score {scored} on {on}", "note the scores in a new folder in runs"], config)
     begin, device = time.monotonic(), prepare(flags)
-    score = _score_decoder if flags.of == "decoder" else _score_segmenter
-    found = score(opened, scored, flags, device)
+    keep_examples: Callable[[Path], object] | None = None
+    if flags.of == "decoder":
+        found = _score_decoder(opened, scored, flags, device)
+    else:
+        found, keep_examples = _score_segmenter(opened, scored, flags, device)
     folder = opened.next_folder("runs", "evaluate")
     with recorded(folder, "evaluate", config, flags.seed, begin) as record:
+        if keep_examples:
+            keep_examples(folder / "examples")
         record.result = found
     result = {"run": str(folder), **record.result, "seconds": record.wall_s}
     next_step = f"gannotate predict {project} PICTURES --out DIR" if flags.of == "segmenter" else ""
@@ -117,18 +124,22 @@ def _check(project: Path, flags: EvaluateFlags) -> None:
         raise UsageError("--shots draws from labelled pictures; give them with --labelled, or leave --shots out")
 
 
-def _score_segmenter(project: Project, folder: Path, flags: EvaluateFlags, device: str) -> dict[str, Any]:
+def _score_segmenter(
+    project: Project, folder: Path, flags: EvaluateFlags, device: str
+) -> tuple[dict[str, Any], Callable[[Path], object]]:
+    """The scores, and what keeps some of the pictures in a folder for the report."""
     segmenter = Segmenter.load(folder, device)
     check_classes(project, segmenter)
     assert flags.test is not None
     test = read_all(flags, project, [flags.test], None, flags.size)
     result = {"of": "segmenter", "scored": str(folder), "test": str(flags.test), **_about(folder)}
-    result |= evaluate_segmenter(segmenter, test, flags.absent)
+    predictions = segmenter.predict(test.pictures)
+    result |= evaluate_segmenter(segmenter, test, flags.absent, predictions)
     write_json(folder / EVALUATION, {name: value for name, value in result.items() if name != "scored"})
     if flags.labelled:
         labelled = read_all(flags, project, flags.labelled, flags.shots, flags.size)
         result["floors"] = _floors(project, labelled, test, flags)
-    return result
+    return result, lambda examples: write_examples(examples, test, predictions, project.classes, seed=flags.seed)
 
 
 def _about(folder: Path) -> dict[str, Any]:

@@ -225,8 +225,10 @@ class Demo:
     def _test_segmenter(self) -> None:
         segmenter = Segmenter.load(self.segmenter_folder, self.device)
         with self._tested("segmenter", self.segmenter_folder, self._test_name) as (record, folder):
-            record.result |= self.generated | evaluate(segmenter, self.test) | {"floors": self._floors()}
-            predictions, classes = segmenter.predict(self.test.pictures), self.project.classes
+            predictions = segmenter.predict(self.test.pictures)
+            found = evaluate(segmenter, self.test, predictions=predictions)
+            record.result |= self.generated | found | {"floors": self._floors()}
+            classes = self.project.classes
             write_examples(folder / "examples", self.test, predictions, classes, seed=self.config.seed)
         self.miou["segmenter"] = record.result["miou"]
 

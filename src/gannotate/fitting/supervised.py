@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from gannotate.decoders.build import save_decoder
@@ -22,7 +21,9 @@ from gannotate.errors import UsageError
 from gannotate.generators.base import DrawOptions, Generator
 from gannotate.labels import IGNORE, check_label_map
 from gannotate.seeding import stream_seed
+from gannotate.training.average import follow
 from gannotate.training.loop import LoopConfig, Progress, train
+from gannotate.training.losses import masked_cross_entropy
 
 
 @dataclass(frozen=True)
@@ -85,14 +86,6 @@ def draw_taps(
         return generator.synthesize(w, noise, taps=names).taps
 
 
-def masked_cross_entropy(
-    logits: Float[Tensor, "n k h w"], label_maps: Int[Tensor, "n h w"], smoothing: float = 0.0
-) -> Float[Tensor, ""]:
-    """Mean cross-entropy over the labelled pixels; 0 when there are none."""
-    total = F.cross_entropy(logits, label_maps, ignore_index=IGNORE, reduction="sum", label_smoothing=smoothing)
-    return total / (label_maps != IGNORE).sum().clamp(min=1)
-
-
 class FitTrainer:
     """Teaches a light decoder; `finish()` gives the decoder to keep."""
 
@@ -129,28 +122,17 @@ class FitTrainer:
         taps = {name: tensor[picked] for name, tensor in self.kept.items()} if self.kept else self._taps(picked)
         self._set_rate(index)
         self.decoder.train()
-        loss = masked_cross_entropy(self.decoder(taps), self.label_maps[picked], self.config.label_smoothing)
+        loss = masked_cross_entropy(self.decoder(taps), self.label_maps[picked], smoothing=self.config.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
-        self._follow(index)
+        follow(self.average, self.decoder, self.config.ema, index)
         return {"loss": float(loss.detach())}
 
     def _set_rate(self, index: int) -> None:
         rate = self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * index / self.config.steps))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-
-    def _follow(self, index: int) -> None:
-        # the average may only remember as many steps as there were
-        decay = min(self.config.ema, (1 + index) / (10 + index))
-        with torch.no_grad():
-            new = self.decoder.state_dict()
-            for name, kept in self.average.state_dict().items():
-                if kept.is_floating_point():
-                    kept.lerp_(new[name], 1 - decay)
-                else:
-                    kept.copy_(new[name])
 
     def finish(self) -> LightDecoder:
         """The averaged decoder, in evaluation mode."""

@@ -6,14 +6,23 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
 from gannotate.data.labelled import LabelledSet
 from gannotate.metrics.confusion import Absent, confusion, scores
 from gannotate.segmenters.predict import Segmenter
 
 
-def evaluate(segmenter: Segmenter, test: LabelledSet, absent: Absent = "skip") -> dict[str, Any]:
+def evaluate(
+    segmenter: Segmenter,
+    test: LabelledSet,
+    absent: Absent = "skip",
+    predictions: UInt8[np.ndarray, "n h w"] | None = None,
+) -> dict[str, Any]:
     """Scores over all pixels of all test pictures together, at the pictures' own size.
+
+    Args:
+        predictions: what the segmenter says of the pictures, if that is known already; else it is asked.
 
     Returns:
         Ready for json: miou, fg_miou, area_iou, pixel_accuracy (fractions; see `Scores`), per_class {name: IoU or
@@ -22,18 +31,9 @@ def evaluate(segmenter: Segmenter, test: LabelledSet, absent: Absent = "skip") -
     Raises:
         GannotateError: the labels hold unknown class ids, or none at all.
     """
-    counts = count(segmenter, test)
+    predictions = segmenter.predict(test.pictures) if predictions is None else predictions
+    counts = confusion(test.label_maps, predictions, segmenter.config.classes)
     result = asdict(scores(counts, absent))
     names = [item.name for item in segmenter.config.class_infos]
     result["per_class"] = dict(zip(names, result["per_class"], strict=True))
     return result | {"confusion": counts.tolist(), "pictures": len(test), "absent": absent}
-
-
-def count(segmenter: Segmenter, test: LabelledSet) -> np.ndarray:
-    """Pixels by true class (row) and predicted class (column), int64 (k, k)."""
-    classes = segmenter.config.classes
-    total = np.zeros((classes, classes), np.int64)
-    for index, answer in enumerate(segmenter.iterate(test.pictures)):
-        predicted = answer.argmax(0).astype(np.uint8)
-        total += confusion(test.label_maps[index : index + 1], predicted[None], classes)
-    return total

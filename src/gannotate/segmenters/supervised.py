@@ -12,8 +12,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
@@ -23,8 +21,10 @@ from gannotate.errors import GannotateError, UsageError
 from gannotate.labels import IGNORE, Mirror, check_label_map
 from gannotate.seeding import stream_seed
 from gannotate.segmenters.build import SegmenterConfig, build_network, save_segmenter
+from gannotate.training.average import follow
 from gannotate.training.checkpoint import load_checkpoint
 from gannotate.training.loop import LoopConfig, Progress, train
+from gannotate.training.losses import masked_cross_entropy
 
 Labels = Literal["soft", "hard"]
 """Learn from class probabilities where the data has them, or from label maps alone."""
@@ -114,7 +114,7 @@ class SegmenterTrainer:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
-        self._follow(index)
+        follow(self.average, self.network, self.training.ema, index)
         return {"loss": float(loss.detach())}
 
     def _batch(self) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -130,16 +130,6 @@ class SegmenterTrainer:
         rate = self.training.learning_rate * learning_rate_factor(index, self.training.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-
-    @torch.no_grad()
-    def _follow(self, index: int) -> None:
-        # the average may only remember as many steps as there were
-        decay = min(self.training.ema, (1 + index) / (10 + index))
-        for kept, new in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
-            if kept.is_floating_point():
-                kept.lerp_(new, 1 - decay)
-            else:
-                kept.copy_(new)
 
     def state(self) -> dict[str, Any]:
         """Weights, average, optimizer and what is trained on what."""
@@ -173,23 +163,6 @@ def learning_rate_factor(index: int, steps: int) -> float:
     if index < rise:
         return (index + 1) / rise
     return 0.5 * (1 + math.cos(math.pi * (index - rise) / max(1, steps - rise)))
-
-
-def masked_cross_entropy(
-    logits: Float[Tensor, "n k h w"],
-    label_maps: Int[Tensor, "n h w"],
-    soft: Float[Tensor, "n k h w"] | None = None,
-) -> Float[Tensor, ""]:
-    """Mean cross-entropy over the pixels that are not IGNORE; 0 when there are none.
-
-    Against the class ids, or where given against the probabilities `soft`: -sum_k soft_k log softmax(logits)_k.
-    """
-    known = label_maps != IGNORE
-    if soft is None:
-        total = F.cross_entropy(logits, label_maps, ignore_index=IGNORE, reduction="sum")
-    else:
-        total = (F.cross_entropy(logits, soft, reduction="none") * known).sum()
-    return total / known.sum().clamp(min=1)
 
 
 def about_training(data: LabelledSet, config: SegmenterConfig, training: SegmenterTraining) -> dict[str, Any]:

@@ -25,7 +25,6 @@ from gannotate.segmenters.supervised import (
     SegmenterTrainer,
     SegmenterTraining,
     learning_rate_factor,
-    masked_cross_entropy,
     train_segmenter,
 )
 from gannotate.training.loop import LoopConfig
@@ -130,35 +129,6 @@ def test_hard_labels_are_used_when_asked_for(tiny: SegmenterConfig, squares: Squ
     data = squares(2, soft=True)
     assert SegmenterTrainer(data, tiny, QUICK).soft is not None
     assert SegmenterTrainer(data, tiny, replace(QUICK, labels="hard")).soft is None
-
-
-def test_cross_entropy_by_hand() -> None:
-    logits = torch.randn(2, 3, 2, 2, generator=torch.Generator().manual_seed(0))
-    label_maps = torch.tensor([[[0, 1], [2, 255]], [[255, 255], [1, 1]]])
-    log_p = logits.log_softmax(1)
-    picked = [-log_p[n, label_maps[n, y, x], y, x] for n in range(2) for y in range(2) for x in range(2)
-              if label_maps[n, y, x] != 255]  # fmt: skip
-    expected = torch.stack(picked).mean()
-    torch.testing.assert_close(masked_cross_entropy(logits, label_maps), expected)
-    # one-hot probabilities are the same thing as class ids
-    one_hot = torch.nn.functional.one_hot(label_maps.clamp(max=2), 3).permute(0, 3, 1, 2).float()
-    torch.testing.assert_close(masked_cross_entropy(logits, label_maps, one_hot), expected)
-
-    soft = torch.rand(2, 3, 2, 2, generator=torch.Generator().manual_seed(1))
-    soft /= soft.sum(1, keepdim=True)
-    known = label_maps != 255
-    torch.testing.assert_close(
-        masked_cross_entropy(logits, label_maps, soft), -(soft * log_p).sum(1)[known].sum() / known.sum()
-    )
-
-
-def test_ignored_pixels_teach_nothing() -> None:
-    logits = torch.zeros(1, 3, 2, 2, requires_grad=True)
-    loss = masked_cross_entropy(logits, torch.full((1, 2, 2), 255), torch.full((1, 3, 2, 2), 1 / 3))
-    loss.backward()
-    assert float(loss.detach()) == 0
-    assert logits.grad is not None
-    assert not logits.grad.any()
 
 
 def test_learning_rate_rises_then_falls_to_zero() -> None:
