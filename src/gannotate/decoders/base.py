@@ -4,34 +4,92 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import Any, ClassVar, Generic, TypeVar
 
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gannotate.errors import GannotateError
+from gannotate.errors import GannotateError, UsageError
 from gannotate.generators.base import Generator, Tap
 
 
-class Decoder(nn.Module, ABC):
+@dataclass(frozen=True, kw_only=True)
+class DecoderConfig:
+    """What every kind of decoder can be told."""
+
+    taps: tuple[str, ...] = ()
+    """Names of the activations to read; this kind of decoder's own choice when not given."""
+
+
+Config = TypeVar("Config", bound=DecoderConfig)
+Kind = TypeVar("Kind", bound="Decoder")
+
+
+class Decoder(nn.Module, ABC, Generic[Config]):
     """Reads the labels of a generator's picture off its taps.
 
     Attributes:
+        architecture: its name in config.json and on the command line. config_class: what it is configured with.
         taps: the activations that it reads, in drawing order. classes: number of classes, background included.
-        size: side of the label map in pixels, that of the generator's picture.
+        size: side of the label map in pixels, that of the generator's picture. config: how it was configured.
+        temperature: what logits are divided by before they become probabilities (see `member_probabilities`).
     """
 
+    architecture: ClassVar[str]
+    config_class: ClassVar[type[DecoderConfig]]
     taps: tuple[Tap, ...]
     classes: int
     size: int
+    config: Config
+    temperature: float = 1.0
+
+    def __init__(self, taps: tuple[Tap, ...], classes: int, size: int, config: Config) -> None:
+        super().__init__()
+        if not taps:
+            raise UsageError("a decoder needs at least one tap to read")
+        self.taps, self.classes, self.size, self.config = taps, classes, size, config
+
+    @classmethod
+    def of_generator(cls: type[Kind], generator: Generator, classes: int, config: Any = None) -> Kind:
+        """A new decoder (random weights from the global torch generator) for `generator`'s taps and size.
+
+        `config` is of this decoder's `config_class`; its defaults when not given.
+
+        Raises:
+            UsageError: the configuration names a tap that the generator lacks.
+        """
+        chosen = cls.config_class() if config is None else config
+        taps = named_taps(generator, chosen.taps) or cls.default_taps(generator.taps, chosen)
+        return cls(taps, classes, generator.size, chosen)
+
+    @classmethod
+    @abstractmethod
+    def default_taps(cls, taps: tuple[Tap, ...], config: Config) -> tuple[Tap, ...]:
+        """Which of a generator's taps this kind of decoder reads when none are named."""
 
     @abstractmethod
     def forward(self, taps: Mapping[str, Float[Tensor, "n k h w"]]) -> Float[Tensor, "n classes size size"]:
         """Logits at picture size from the activations named in `tap_names` (others may be there too)."""
 
-    @abstractmethod
+    def member_probabilities(
+        self, taps: Mapping[str, Float[Tensor, "n k h w"]]
+    ) -> Float[Tensor, "n m classes size size"]:
+        """Class probabilities at picture size of each member, one but in ensembles; their mean is the decoder's."""
+        return (self(taps).float() / self.temperature).softmax(dim=1)[:, None]
+
     def config_dict(self) -> dict[str, Any]:
         """What `build_decoder` needs to make this network again, json-able."""
+        return {
+            "architecture": self.architecture,
+            "classes": self.classes,
+            "size": self.size,
+            "taps": [asdict(tap) for tap in self.taps],
+            "config": asdict(self.config),
+            "temperature": self.temperature,
+        }
 
     @property
     def tap_names(self) -> tuple[str, ...]:
@@ -51,3 +109,36 @@ class Decoder(nn.Module, ABC):
                 f"the decoder was fitted on another generator ({self.size} px): this one has {what}; fit a decoder on "
                 "this generator with `gannotate fit`"
             )
+
+
+def named_taps(generator: Generator, names: tuple[str, ...]) -> tuple[Tap, ...]:
+    """The named taps in drawing order.
+
+    Raises:
+        UsageError: no such tap.
+    """
+    wanted = {generator.tap(name) for name in names}
+    return tuple(tap for tap in generator.taps if tap in wanted)
+
+
+def side_of(tap: Tap) -> tuple[int, int]:
+    """(height, width)."""
+    return tap.height, tap.width
+
+
+def last_of_each_resolution(taps: tuple[Tap, ...]) -> tuple[Tap, ...]:
+    """One tap a resolution: the output of its block."""
+    return tuple(list(level)[-1] for _, level in groupby(taps, key=side_of))
+
+
+def all_but_last_resolution(taps: tuple[Tap, ...]) -> tuple[Tap, ...]:
+    """All taps that are smaller than the largest; all of them when there is one resolution only."""
+    largest = max(side_of(tap) for tap in taps)
+    return tuple(tap for tap in taps if side_of(tap) != largest) or taps
+
+
+def to_size(logits: Float[Tensor, "n classes h w"], size: int) -> Float[Tensor, "n classes size size"]:
+    """Logits at picture size, bilinear where they are not yet."""
+    if tuple(logits.shape[-2:]) == (size, size):
+        return logits
+    return F.interpolate(logits, (size, size), mode="bilinear", align_corners=False)

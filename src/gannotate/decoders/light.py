@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gannotate.decoders.base import Decoder
+from gannotate.decoders.base import Decoder, DecoderConfig, last_of_each_resolution, side_of, to_size
 from gannotate.errors import UsageError
-from gannotate.generators.base import Generator, Tap
+from gannotate.features.projection import key_of
+from gannotate.generators.base import Tap
 
 Order = Literal["paper", "code"]
 """Layers of a CBlock: the paper's dropout, convolution, norm; or convolution, norm, leaky ReLU, dropout."""
@@ -29,7 +30,7 @@ SLOPE = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class LightConfig:
+class LightConfig(DecoderConfig):
     """Shape of a light decoder."""
 
     width: int = 32
@@ -48,22 +49,6 @@ class LightConfig:
             raise UsageError(f"dropout is {self.dropout}; use 0 up to, but not, 1, e.g. 0.5")
         if self.order not in get_args(Order):
             raise UsageError(f"order {self.order!r} is not known; use {' or '.join(get_args(Order))}")
-
-
-def choose_taps(generator: Generator, names: tuple[str, ...] = ()) -> tuple[Tap, ...]:
-    """The named taps in drawing order; without names the last tap of each resolution.
-
-    Raises:
-        UsageError: no such tap.
-    """
-    if names:
-        wanted = {generator.tap(name) for name in names}
-        return tuple(tap for tap in generator.taps if tap in wanted)
-    return tuple(list(level)[-1] for _, level in groupby(generator.taps, key=_side))
-
-
-def _side(tap: Tap) -> tuple[int, int]:
-    return tap.height, tap.width
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Conv2d:
@@ -95,57 +80,37 @@ class RBlock(nn.Module):
         return (self.shortcut(x) + y) * math.sqrt(0.5)
 
 
-class LightDecoder(Decoder):
+class LightDecoder(Decoder[LightConfig]):
     """Semantic projection: about a million parameters for a 512 px StyleGAN2, a few hundred thousand at 64 px."""
 
     architecture = "light"
+    config_class = LightConfig
 
     def __init__(self, taps: tuple[Tap, ...], classes: int, size: int, config: LightConfig) -> None:
-        super().__init__()
-        if not taps:
-            raise UsageError("a decoder needs at least one tap to read")
-        self.taps, self.classes, self.size, self.config = taps, classes, size, config
-        levels = [list(level) for _, level in groupby(sorted(taps, key=_side), key=_side)]
+        super().__init__(taps, classes, size, config)
+        levels = [list(level) for _, level in groupby(sorted(taps, key=side_of), key=side_of)]
         self.levels = [[tap.name for tap in level] for level in levels]
         self.c_blocks, self.r_blocks = nn.ModuleDict(), nn.ModuleList()
         maps = 0
         for level in levels:
             widths = [max(1, min(config.width, tap.channels // 2)) for tap in level]
             if maps:
-                self.r_blocks.append(RBlock(maps, max(widths), _side(level[0])))
+                self.r_blocks.append(RBlock(maps, max(widths), side_of(level[0])))
                 maps = max(widths)
             for tap, width in zip(level, widths, strict=True):
-                self.c_blocks[_key(tap.name)] = c_block(tap.channels, width, config)
+                self.c_blocks[key_of(tap.name)] = c_block(tap.channels, width, config)
                 maps += width
         self.last = _conv(maps, classes)
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     @classmethod
-    def of_generator(cls, generator: Generator, classes: int, config: LightConfig | None = None) -> LightDecoder:
-        """A new decoder (random weights from the global torch generator) for `generator`'s taps and size."""
-        config = config or LightConfig()
-        return cls(choose_taps(generator, config.taps), classes, generator.size, config)
+    def default_taps(cls, taps: tuple[Tap, ...], config: LightConfig) -> tuple[Tap, ...]:
+        """One a resolution, as in the paper."""
+        return last_of_each_resolution(taps)
 
     def forward(self, taps: Mapping[str, Float[Tensor, "n k h w"]]) -> Float[Tensor, "n classes size size"]:
         x: Tensor | None = None
         for index, names in enumerate(self.levels):
             parts = [] if x is None else [self.r_blocks[index - 1](x)]
-            x = torch.cat([*parts, *(self.c_blocks[_key(name)](taps[name]) for name in names)], dim=1)
-        logits = self.last(x)
-        if logits.shape[-1] == self.size:
-            return logits
-        return F.interpolate(logits, (self.size, self.size), mode="bilinear", align_corners=False)
-
-    def config_dict(self) -> dict[str, Any]:
-        return {
-            "architecture": self.architecture,
-            "classes": self.classes,
-            "size": self.size,
-            "taps": [asdict(tap) for tap in self.taps],
-            "config": asdict(self.config),
-        }
-
-
-def _key(name: str) -> str:
-    # a module's name may not hold a dot
-    return name.replace(".", "_")
+            x = torch.cat([*parts, *(self.c_blocks[key_of(name)](taps[name]) for name in names)], dim=1)
+        return to_size(self.last(x), self.size)

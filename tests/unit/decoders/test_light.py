@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gannotate.decoders.build import build_decoder, load_decoder, save_decoder
-from gannotate.decoders.light import LightConfig, LightDecoder, Order, choose_taps
+from gannotate.decoders.light import LightConfig, LightDecoder, Order
 from gannotate.errors import GannotateError, UsageError
 from gannotate.generators.base import Tap
 from gannotate.generators.stylegan2 import StyleGAN2, StyleGAN2Config
@@ -38,7 +38,7 @@ def test_size_is_that_of_the_published_decoder(size: int, parameters: int) -> No
 
 
 def test_reads_the_last_tap_of_each_resolution(generator: StyleGAN2) -> None:
-    assert [tap.name for tap in choose_taps(generator)] == ["b4.conv1", "b8.conv1", "b16.conv1"]
+    assert list(LightDecoder.of_generator(generator, 2).tap_names) == ["b4.conv1", "b8.conv1", "b16.conv1"]
 
 
 @pytest.mark.parametrize("names", [(), ("b8.conv0",), ("b16.conv1", "b4.conv1"), ("b8.conv0", "b8.conv1", "b16.conv0")])

@@ -1,0 +1,1 @@
+"""From taps to per-pixel features, without ever building them at full resolution."""
