@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -51,14 +52,18 @@ class Generator(nn.Module, ABC):
         taps: every activation that can be read, in drawing order.
         z_dim, w_dim: lengths of the latent and of the style vector. style_count: style vectors a picture takes.
         size: side of the square picture in pixels. image_channels: 1 (grey) or 3 (RGB).
+        label_dim: classes of a class-conditional generator, whose `map` needs labels; 0 for all others.
+        architecture: its name in config.json.
     """
 
+    architecture: ClassVar[str]
     taps: tuple[Tap, ...]
     z_dim: int
     w_dim: int
     style_count: int
     size: int
     image_channels: int
+    label_dim: int = 0
 
     @abstractmethod
     def map(
@@ -68,7 +73,13 @@ class Generator(nn.Module, ABC):
         cutoff: int | None = None,
         labels: Float[Tensor, "n k"] | None = None,
     ) -> Float[Tensor, "n styles w"]:
-        """z -> w+. Truncation: styles before `cutoff` (all when None) move to the average: avg + psi * (w - avg)."""
+        """z -> w+. Truncation: styles before `cutoff` (all when None) move to the average: avg + psi * (w - avg).
+
+        `labels` (n, label_dim) are rows of one-hot classes (see `labels_of`), or mixtures of them.
+
+        Raises:
+            UsageError: labels are missing, not wanted, or of another width.
+        """
 
     @abstractmethod
     def synthesize(
@@ -87,7 +98,11 @@ class Generator(nn.Module, ABC):
     @property
     @abstractmethod
     def noise_shapes(self) -> tuple[tuple[int, int], ...]:
-        """(height, width) of each noise map, in drawing order."""
+        """(height, width) of each noise map, in drawing order; empty when the architecture draws no noise."""
+
+    @abstractmethod
+    def config_dict(self) -> dict[str, Any]:
+        """What `build_generator` needs to make this network again, json-able."""
 
     def latents(self, seeds: Sequence[int]) -> Float[Tensor, "n z"]:
         """z of each seed, as StyleGAN2's public `generate.py` draws it."""
@@ -102,6 +117,48 @@ class Generator(nn.Module, ABC):
             torch.stack([torch.randn(1, h, w, generator=stream) for stream in streams]).to(like)
             for h, w in self.noise_shapes
         ]
+
+    def labels_of(self, label: int | None, count: int) -> Float[Tensor, "n k"] | None:
+        """One-hot labels of `count` pictures of class `label`; None for a generator without classes.
+
+        Raises:
+            UsageError: no class given to a class-conditional generator, a class given to another, or no such class.
+        """
+        if label is None:
+            self.check_labels(None)
+            return None
+        if not 0 <= label < self.label_dim:
+            accepted = f"use 0 to {self.label_dim - 1}" if self.label_dim else "it has no classes, leave it out"
+            raise UsageError(f"class {label} was asked of this generator; {accepted}")
+        return F.one_hot(torch.full((count,), label), self.label_dim).to(next(self.parameters()))
+
+    def check_labels(self, labels: Tensor | None) -> None:
+        """Refuses labels that this generator cannot draw from (see `map`)."""
+        if labels is None and self.label_dim:
+            raise UsageError(
+                f"this generator draws {self.label_dim} classes; say which one, 0 to {self.label_dim - 1} (`label` of "
+                "draw, or one-hot `labels` of map)"
+            )
+        if labels is not None and not self.label_dim:
+            raise UsageError("this generator takes no class labels; leave them out")
+        if labels is not None and labels.shape[1] != self.label_dim:
+            raise UsageError(f"labels are {labels.shape[1]} wide; this generator has {self.label_dim} classes")
+
+    def noise_maps(
+        self, noise: NoiseMode | Sequence[Tensor], stored: Sequence[Float[Tensor, "h w"]]
+    ) -> Sequence[Tensor | None]:
+        """What `synthesize` adds at each layer that takes noise: the maps given, those `stored`, or None.
+
+        Raises:
+            UsageError: another number of maps than the network takes, or "seeded", which needs the seeds.
+        """
+        if not isinstance(noise, str):
+            if len(noise) != len(stored):
+                raise UsageError(f"{len(noise)} noise maps were given; this generator takes {len(stored) or 'none'}")
+            return noise
+        if noise == "seeded" and stored:
+            raise UsageError("noise 'seeded' depends on the seeds; pass generator.noise_of_seeds(seeds)")
+        return [None if noise == "none" else single[None, None] for single in stored]
 
     def tap(self, name: str) -> Tap:
         """The tap called `name`.
@@ -130,18 +187,25 @@ class DrawOptions:
     def __post_init__(self) -> None:
         if self.noise not in get_args(NoiseMode):
             raise UsageError(f"noise {self.noise!r} is not known; use one of {', '.join(get_args(NoiseMode))}")
+        if self.cutoff is not None and self.cutoff < 0:
+            raise UsageError(f"cutoff is {self.cutoff}; use 0 (no style is truncated) or more")
         if not -2 <= self.psi <= 2:
             raise UsageError(f"psi is {self.psi}; use a number from -2 to 2, most often 0.5 to 1")
 
 
 @torch.inference_mode()
 def draw(
-    generator: Generator, seeds: Iterable[int], options: DrawOptions | None = None, taps: Sequence[str] = ()
+    generator: Generator,
+    seeds: Iterable[int],
+    options: DrawOptions | None = None,
+    taps: Sequence[str] = (),
+    label: int | None = None,
 ) -> Iterator[tuple[int, Drawing]]:
     """Yields (seed, drawing of one picture) in the order given, bit-identical for any selection of seeds.
 
     Whole chunks are drawn (see CHUNK), so consecutive seeds are cheap and scattered ones cost a chunk each. Bit
-    identity holds on one kind of machine with one thread count; across those, float tolerance.
+    identity holds on one kind of machine with one thread count; across those, float tolerance. `label` is the class
+    that a class-conditional generator draws.
     """
     options = options or DrawOptions()
     generator.eval()
@@ -151,21 +215,24 @@ def draw(
             raise UsageError(f"seed {seed} is out of range; use 0 to 4294967295")
         index, place = divmod(seed, CHUNK)
         if held is None or index != held_index:
-            held_index, held = index, _draw_chunk(generator, index, options, taps)
+            held_index, held = index, _draw_chunk(generator, index, options, taps, label)
         one = slice(place, place + 1)
         yield seed, Drawing(held.picture[one], {name: tensor[one] for name, tensor in held.taps.items()})
 
 
-def _draw_chunk(generator: Generator, index: int, options: DrawOptions, taps: Sequence[str]) -> Drawing:
+def _draw_chunk(
+    generator: Generator, index: int, options: DrawOptions, taps: Sequence[str], label: int | None
+) -> Drawing:
     seeds = range(index * CHUNK, (index + 1) * CHUNK)
-    w = generator.map(generator.latents(seeds), psi=options.psi, cutoff=options.cutoff)
+    labels = generator.labels_of(label, CHUNK)
+    w = generator.map(generator.latents(seeds), psi=options.psi, cutoff=options.cutoff, labels=labels)
     noise = generator.noise_of_seeds(seeds) if options.noise == "seeded" else options.noise
     return generator.synthesize(w, noise, taps=taps)
 
 
 def to_uint8(picture: Float[Tensor, "n c h w"]) -> np.ndarray:
-    """Pictures in [-1, 1] to uint8 (n, h, w, c), clipped: round(127.5 * x + 127.5)."""
-    scaled = (picture.detach().float() * 127.5 + 127.5).round_().clamp_(0, 255)
+    """Pictures in [-1, 1] to uint8 (n, h, w, c): floor(127.5 x + 128), clipped, as the public `generate.py` does."""
+    scaled = (picture.detach().float() * 127.5 + 128).clamp_(0, 255)
     return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 

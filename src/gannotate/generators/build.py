@@ -1,4 +1,4 @@
-"""Saving and loading generators: a folder with config.json, model.safetensors and card.md."""
+"""Saving and loading generators of every architecture: a folder with config.json, model.safetensors and card.md."""
 
 from __future__ import annotations
 
@@ -9,25 +9,40 @@ import torch
 
 from gannotate.errors import GannotateError
 from gannotate.generators.base import Generator
+from gannotate.generators.stylegan1 import StyleGAN1, StyleGAN1Config
 from gannotate.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from gannotate.generators.stylegan3 import StyleGAN3, StyleGAN3Config
 from gannotate.training.model_folder import ModelKind
 
 GENERATOR = ModelKind("generator", "train-generator")
 
+ARCHITECTURES: dict[str, tuple[type[Any], type[Generator]]] = {
+    StyleGAN1.architecture: (StyleGAN1Config, StyleGAN1),
+    StyleGAN2.architecture: (StyleGAN2Config, StyleGAN2),
+    StyleGAN3.architecture: (StyleGAN3Config, StyleGAN3),
+}
+"""The configuration and the network of each architecture that config.json may name."""
+
 
 def build_generator(config: dict[str, Any]) -> Generator:
-    """A generator with random weights from the dict that `config_dict()` gave."""
+    """A generator with random weights from the dict that `config_dict()` gave.
+
+    Raises:
+        GannotateError: an architecture or a setting that is not known here. UsageError: a setting out of range.
+    """
     settings = dict(config)
     architecture = settings.pop("architecture", None)
-    if architecture != StyleGAN2.architecture:
-        raise GannotateError(f"generator architecture {architecture!r} is not known here; known is 'stylegan2'")
+    if architecture not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise GannotateError(f"generator architecture {architecture!r} is not known here; known are {known}")
+    config_class, network_class = ARCHITECTURES[architecture]
     try:
-        return StyleGAN2(StyleGAN2Config(**settings))
+        return network_class(config_class(**settings))
     except TypeError as error:
         raise GannotateError(f"the generator's config.json does not fit ({error})") from error
 
 
-def save_generator(folder: str | Path, generator: StyleGAN2, half: bool = False, **about: Any) -> None:
+def save_generator(folder: str | Path, generator: Generator, half: bool = False, **about: Any) -> None:
     """Writes config.json and model.safetensors; `half` stores float16. `about` goes to config.json under 'about'.
 
     Half precision rounds weights to 11 bits: pictures change by less than one grey level.

@@ -93,6 +93,14 @@ def downsample(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
     return _Fir.apply(x, 1.0, 2, 1)  # pyright: ignore[reportReturnType]
 
 
+def blur_121(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    """The blur of StyleGAN (1): [1, 2, 1] / 4 along both axes, zeros beyond the border."""
+    channels = x.shape[1]
+    taps = torch.tensor([0.25, 0.5, 0.25], dtype=x.dtype, device=x.device)
+    x = F.conv2d(x, taps.view(1, 1, 3, 1).repeat(channels, 1, 1, 1), padding=(1, 0), groups=channels)
+    return F.conv2d(x, taps.view(1, 1, 1, 3).repeat(channels, 1, 1, 1), padding=(0, 1), groups=channels)
+
+
 def conv_up(x: Float[Tensor, "n i h w"], weight: Float[Tensor, "o i 3 3"]) -> Float[Tensor, "n o h2 w2"]:
     """Doubles the size with a 3x3 kernel, then smooths (StyleGAN2, appendix B).
 
@@ -112,16 +120,22 @@ def conv_down(
 class Dense(nn.Module):
     """Fully connected layer with equalised learning rate: weights are stored as N(0, 1) / lr_multiplier.
 
-    Input (n, inputs), output (n, outputs); `activate` adds the leaky ReLU.
+    Input (n, inputs), output (n, outputs); `activate` adds the leaky ReLU, `gain` multiplies the weights.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, bias: float = 0.0, lr_multiplier: float = 1.0, activate: bool = False
+        self,
+        inputs: int,
+        outputs: int,
+        bias: float = 0.0,
+        lr_multiplier: float = 1.0,
+        activate: bool = False,
+        gain: float = 1.0,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs) / lr_multiplier)
         self.bias = nn.Parameter(torch.full((outputs,), float(bias)))
-        self.weight_gain = lr_multiplier / math.sqrt(inputs)
+        self.weight_gain = gain * lr_multiplier / math.sqrt(inputs)
         self.bias_gain = lr_multiplier
         self.activate = activate
 
@@ -167,11 +181,36 @@ class Conv(nn.Module):
         return F.leaky_relu_(x, LEAKY_SLOPE) if self.activate else x
 
 
-class ModulatedConv(nn.Module):
+def modulated_conv(
+    x: Float[Tensor, "n i h w"],
+    weight: Float[Tensor, "o i k k"],
+    style: Float[Tensor, "n i"],
+    gain: float | Tensor = 1.0,
+    demodulate: bool = True,
+    up: bool = False,
+    padding: int | None = None,
+) -> Float[Tensor, "n o h2 w2"]:
     """Style-modulated convolution (StyleGAN2, equations 1-3), without a weight tensor per picture.
 
     Scaling the input channels by the style, one convolution shared by the batch, and scaling the output channels by
-    the demodulation factor is the same arithmetic as modulating the weights, and fast on every device.
+    the demodulation factor is the same arithmetic as modulating the weights, and fast on every device. `gain`
+    multiplies the output, at no cost; `padding` is half the kernel when not given.
+    """
+    if not demodulate:
+        style = style * gain
+    x = x * style[:, :, None, None].to(x.dtype)
+    padding = weight.shape[-1] // 2 if padding is None else padding
+    x = conv_up(x, weight) if up else F.conv2d(x, weight, padding=padding)
+    if not demodulate:
+        return x
+    energy = style.square() @ weight.square().sum(dim=(2, 3)).t()
+    factor = (gain * (energy + 1e-8).rsqrt())[:, :, None, None].to(x.dtype)
+    # without a backward pass in place: large new tensors cost more than the arithmetic
+    return x * factor if x.requires_grad or factor.requires_grad else x.mul_(factor)
+
+
+class ModulatedConv(nn.Module):
+    """`modulated_conv` with its weights and the affine layer that turns w into a style.
 
     Input x (n, inputs, h, w), style w (n, w_dim); output (n, outputs, h, w), twice the size with `up`.
     """
@@ -188,14 +227,14 @@ class ModulatedConv(nn.Module):
     def forward(
         self, x: Float[Tensor, "n i h w"], w: Float[Tensor, "n d"], gain: float = 1.0
     ) -> Float[Tensor, "n o h2 w2"]:
-        """`gain` multiplies the output, at no cost, when demodulated."""
-        style = self.affine(w)
-        if not self.demodulate:  # ToRGB: the equalised gain goes to the style, as in the public networks
-            style = style * self.weight_gain
-        x = x * style[:, :, None, None].to(x.dtype)
-        weight = self.weight
-        x = conv_up(x, weight) if self.up else F.conv2d(x, weight, padding=weight.shape[-1] // 2)
-        if not self.demodulate:
-            return x
-        energy = style.square() @ weight.square().sum(dim=(2, 3)).t()
-        return x * (gain * (energy + 1e-8).rsqrt())[:, :, None, None].to(x.dtype)
+        """`gain` multiplies the output, at no cost."""
+        if not self.demodulate:  # ToRGB: the equalised gain, which demodulation would cancel
+            gain = gain * self.weight_gain
+        return modulated_conv(x, self.weight, self.affine(w), gain, self.demodulate, self.up)
+
+
+def clamp(x: Tensor, limit: float | None) -> Tensor:
+    """Values beyond +-`limit` cut off, as half-precision training does; in place where no derivative is asked for."""
+    if limit is None:
+        return x
+    return x.clamp(-limit, limit) if x.requires_grad else x.clamp_(-limit, limit)

@@ -1,8 +1,9 @@
 """StyleGAN2 (Karras et al. 2020), written from the paper; grey or RGB, any power-of-two size from 8 pixels.
 
 Parameter names follow the public checkpoints (mapping.fc0, synthesis.b4.const, b8.conv0, ...), so that importing one
-is a renaming at most. One picture's way: z -> MappingNetwork -> w+ -> SynthesisNetwork -> picture, with a tap after
-every convolution.
+is a renaming at most: `conv0.weight` and `conv0.affine` of a layer (also conv1, torgb) are `conv0.conv.weight` and
+`conv0.conv.affine` here, and the constant resampling filters are not stored. One picture's way: z -> MappingNetwork ->
+w+ -> SynthesisBlocks -> picture, with a tap after every convolution.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +20,12 @@ from torch import Tensor, nn
 
 from gannotate.errors import UsageError
 from gannotate.generators.base import Drawing, Generator, NoiseMode, Tap
-from gannotate.generators.ops import LEAKY_GAIN, LEAKY_SLOPE, Dense, ModulatedConv, upsample
+from gannotate.generators.mapping import MappingNetwork, truncate
+from gannotate.generators.ops import LEAKY_GAIN, LEAKY_SLOPE, ModulatedConv, clamp, upsample
+
+Connections = Literal["skip", "resnet", "orig"]
+"""How blocks reach the picture (StyleGAN2, figure 7): skip sums a picture of every resolution, resnet adds each block's
+input to its output and draws the picture from the last, orig only draws it from the last."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +46,20 @@ class StyleGAN2Config:
     """Channels at resolution r are min(channel_base / r, channel_max)."""
     channel_max: int = 512
     """Most channels of any layer."""
+    label_dim: int = 0
+    """Classes of a class-conditional generator; 0 for none."""
+    conv_clamp: float | None = None
+    """Activations and pictures are cut off beyond this magnitude: 256 where half precision was used; never if empty."""
+    connections: Connections = "skip"
+    """How blocks reach the picture: skip (a picture a resolution, summed), resnet, or orig (the last block only)."""
 
     def __post_init__(self) -> None:
         if self.size < 8 or self.size & (self.size - 1):
             raise UsageError(f"the generator's size is {self.size} px; use a power of two from 8, e.g. 64")
         if self.image_channels not in (1, 3):
             raise UsageError(f"{self.image_channels} image channels were given; use 1 (grey) or 3 (RGB)")
+        if self.connections not in get_args(Connections):
+            raise UsageError(f"connections {self.connections!r} is not known; use {', '.join(get_args(Connections))}")
 
     def channels(self, resolution: int) -> int:
         """Channels of the layers at `resolution` pixels."""
@@ -56,63 +71,57 @@ class StyleGAN2Config:
         return tuple(2**k for k in range(2, int(math.log2(self.size)) + 1))
 
 
-class MappingNetwork(nn.Module):
-    """z (n, z_dim) -> w (n, w_dim), both roughly unit variance; `w_avg` is the running mean of w."""
-
-    w_avg: Tensor
-
-    def __init__(self, config: StyleGAN2Config) -> None:
-        super().__init__()
-        self.layers = config.mapping_layers
-        for index in range(config.mapping_layers):
-            inputs = config.z_dim if index == 0 else config.w_dim
-            self.add_module(f"fc{index}", Dense(inputs, config.w_dim, lr_multiplier=0.01, activate=True))
-        self.register_buffer("w_avg", torch.zeros(config.w_dim))
-
-    def forward(self, z: Float[Tensor, "n z"]) -> Float[Tensor, "n w"]:
-        x = z.float() * (z.float().square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
-        for index in range(self.layers):
-            x = self.get_submodule(f"fc{index}")(x)
-        return x
-
-
 class SynthesisLayer(nn.Module):
     """Modulated 3x3 convolution, noise, bias, leaky ReLU: one tap. Output (n, outputs, resolution, resolution)."""
 
     noise_const: Tensor
 
-    def __init__(self, inputs: int, outputs: int, w_dim: int, resolution: int, up: bool) -> None:
+    def __init__(self, inputs: int, outputs: int, config: StyleGAN2Config, resolution: int, up: bool) -> None:
         super().__init__()
-        self.conv = ModulatedConv(inputs, outputs, w_dim, kernel=3, up=up)
+        self.conv = ModulatedConv(inputs, outputs, config.w_dim, kernel=3, up=up)
         self.noise_strength = nn.Parameter(torch.zeros([]))
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.register_buffer("noise_const", torch.randn(resolution, resolution))
+        self.clamp = config.conv_clamp
 
     def forward(
         self, x: Float[Tensor, "n i h w"], w: Float[Tensor, "n d"], noise: Tensor | None
     ) -> Float[Tensor, "n o h2 w2"]:
         # the activation's gain rides on the small tensors: leaky(g x) = g leaky(x)
-        x = self.conv(x, w, gain=LEAKY_GAIN)
-        shift = (self.bias * LEAKY_GAIN).view(1, -1, 1, 1)
+        # in place: x is this layer's own; one by one: a sum of bias and noise would not be channels-last
+        x = self.conv(x, w, gain=LEAKY_GAIN).add_((self.bias * LEAKY_GAIN).view(1, -1, 1, 1))
         if noise is not None:
-            shift = shift + noise * (self.noise_strength * LEAKY_GAIN)
-        return F.leaky_relu_(x.add_(shift), LEAKY_SLOPE)  # in place: x is this layer's own
+            x = x.add_(noise * (self.noise_strength * LEAKY_GAIN))
+        return clamp(F.leaky_relu_(x, LEAKY_SLOPE), self.clamp)
 
 
 class ToRGB(nn.Module):
     """Modulated 1x1 convolution without demodulation: activations -> picture channels."""
 
-    def __init__(self, inputs: int, image_channels: int, w_dim: int) -> None:
+    def __init__(self, inputs: int, config: StyleGAN2Config) -> None:
         super().__init__()
-        self.conv = ModulatedConv(inputs, image_channels, w_dim, kernel=1, demodulate=False)
-        self.bias = nn.Parameter(torch.zeros(image_channels))
+        self.conv = ModulatedConv(inputs, config.image_channels, config.w_dim, kernel=1, demodulate=False)
+        self.bias = nn.Parameter(torch.zeros(config.image_channels))
+        self.clamp = config.conv_clamp
 
     def forward(self, x: Float[Tensor, "n i h w"], w: Float[Tensor, "n d"]) -> Float[Tensor, "n c h w"]:
-        return self.conv(x, w) + self.bias.view(1, -1, 1, 1)
+        return clamp(self.conv(x, w) + self.bias.view(1, -1, 1, 1), self.clamp)
+
+
+class Residual(nn.Module):
+    """The connection past a block of twice the size: 1x1 convolution, then upsampling."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, 1, 1))
+        self.weight_gain = 1 / math.sqrt(inputs)
+
+    def forward(self, x: Float[Tensor, "n i h w"]) -> Float[Tensor, "n o h2 w2"]:
+        return upsample(F.conv2d(x, self.weight * self.weight_gain))
 
 
 class SynthesisBlock(nn.Module):
-    """All layers of one resolution: conv0 (doubles the size; absent at 4), conv1, torgb."""
+    """All layers of one resolution: conv0 (doubles the size; absent at 4), conv1, torgb, and skip in a resnet."""
 
     def __init__(self, config: StyleGAN2Config, resolution: int) -> None:
         super().__init__()
@@ -122,18 +131,35 @@ class SynthesisBlock(nn.Module):
             self.const = nn.Parameter(torch.randn(outputs, 4, 4))
         else:
             inputs = config.channels(resolution // 2)
-            self.conv0 = SynthesisLayer(inputs, outputs, config.w_dim, resolution, up=True)
-        self.conv1 = SynthesisLayer(outputs, outputs, config.w_dim, resolution, up=False)
-        self.torgb = ToRGB(outputs, config.image_channels, config.w_dim)
+            self.conv0 = SynthesisLayer(inputs, outputs, config, resolution, up=True)
+        self.conv1 = SynthesisLayer(outputs, outputs, config, resolution, up=False)
+        past = config.connections == "resnet" and resolution > 4
+        self.skip = Residual(config.channels(resolution // 2), outputs) if past else None
+        draws = config.connections == "skip" or resolution == config.size
+        self.torgb = ToRGB(outputs, config) if draws else None
 
     @property
     def layer_names(self) -> tuple[str, ...]:
         """Names of this block's convolutions in drawing order."""
         return ("conv1",) if self.resolution == 4 else ("conv0", "conv1")
 
+    def residual(self, x: Float[Tensor, "n i h w"]) -> Float[Tensor, "n o h2 w2"] | None:
+        """What a resnet adds to this block's output; None in other wirings and in the first block."""
+        return None if self.skip is None else self.skip(x)
+
+    def picture(self, x: Float[Tensor, "n o h w"], w: Float[Tensor, "n d"], previous: Tensor | None) -> Tensor | None:
+        """The picture so far: `previous` at twice its size plus this block's share, where it has one."""
+        if self.torgb is None:
+            return previous
+        part = self.torgb(x, w)
+        return part if previous is None else upsample(previous) + part
+
 
 class StyleGAN2(Generator):
-    """StyleGAN2 with skip connections to the picture; the taps are `b4.conv1, b8.conv0, b8.conv1, ...`."""
+    """StyleGAN2; the taps are `b4.conv1, b8.conv0, b8.conv1, ...`, each after its activation.
+
+    In a resnet the taps `conv1` are read after the residual is added, as the next block sees them.
+    """
 
     architecture = "stylegan2"
 
@@ -141,8 +167,8 @@ class StyleGAN2(Generator):
         super().__init__()
         self.config = config
         self.z_dim, self.w_dim = config.z_dim, config.w_dim
-        self.size, self.image_channels = config.size, config.image_channels
-        self.mapping = MappingNetwork(config)
+        self.size, self.image_channels, self.label_dim = config.size, config.image_channels, config.label_dim
+        self.mapping = MappingNetwork(config.z_dim, config.w_dim, config.mapping_layers, config.label_dim)
         self.synthesis = nn.ModuleDict({f"b{r}": SynthesisBlock(config, r) for r in config.resolutions})
         self.taps = tuple(
             Tap(f"b{r}.{name}", config.channels(r), r, r)
@@ -156,8 +182,7 @@ class StyleGAN2(Generator):
     def noise_shapes(self) -> tuple[tuple[int, int], ...]:
         return tuple((tap.height, tap.width) for tap in self.taps)
 
-    def config_dict(self) -> dict[str, object]:
-        """What `build_generator` needs to make this network again."""
+    def config_dict(self) -> dict[str, Any]:
         return {"architecture": self.architecture, **asdict(self.config)}
 
     def map(
@@ -167,15 +192,8 @@ class StyleGAN2(Generator):
         cutoff: int | None = None,
         labels: Float[Tensor, "n k"] | None = None,
     ) -> Float[Tensor, "n styles w"]:
-        if labels is not None:
-            raise UsageError("this generator takes no class labels; leave them out")
-        w = self.mapping(z)
-        styles = w[:, None, :].repeat(1, self.style_count, 1)
-        if psi == 1:
-            return styles
-        end = self.style_count if cutoff is None else cutoff
-        truncated = self.mapping.w_avg + psi * (styles[:, :end] - self.mapping.w_avg)
-        return torch.cat([truncated, styles[:, end:]], dim=1)
+        self.check_labels(labels)
+        return truncate(self.mapping(z, labels), self.mapping.w_avg, self.style_count, psi, cutoff)
 
     def synthesize(
         self,
@@ -187,22 +205,27 @@ class StyleGAN2(Generator):
         replace = replace or {}
         for name in (*taps, *replace):
             self.tap(name)
-        maps = self._noise_maps(noise)
+        maps = self.noise_maps(noise, self._stored_noise())
         kept: dict[str, Tensor] = {}
         x = self._block(4).const[None].repeat(len(w), 1, 1, 1).to(memory_format=torch.channels_last)
         picture: Tensor | None = None
         layer = 0
         for resolution in self.config.resolutions:
             block = self._block(resolution)
+            residual = block.residual(x)
             for name in block.layer_names:
                 tap = f"b{resolution}.{name}"
-                x = replace[tap] if tap in replace else block.get_submodule(name)(x, w[:, layer], maps[layer])
+                if tap in replace:
+                    x = replace[tap]
+                else:
+                    x = block.get_submodule(name)(x, w[:, layer], maps[layer])
+                    if residual is not None and name == "conv1":
+                        x = (x + residual) * math.sqrt(0.5)
                 if tap in taps:
                     kept[tap] = x
                 layer += 1
             # torgb shares its style with the next block's first convolution
-            part = block.torgb(x, w[:, layer])
-            picture = part if picture is None else upsample(picture) + part
+            picture = block.picture(x, w[:, layer], picture)
         assert picture is not None
         return Drawing(picture, {name: kept[name] for name in taps})
 
@@ -211,14 +234,6 @@ class StyleGAN2(Generator):
         assert isinstance(block, SynthesisBlock)
         return block
 
-    def _noise_maps(self, noise: NoiseMode | Sequence[Tensor]) -> Sequence[Tensor | None]:
-        if not isinstance(noise, str):
-            if len(noise) != len(self.taps):
-                raise UsageError(f"{len(noise)} noise maps were given; this generator takes {len(self.taps)}")
-            return noise
-        if noise == "none":
-            return [None] * len(self.taps)
-        if noise == "seeded":
-            raise UsageError("noise 'seeded' depends on the seeds; pass generator.noise_of_seeds(seeds)")
+    def _stored_noise(self) -> list[Tensor]:
         layers = [self._block(tap.height).get_submodule(tap.name.split(".")[1]) for tap in self.taps]
-        return [layer.noise_const[None, None] for layer in layers]  # pyright: ignore[reportIndexIssue, reportReturnType]
+        return [layer.noise_const for layer in layers]  # pyright: ignore[reportReturnType]

@@ -76,7 +76,7 @@ def test_modulated_conv_keeps_unit_variance():
     torch.manual_seed(0)
     layer = ops.ModulatedConv(64, 64, w_dim=16, kernel=3)
     y = layer(torch.randn(8, 64, 16, 16), torch.randn(8, 16))
-    assert float(y[..., 1:-1, 1:-1].var()) == pytest.approx(1.0, rel=0.1)
+    assert float(y[..., 1:-1, 1:-1].detach().var()) == pytest.approx(1.0, rel=0.1)
 
 
 def test_conv_folds_its_activation_gain():
@@ -86,3 +86,23 @@ def test_conv_folds_its_activation_gain():
     x = torch.randn(2, 3, 8, 8)
     plain = F.conv2d(x, layer.weight / math.sqrt(27), layer.bias, padding=1)
     assert torch.allclose(layer(x), ops.leaky(plain), atol=1e-5)
+
+
+@pytest.mark.parametrize("demodulate", [True, False])
+def test_modulated_convolution_draws_the_same_with_and_without_derivatives(demodulate):
+    """The in-place path of drawing against the one of training; its inputs stay as they were."""
+    torch.manual_seed(0)
+    x, weight, style = torch.randn(2, 4, 8, 8), torch.randn(6, 4, 3, 3), torch.randn(2, 4)
+    kept = x.clone()
+    drawn = ops.modulated_conv(x, weight, style, 2.0, demodulate)
+    trained = ops.modulated_conv(x.requires_grad_(), weight, style, 2.0, demodulate)
+    assert torch.equal(drawn, trained)
+    assert torch.equal(x, kept)
+
+
+def test_clamp_cuts_values_and_their_derivatives():
+    x = torch.tensor([-3.0, 0.5, 3.0], requires_grad=True)
+    ops.clamp(x, 1.0).sum().backward()
+    assert x.grad.tolist() == [0, 1, 0]
+    assert ops.clamp(torch.tensor([-3.0, 0.5]), 1.0).tolist() == [-1, 0.5]
+    assert ops.clamp(x, None) is x

@@ -1,12 +1,15 @@
 """The generator contract on tiny random StyleGAN2 networks."""
 
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from gannotate.errors import GannotateError, UsageError
 from gannotate.generators.base import CHUNK, DrawOptions, draw, from_uint8, to_uint8
-from gannotate.generators.build import load_generator, save_generator
+from gannotate.generators.build import build_generator, load_generator, save_generator
 from gannotate.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from gannotate.seeding import latent_of_seed
 
@@ -118,9 +121,102 @@ def test_pictures_round_trip():
     assert np.array_equal(to_uint8(from_uint8(pixels)), pixels)
 
 
+def shaped(**settings):
+    torch.manual_seed(0)
+    return StyleGAN2(dataclasses.replace(TINY, **settings)).eval()
+
+
+def test_classes_move_w_by_their_normalised_embedding():
+    """The embedding goes into the first layer beside z, both at mean square one."""
+    conditional = shaped(label_dim=3)
+    z = conditional.latents([1, 2])
+    labels = torch.nn.functional.one_hot(torch.tensor([0, 2]), 3).float()
+    embedded = (labels @ conditional.mapping.embed.weight.detach().t() / 3**0.5).numpy()
+    inputs = np.concatenate([x / np.sqrt((x**2).mean(axis=1, keepdims=True)) for x in (z.numpy(), embedded)], axis=1)
+    layer = conditional.mapping.fc0
+    linear = inputs @ layer.weight.detach().numpy().T * (0.01 / 16**0.5)
+    wanted = np.where(linear > 0, linear, 0.2 * linear) * 2**0.5
+    assert np.allclose(conditional.map(z, labels=labels)[:, 0].detach().numpy(), wanted, atol=1e-4)
+
+
+def test_drawing_a_class():
+    conditional = shaped(label_dim=3)
+    pictures = [next(draw(conditional, [5], label=label))[1].picture for label in (0, 2, 0)]
+    assert torch.equal(pictures[0], pictures[2])
+    assert not torch.allclose(pictures[0], pictures[1])
+
+
+def test_clamping_limits_taps_and_pictures(generator):
+    clamped = shaped(conv_clamp=0.5)
+    clamped.load_state_dict(generator.state_dict())
+    w, names = generator.map(generator.latents([1])), [tap.name for tap in generator.taps]
+    free, held = generator.synthesize(w, taps=names), clamped.synthesize(w, taps=names)
+    assert torch.equal(held.taps["b4.conv1"], free.taps["b4.conv1"].clamp(-0.5, 0.5))
+    assert all(float(tap.detach().abs().max()) == 0.5 for tap in held.taps.values())
+    shares = len(clamped.config.resolutions)
+    assert float(held.picture.detach().abs().max()) <= 0.5 * shares + 1e-6, "a sum of clamped shares"
+    held.picture.square().sum().backward()
+
+
+@pytest.mark.parametrize("connections", ["resnet", "orig"])
+def test_other_connections(connections):
+    network = shaped(connections=connections)
+    names = [name for name, _ in network.named_parameters()]
+    assert [name for name in names if "torgb.bias" in name] == ["synthesis.b16.torgb.bias"]
+    assert any("skip" in name for name in names) == (connections == "resnet")
+    w = network.map(network.latents([5]))
+    for tap in network.taps:
+        drawing = network.synthesize(w, taps=[tap.name])
+        assert torch.equal(network.synthesize(w, replace=drawing.taps).picture, drawing.picture)
+    torgb = network.synthesis["b16"].torgb
+    assert torch.equal(drawing.picture, torgb(drawing.taps["b16.conv1"], w[:, -1])), "nothing else reaches the picture"
+
+
+def test_residuals_are_what_the_taps_of_a_resnet_hold():
+    """Zero strength of the convolutions leaves the upsampled input of the block, at half its energy."""
+    network = shaped(connections="resnet")
+    with torch.no_grad():
+        network.synthesis["b8"].conv1.conv.weight.zero_()
+    drawing = network.synthesize(network.map(network.latents([5])), noise="none", taps=["b4.conv1", "b8.conv1"])
+    skip = network.synthesis["b8"].skip(drawing.taps["b4.conv1"])
+    assert torch.allclose(drawing.taps["b8.conv1"], skip * 0.5**0.5, atol=1e-6)
+
+
+def test_mapping_without_layers_is_the_normalised_latent():
+    network = shaped(mapping_layers=0)
+    w = network.map(network.latents([1, 2]))
+    assert torch.allclose(w.square().mean(dim=2), torch.ones(2, network.style_count))
+
+
+def test_configurations_from_before_the_new_settings_still_load(generator, tmp_path):
+    save_generator(tmp_path, generator)
+    path = tmp_path / "config.json"
+    config = json.loads(path.read_text())
+    for name in ("label_dim", "conv_clamp", "connections"):
+        del config["generator"][name]
+    path.write_text(json.dumps(config))
+    assert torch.equal(picture(load_generator(tmp_path), 7), picture(generator, 7))
+
+
+def test_unknown_architectures_and_settings_are_refused():
+    with pytest.raises(GannotateError, match="known are stylegan1, stylegan2, stylegan3"):
+        build_generator({"architecture": "biggan"})
+    with pytest.raises(GannotateError, match="unheard"):
+        build_generator({"architecture": "stylegan2", "unheard": 1})
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
+        (lambda g: shaped(label_dim=3).map(torch.ones(1, 8)), "3 classes; say which one, 0 to 2"),
+        (lambda g: shaped(label_dim=3).map(torch.ones(1, 8), labels=torch.ones(1, 4)), "4 wide"),
+        (lambda g: list(draw(shaped(label_dim=3), [0])), "3 classes"),
+        (lambda g: list(draw(shaped(label_dim=3), [0], label=3)), "use 0 to 2"),
+        (lambda g: list(draw(g, [0], label=1)), "has no classes"),
+        (lambda g: g.map(g.latents([0]), labels=torch.ones(1, 3)), "takes no class labels"),
+        (lambda g: shaped(connections="dense"), "skip, resnet, orig"),
+        (lambda g: shaped(mapping_layers=0, z_dim=4), "use 4"),
+        (lambda g: g.synthesize(g.map(g.latents([0])), noise=[]), "0 noise maps were given; this generator takes 5"),
         (lambda g: g.tap("b8.conv2"), "b8.conv1"),
         (lambda g: g.synthesize(g.map(g.latents([0])), taps=["conv"]), "no tap 'conv'"),
         (lambda g: g.synthesize(g.map(g.latents([0])), noise="seeded"), "noise_of_seeds"),
