@@ -54,7 +54,11 @@ VERBS: dict[str, tuple[Verb, ...]] = {
             "Train a generator on a folder or zip of pictures.",
             "train_generator:train_generator_verb",
         ),
+        Verb("import-generator", "Import a generator that somebody else trained.", "import_generator:import_generator"),
         Verb("generate", "Draw pictures of a generator by seed.", "generate:generate"),
+        Verb("info", "Show a generator's taps, styles, parameters, memory and card.", "info:info"),
+        Verb("mix", "Draw one seed's pictures with styles of another, side by side.", "mix:mix_verb"),
+        Verb("quality", "Measure a generator: KID, FID, precision, recall, path length.", "quality:quality"),
         Verb("demo", "Go from a shipped generator and 5 annotations to a segmentation network.", "demo:demo"),
         Verb("doctor", "Check this machine, and a project's files.", "doctor:doctor"),
     ),
@@ -111,7 +115,7 @@ def help_text() -> str:
     """What `gannotate --help` prints."""
     lines = [str(ABOUT), "", "Usage: gannotate COMMAND [FLAGS]"]
     for heading, verbs in VERBS.items():
-        lines += ["", f"{heading}:"] + [f"  {verb.name:<16}{verb.about}" for verb in verbs]
+        lines += ["", f"{heading}:"] + [f"  {verb.name:<18}{verb.about}" for verb in verbs]
     lines += ["", "`gannotate COMMAND --help` shows a command's flags; `gannotate --version` the version."]
     return "\n".join(lines) + "\n"
 
