@@ -110,7 +110,8 @@ def decode_picture(data: bytes) -> Image.Image:
     except GannotateError:
         raise
     except Exception as error:  # Pillow raises many kinds on a broken file
-        raise GannotateError(f"not a whole picture ({error})") from error
+        reason = str(error).split(" <_io.")[0]  # Pillow names the buffer that it was given, which nobody knows
+        raise GannotateError(f"not a whole picture ({reason})") from error
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         return _from_deep(image)
     return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode in ("1", "LA") else "RGB")
@@ -163,7 +164,8 @@ def load_pictures(
     read = [(name, image) for name, image in read if image.width >= side]
     if not read:
         raise UsageError(
-            f"every picture in {path} is smaller than {side} px ({small[0].reason}); give a smaller --size"
+            f"every picture in {path} is smaller than {side} px ({small[0].reason}); give larger pictures, or a "
+            "smaller size"
         )
     channels = channels or _channels_of([image for _, image in read])
     pictures = np.stack([to_array(image, side, channels) for _, image in read])

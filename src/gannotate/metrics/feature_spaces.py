@@ -8,9 +8,9 @@ in a file.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -22,7 +22,9 @@ from jaxtyping import Float, Float32, UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from gannotate.errors import GannotateError, UsageError, nearest
+from gannotate.errors import UsageError, nearest
+from gannotate.metrics.weights import check_shapes, digest, read_state
+from gannotate.torchvision_operators import make_importable
 
 SPACE_NAMES = ("scattering", "pixels")
 """Spaces that need no file. They work at 64 x 64 pixels, `scattering-128px` at 128 x 128, and so on."""
@@ -31,6 +33,7 @@ CHUNK = 64
 """Pictures looked at together: bounds the memory, changes no feature beyond float tolerance."""
 
 
+@runtime_checkable
 class FeatureSpace(Protocol):
     """Pictures to feature vectors. `name` stands beside every figure measured in the space."""
 
@@ -50,7 +53,21 @@ class RelativeSpace(Protocol):
         ...
 
 
-def make_feature_space(name_or_path: str = "scattering", image_channels: int = 3) -> FeatureSpace:
+@runtime_checkable
+class Embedding(Protocol):
+    """Float pictures to vectors whose squared distance says how much two pictures differ.
+
+    Perceptual path length looks at differences far below one grey level, which uint8 pictures do not have.
+    """
+
+    name: str
+
+    def embed(self, pictures: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """One row of features a picture; pictures are in [-1, 1]."""
+        ...
+
+
+def make_feature_space(name_or_path: str = "scattering", image_channels: int = 3) -> TorchSpace:
     """The feature space of a name (`scattering`, `pixels-32px`) or of a file of Inception weights.
 
     Raises:
@@ -74,16 +91,62 @@ def make_feature_space(name_or_path: str = "scattering", image_channels: int = 3
     )
 
 
-class PixelSpace:
-    """Raw pixels after a resize to `working_px`: the floor that any other space must beat."""
+class TorchSpace(ABC):
+    """A feature space made of tensor operations: a `FeatureSpace` of uint8 pictures, an `Embedding` of float ones.
 
-    def __init__(self, image_channels: int, working_px: int = 64):
-        self.name = f"pixels-{working_px}px"
+    Attributes:
+        name: stands beside every figure measured in the space. chunk: pictures looked at together, `CHUNK` if None.
+    """
+
+    chunk: int | None = None
+
+    def __init__(self, name: str, image_channels: int, working_px: int):
+        self.name = name
         self._channels, self._working_px = image_channels, working_px
 
     def __call__(self, pictures: UInt8[ndarray, "n h w c"]) -> Float32[ndarray, "n d"]:
-        """The pixels in [-1, 1], flattened."""
-        return _in_chunks(pictures, self._channels, self._working_px, lambda x: x.flatten(1))
+        """Raw features, before they are scaled by the real pictures (see `RelativeSpace`).
+
+        Raises:
+            UsageError: pictures of another type or number of channels than the space takes.
+        """
+        if pictures.ndim != 4 or pictures.dtype != np.uint8 or pictures.shape[-1] != self._channels:
+            raise UsageError(
+                f"pictures of shape {pictures.shape} and type {pictures.dtype} were given; this feature space "
+                f"takes uint8 pictures of shape (n, height, width, {self._channels})"
+            )
+        rows, chunk = [], self.chunk or CHUNK
+        for start in range(0, len(pictures), chunk):
+            x = torch.from_numpy(np.ascontiguousarray(pictures[start : start + chunk])).permute(0, 3, 1, 2)
+            rows.append(self.embed(x.float() / 127.5 - 1).numpy())
+        return np.concatenate(rows).astype(np.float32, copy=False)
+
+    @torch.inference_mode()
+    def embed(self, pictures: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """The same features of float pictures in [-1, 1], all in one pass, on the CPU and without rounding."""
+        x = pictures.detach().to("cpu", torch.float32)
+        if x.shape[1] != self._channels:
+            raise UsageError(
+                f"pictures with {x.shape[1]} channels were given; this feature space takes {self._channels}"
+            )
+        if x.shape[-2:] != (self._working_px, self._working_px):
+            side = (self._working_px, self._working_px)
+            x = F.interpolate(x, side, mode="bilinear", antialias=True, align_corners=False)
+        return self._features(x)
+
+    @abstractmethod
+    def _features(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """Features of pictures at the working size."""
+
+
+class PixelSpace(TorchSpace):
+    """Raw pixels after a resize to `working_px`, flattened: the floor that any other space must beat."""
+
+    def __init__(self, image_channels: int, working_px: int = 64):
+        super().__init__(f"pixels-{working_px}px", image_channels, working_px)
+
+    def _features(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        return x.flatten(1)
 
     def relative_to(self, real: Float32[ndarray, "n d"]) -> Callable[[ndarray], ndarray]:
         """Centred on the real mean, divided by one number, the mean deviation; no axis is favoured."""
@@ -92,7 +155,7 @@ class PixelSpace:
         return lambda features: (features - mean) / scale
 
 
-class ScatteringSpace:
+class ScatteringSpace(TorchSpace):
     """Logarithms of wavelet moduli of two orders on coarse grids, and the coarse picture itself.
 
     Colours are turned into one brightness and two opponent channels. Each of four octaves convolves the picture
@@ -109,19 +172,14 @@ class ScatteringSpace:
     """Added to a modulus before its logarithm, so that nothing below about 1/200 of the range is blown up."""
 
     def __init__(self, image_channels: int, working_px: int = 64):
-        self.name = f"scattering-{working_px}px"
-        self._channels, self._working_px = image_channels, working_px
+        super().__init__(f"scattering-{working_px}px", image_channels, working_px)
         self._wavelets = morlet_wavelets(self.ORIENTATIONS)
-
-    def __call__(self, pictures: UInt8[ndarray, "n h w c"]) -> Float32[ndarray, "n d"]:
-        """Features before they are scaled by the real pictures."""
-        return _in_chunks(pictures, self._channels, self._working_px, self._scatter)
 
     def relative_to(self, real: Float32[ndarray, "n d"]) -> Callable[[ndarray], ndarray]:
         """Leading principal axes of the standardised real features, see `principal_axes`."""
         return principal_axes(real)
 
-    def _scatter(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    def _features(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         x = opponent_channels(x)
         # What the wavelets miss: the highest diagonal frequencies, where upsampling leaves checkerboards.
         parts = [self._log_average(high_pass(x[:, :1]).abs()[:, None], 4)]
@@ -217,21 +275,17 @@ def principal_axes(real: Float32[ndarray, "n d"], axes: int = 128) -> Callable[[
     return lambda features: ((features - mean) / deviation @ directions).astype(np.float32)
 
 
-class InceptionSpace:
-    """The 2048 pooled features of torchvision's inception_v3, weights from a file.
+class InceptionSpace(TorchSpace):
+    """The 2048 pooled features of torchvision's inception_v3, weights from a file; not scaled by the real pictures.
 
     Not to be compared with published FIDs, which use another conversion of the network and another resize.
     """
 
-    def __init__(self, weights: Path, image_channels: int):
-        self._channels = image_channels
-        self._network = _inception_network(weights)
-        digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:8]
-        self.name = f"inception_v3-{digest}"
+    chunk = 16
 
-    def __call__(self, pictures: UInt8[ndarray, "n h w c"]) -> Float32[ndarray, "n d"]:
-        """Features (n, 2048), not scaled by the real pictures."""
-        return _in_chunks(pictures, self._channels, 299, self._features, chunk=16)
+    def __init__(self, weights: Path, image_channels: int):
+        self._network = _inception_network(weights)
+        super().__init__(f"inception_v3-{digest([weights])}", image_channels, working_px=299)
 
     def _features(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         # torchvision's ImageNet weights were converted from a network that takes [-1, 1], as x is.
@@ -240,64 +294,14 @@ class InceptionSpace:
 
 def _inception_network(path: Path) -> torch.nn.Module:
     """inception_v3 up to its pooled features, in evaluation mode, with the weights of a file."""
-    state = _read_state(path)
-    try:
-        from torchvision.models import inception_v3
-    except (ImportError, RuntimeError) as error:  # RuntimeError: its operators were built for another torch
-        raise GannotateError(
-            f"torchvision does not work with the installed torch {torch.__version__} ({error}); install the "
-            "matching build, or use the feature space scattering, which does without"
-        ) from error
+    state = read_state(path, "inception_v3")
+    make_importable()
+    from torchvision.models import inception_v3
+
     network = inception_v3(weights=None, aux_logits=False, transform_input=False, init_weights=False)
     network.fc = torch.nn.Identity()  # pyright: ignore[reportAttributeAccessIssue]
-    expected = network.state_dict()
     state = {name: value for name, value in state.items() if not name.startswith(("AuxLogits.", "fc."))}
-    wrong = [name for name in expected if name not in state or state[name].shape != expected[name].shape]
-    wrong += [name for name in state if name not in expected]
-    if wrong:
-        raise GannotateError(
-            f"{path} is not a torchvision inception_v3 state dict: {len(wrong)} entries are missing, unknown or "
-            f"of another shape, the first is {wrong[0]!r}; save torchvision's inception_v3(...).state_dict()"
-        )
+    expected = {name: value.shape for name, value in network.state_dict().items()}
+    check_shapes(state, expected, f"{path} is not a torchvision inception_v3 state dict")
     network.load_state_dict(state)
     return network.eval().requires_grad_(False)
-
-
-def _read_state(path: Path) -> dict[str, Tensor]:
-    """Tensors by name from a .safetensors file or a torch file; nothing in the file is executed."""
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the two readers raise a dozen kinds for files that are not theirs
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise GannotateError(f"cannot read Inception weights from {path} ({reason[:120]})") from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise GannotateError(f"{path} holds no state dict of tensors; save inception_v3(...).state_dict()")
-    return state
-
-
-def _in_chunks(
-    pictures: UInt8[ndarray, "n h w c"],
-    image_channels: int,
-    working_px: int,
-    features: Callable[[Tensor], Tensor],
-    chunk: int = CHUNK,
-) -> Float32[ndarray, "n d"]:
-    """`features` of the pictures as float nchw in [-1, 1] at the working size, `chunk` at a time."""
-    if pictures.ndim != 4 or pictures.dtype != np.uint8 or pictures.shape[-1] != image_channels:
-        raise UsageError(
-            f"pictures of shape {pictures.shape} and type {pictures.dtype} were given; this feature space "
-            f"takes uint8 pictures of shape (n, height, width, {image_channels})"
-        )
-    rows = []
-    with torch.inference_mode():
-        for start in range(0, len(pictures), chunk):
-            x = torch.from_numpy(np.ascontiguousarray(pictures[start : start + chunk])).permute(0, 3, 1, 2)
-            x = x.float() / 127.5 - 1
-            if x.shape[-2:] != (working_px, working_px):
-                x = F.interpolate(x, (working_px, working_px), mode="bilinear", antialias=True, align_corners=False)
-            rows.append(features(x).numpy())
-    return np.concatenate(rows).astype(np.float32, copy=False)

@@ -1,4 +1,4 @@
-"""How close generated pictures are to real ones: KID, FID, precision and recall in a feature space.
+"""How close generated pictures are to real ones: KID, FID, precision, recall, density and coverage in a feature space.
 
 The gauge of generator training. Its figures depend on the feature space, whose name they carry, and on the number
 of pictures: compare like with like, as the snapshots of one training measured by one `Gauge` are.
@@ -52,6 +52,13 @@ class Quality:
     recall: float
     """Share of real pictures that lie on the manifold of the generated ones, 0-1."""
 
+    density: float
+    """Neighbourhoods of real pictures that a generated one lies in, relative to what a real one would: about 1 for
+    real pictures, below for strays, above where they crowd around what is common."""
+
+    coverage: float
+    """Share of real pictures with a generated one close by, 0-1."""
+
     fid: float
     """Frechet distance, see `fid`; lower is better. Biased upwards, less so with more pictures."""
 
@@ -86,11 +93,14 @@ class Gauge:
         fake = fake if self._scale is None else self._scale(fake)
         distance = kid(self._real, fake, seed=self._seed)
         precision, recall = precision_recall(self._real, fake)
+        density, coverage = density_coverage(self._real, fake)
         return Quality(
             kid=distance.value,
             kid_standard_error=distance.standard_error,
             precision=precision,
             recall=recall,
+            density=density,
+            coverage=coverage,
             fid=fid(self._real, fake),
             feature_space=self._space.name,
             pictures=len(fake_pictures),
@@ -183,6 +193,7 @@ def fid(real: Float[ndarray, "n d"], fake: Float[ndarray, "m d"]) -> float:
 
 # ----------------------------------------------------------------------------------------------------
 # Precision and recall: Kynkaanniemi et al. 2019, "Improved precision and recall metric", equations 1 and 2.
+# Density and coverage on the same neighbourhoods.
 
 
 def precision_recall(real: Float[ndarray, "n d"], fake: Float[ndarray, "m d"], k: int = 3) -> tuple[float, float]:
@@ -191,11 +202,28 @@ def precision_recall(real: Float[ndarray, "n d"], fake: Float[ndarray, "m d"], k
     Both depend on the number of pictures: use the same numbers of each where figures are compared.
     """
     _check_features(real, fake)
-    smallest = min(len(real), len(fake))
-    if not 1 <= k < smallest:
-        raise UsageError(f"k={k} was given; with {smallest} pictures give 1 to {smallest - 1}")
+    _check_neighbours(k, min(len(real), len(fake)))
     a, b = (torch.from_numpy(np.asarray(x, np.float64)) for x in (real, fake))
     return _share_inside(b, a, _radii(a, k)), _share_inside(a, b, _radii(b, k))
+
+
+def density_coverage(real: Float[ndarray, "n d"], fake: Float[ndarray, "m d"], k: int = 5) -> tuple[float, float]:
+    """Naeem et al. 2020, "Reliable fidelity and diversity metrics for generative models", equations 3 and 4.
+
+    Both look at the k-NN balls of the reals alone, so that strays among the fakes cannot blow up the manifold as they
+    do in recall. Density: how many balls a fake lies in on average, divided by k. Coverage: share of the balls that
+    hold a fake. For two draws of the same pictures about 1, and 1 - 2^-k with equal numbers of pictures.
+    """
+    _check_features(real, fake)
+    _check_neighbours(k, len(real))
+    a, b = (torch.from_numpy(np.asarray(x, np.float64)) for x in (real, fake))
+    radii = _radii(a, k)
+    hits, covered = 0, torch.zeros(len(a), dtype=torch.bool)
+    for start in range(0, len(b), ROWS):
+        inside = _squared_distances(b[start : start + ROWS], a) <= radii
+        hits += int(inside.sum())
+        covered |= inside.any(0)
+    return hits / (k * len(b)), float(covered.double().mean())
 
 
 def _radii(points: Float[Tensor, "n d"], k: int) -> Float[Tensor, " n"]:
@@ -227,6 +255,11 @@ def _check_count(count: int, kind: str) -> None:
             f"{count} {kind} pictures were given to the quality gauge; give at least {MIN_PICTURES}, "
             "better 500 and more"
         )
+
+
+def _check_neighbours(k: int, pictures: int) -> None:
+    if not 1 <= k < pictures:
+        raise UsageError(f"k={k} was given; with {pictures} pictures give 1 to {pictures - 1}")
 
 
 def _check_features(real: ndarray, fake: ndarray) -> None:

@@ -20,7 +20,8 @@ from gannotate.metrics.feature_spaces import (
     opponent_channels,
     principal_axes,
 )
-from gannotate.metrics.image_quality import Gauge, fid, kid, measure, precision_recall
+from gannotate.metrics.image_quality import Gauge, density_coverage, fid, kid, measure, precision_recall
+from gannotate.torchvision_operators import make_importable
 
 
 def gaussian(count: int, features: int = 4, seed: int = 0, shift: float = 0.0) -> np.ndarray:
@@ -143,7 +144,57 @@ def test_a_dropped_mode_costs_recall_and_strays_cost_precision() -> None:
     assert precision_recall(modes, modes) == (1.0, 1.0)
 
 
+# Density and coverage
+
+
+def slow_density_coverage(real: np.ndarray, fake: np.ndarray, k: int) -> tuple[float, float]:
+    """Equations 3 and 4 of Naeem et al. with loops."""
+    radii = [sorted(np.linalg.norm(real - centre, axis=1))[k] for centre in real]
+    inside = np.array([[np.linalg.norm(f - c) <= r for c, r in zip(real, radii, strict=True)] for f in fake])
+    return float(inside.sum() / (k * len(fake))), float(inside.any(0).mean())
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(6, 30), st.integers(1, 30), st.integers(1, 5), st.integers(0, 100))
+def test_density_coverage_equals_the_definition(n: int, m: int, k: int, seed: int) -> None:
+    real, fake = gaussian(n, 2, seed), gaussian(m, 2, seed + 1, shift=0.7)
+    assert density_coverage(real, fake, k) == pytest.approx(slow_density_coverage(real, fake, k))
+
+
+def test_density_and_coverage_of_the_same_distribution_are_those_of_the_paper() -> None:
+    """E density = 1; E coverage = 1 - (n - 1) ... (n - k) / ((m + n - 1) ... (m + n - k)), whatever the space."""
+    n, m, k = 120, 80, 5
+    found = np.array([density_coverage(gaussian(n, 3, s), gaussian(m, 3, 900 + s), k) for s in range(40)])
+    uncovered = np.prod([(n - i) / (m + n - i) for i in range(1, k + 1)])
+    errors = found.std(0) / np.sqrt(len(found))
+    assert np.all(np.abs(found.mean(0) - [1, 1 - uncovered]) < 4 * errors)
+
+
+def test_one_stray_blows_up_recall_and_not_coverage() -> None:
+    """Fakes on one mode of two, but for a few strays far out whose balls hold everything."""
+    modes = np.concatenate([gaussian(200, 3, 1), gaussian(200, 3, 2, shift=30.0)])
+    fakes = gaussian(400, 3, 3)
+    fakes[:5] += [[300.0, 0, 0], [0, 300, 0], [0, 0, 300], [-300, 0, 0], [0, -300, 0]]
+    assert precision_recall(modes, fakes)[1] > 0.9
+    density, coverage = density_coverage(modes, fakes)
+    assert 0.45 < coverage <= 0.5
+    assert 0.6 < density < 1.4
+
+
 # Feature spaces
+
+
+@pytest.mark.parametrize("name", ["scattering", "pixels-32px"])
+def test_float_pictures_have_the_features_of_uint8_ones_without_their_rounding(name: str) -> None:
+    pictures = blob_pictures(3)
+    space = make_feature_space(name, 1)
+    x = torch.from_numpy(pictures).permute(0, 3, 1, 2) / 127.5 - 1
+    np.testing.assert_array_equal(space.embed(x).numpy(), space(pictures))
+    step = space.embed(x + 1e-3) - space.embed(x)  # an eighth of a grey level
+    assert step.abs().max() > 1e-5
+    np.testing.assert_array_equal(space.embed(x.clone().requires_grad_(True)).numpy(), space(pictures))
+    with pytest.raises(UsageError, match="pictures with 3 channels were given; this feature space takes 1"):
+        space.embed(x.expand(-1, 3, -1, -1))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -289,6 +340,8 @@ def test_wrong_requests_are_one_sentence(gauge: Gauge) -> None:
         kid(gaussian(60), gaussian(60), subsets=1)
     with pytest.raises(UsageError, match=r"k=60 .* 1 to 59"):
         precision_recall(gaussian(60), gaussian(60), k=60)
+    with pytest.raises(UsageError, match=r"k=60 .* 1 to 59"):
+        density_coverage(gaussian(60), gaussian(60), k=60)
     with pytest.raises(UsageError, match="NaN"):
         fid(gaussian(60), gaussian(60) * np.nan)
     with pytest.raises(UsageError, match=r"\(60, 4\) and \(60, 5\)"):
@@ -300,10 +353,9 @@ def test_wrong_requests_are_one_sentence(gauge: Gauge) -> None:
 
 @pytest.fixture(scope="module")
 def inception_state() -> dict[str, torch.Tensor]:
-    try:
-        from torchvision.models import inception_v3
-    except RuntimeError as error:
-        pytest.skip(f"torchvision was built for another torch: {error}")
+    make_importable()
+    from torchvision.models import inception_v3
+
     torch.manual_seed(0)
     return inception_v3(weights=None, aux_logits=True, init_weights=False).state_dict()
 
@@ -340,5 +392,5 @@ def test_inception_files_that_do_not_fit_are_refused(tmp_path, inception_state) 
         make_feature_space(str(wrong), 3)
     for name in ("noise.pth", "noise.safetensors"):
         (tmp_path / name).write_bytes(b"not weights at all")
-        with pytest.raises(GannotateError, match="cannot read Inception weights"):
+        with pytest.raises(GannotateError, match="cannot read inception_v3 weights"):
             make_feature_space(str(tmp_path / name), 3)

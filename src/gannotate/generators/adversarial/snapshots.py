@@ -14,6 +14,7 @@ from gannotate.generators.adversarial.trainer import AdversarialTrainer
 from gannotate.generators.base import draw, to_uint8
 from gannotate.generators.build import save_generator
 from gannotate.generators.card import write_card
+from gannotate.generators.quality import FIRST_SEED
 from gannotate.generators.stylegan2 import StyleGAN2
 from gannotate.seeding import numpy_stream
 from gannotate.viz import contact_sheet
@@ -22,7 +23,6 @@ Gauge = Callable[[np.ndarray], dict[str, float]]
 """Pictures drawn, uint8 (n, h, w, c), to figures; `kid` among them, lower is better."""
 
 GRID_SEEDS = range(64)
-GAUGE_FIRST_SEED = 1_000_000
 
 COLLAPSE_AFTER_KIMG = 5.0
 COLLAPSE = 0.1
@@ -66,7 +66,7 @@ class SnapshotHook:
         kimg = done * self.trainer.config.batch / 1000
         average = self.trainer.average
         write_grid(self.folder / "snapshots" / f"kimg{kimg:07.1f}.png", pictures_of_seeds(average, GRID_SEEDS))
-        first = GAUGE_FIRST_SEED
+        first = FIRST_SEED
         drawn = pictures_of_seeds(average, range(first, first + self.gauge_pictures))
         figures: dict[str, float] = {"kimg": kimg, "spread": spread(drawn) / max(self.real_spread, 1e-6)}
         if figures["spread"] < COLLAPSE and kimg > COLLAPSE_AFTER_KIMG:
