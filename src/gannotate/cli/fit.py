@@ -3,72 +3,119 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import yaml
 from cyclopts import Parameter
 
 from gannotate.cli import show
 from gannotate.cli.device import prepare
-from gannotate.cli.flags import Stepped, settings
+from gannotate.cli.flags import Training, settings
 from gannotate.cli.generate import parse_seeds
 from gannotate.cli.runs import drop_checkpoint, open_run, where
-from gannotate.decoders.light import LightConfig, Order
+from gannotate.decoders.base import DecoderConfig
+from gannotate.decoders.build import decoder_config, load_decoder
 from gannotate.errors import UsageError
 from gannotate.fitting import shots as shots_of
-from gannotate.fitting.supervised import FitConfig
-from gannotate.fitting.supervised import fit as fit_decoder
+from gannotate.fitting import which_taps
+from gannotate.fitting.config import FitConfig, Schedule, Solver, scheduled
+from gannotate.fitting.fit import HELD_OUT as HELD_OUT_FOLDER
+from gannotate.fitting.fit import fit as fit_decoder
+from gannotate.fitting.held_out import read_held_out
 from gannotate.generators.base import DrawOptions
 from gannotate.generators.build import load_generator
 from gannotate.project import Project
-from gannotate.record import recorded
+from gannotate.record import peak_rss_mb, recorded
+
+HOLD_OUT = False
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class FitFlags(Stepped):
+class FitFlags(Training):
     """Flags of `fit`."""
 
-    decoder: Literal["light"] = "light"
-    """Kind of decoder: light (semantic projection)."""
+    decoder: Literal["light", "cnn", "mlp", "ensemble", "fpn", "linear"] = "light"
+    """light (semantic projection), cnn (RepurposeGAN), mlp, ensemble (DatasetGAN), fpn (LAGM) or linear (LSE)."""
+    schedule: Schedule = "ours"
+    """Steps, batches and step sizes: ours, or the paper's (slow)."""
     shots: int | None = None
     """Use only so many annotations, picked with --seed; all when not given."""
     pick: shots_of.Pick = "cover"
     """How --shots picks: cover (of a half drawn with --seed, those that represent it best) or random."""
     only: str | None = None
     """Use only the annotations of these pictures, e.g. 3,7,12-15."""
-    steps: int = FitConfig.steps
-    """Optimisation steps."""
-    batch: int = FitConfig.batch
-    """Annotated pictures a step."""
-    learning_rate: float = FitConfig.learning_rate
-    """First step size; it falls to zero along a cosine."""
-    label_smoothing: float = FitConfig.label_smoothing
-    """Part of the target that is spread evenly over all classes."""
-    noise_augment: Annotated[bool, Parameter(negative="")] = FitConfig.noise_augment
-    """Draw the annotated pictures with fresh per-pixel noise in each step (slower)."""
-    width: int = LightConfig.width
-    """Most feature maps of a convolution in the decoder."""
-    dropout: float = LightConfig.dropout
-    """Part of the decoder's values that is dropped while fitting."""
-    order: Order = LightConfig.order
-    """Layers of a block: paper (dropout, convolution, norm) or code (convolution, norm, activation, dropout)."""
     taps: str | None = None
-    """Activations to read, e.g. b16.conv1,b32.conv1; the last of each resolution when not given."""
+    """Activations to read: names (b16.conv1,b32.conv1), groups (coarse, middle, fine), or auto; the decoder's own
+    when not given."""
+    hold_out: bool | None = None
+    """Leave pictures out in turn first, to find the number of steps and the temperature; done from 2 pictures on."""
+    steps: int | None = None
+    """Optimisation steps."""
+    batch: int | None = None
+    """Annotated pictures a step."""
+    pixels: int | None = None
+    """Pixels a step, for mlp, ensemble and linear; 0 shows whole pictures."""
+    balance: float | None = None
+    """How even the classes are among these pixels: 0 as in the pictures, 1 equally many of each."""
+    learning_rate: float | None = None
+    """First step size."""
+    weight_decay: float | None = None
+    """Pull of the weights towards 0."""
+    label_smoothing: float | None = None
+    """Part of the target that is spread evenly over all classes."""
+    noise_augment: Annotated[bool, Parameter(negative="")] = False
+    """Draw the annotated pictures with fresh per-pixel noise in each step (slower)."""
+    solver: Solver | None = None
+    """For linear: closed (at once, the default) or gradient."""
+    setting: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    """A setting of this kind of decoder, e.g. width=64 or order=paper (light), members=5 (ensemble), paper=repurposegan
+    (mlp), variant=S (cnn), interpolation=nearest."""
 
-    def fit_config(self) -> FitConfig:
-        """The library's settings."""
-        taps = tuple(name.strip() for name in self.taps.split(",")) if self.taps else ()
-        return FitConfig(
-            decoder=LightConfig(width=self.width, dropout=self.dropout, order=self.order, taps=taps),
-            steps=self.steps_of(self.steps),
+    def decoder_config(self, taps: tuple[str, ...]) -> DecoderConfig:
+        """The decoder's own settings."""
+        given = dict(parse_setting(text) for text in self.setting)
+        return decoder_config(self.decoder, given | ({"taps": list(taps)} if taps else {}))
+
+    def fit_config(self, taps: tuple[str, ...], shots: int, size: int) -> FitConfig:
+        """The library's settings for so many annotations."""
+        chosen = scheduled(
+            self.decoder_config(taps),
+            self.schedule,
+            shots,
+            size,
+            steps=self.steps,
             batch=self.batch,
+            pixels=self.pixels,
+            balance=self.balance,
             learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
             label_smoothing=self.label_smoothing,
-            noise_augment=self.noise_augment,
+            noise_augment=self.noise_augment or None,
+            solver=self.solver,
+            hold_out=HOLD_OUT if self.hold_out is None else self.hold_out,
             seed=self.seed,
         )
+        return replace(chosen, steps=self.steps_of(chosen.steps))
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """`width=64` as ("width", 64): what stands behind = is read as YAML.
+
+    Raises:
+        UsageError: there is no =, or nothing that YAML can read.
+    """
+    name, sign, value = text.partition("=")
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError:
+        sign = ""
+        parsed = None
+    if not sign or not name or parsed is None:
+        raise UsageError(f"--setting {text!r} is not NAME=VALUE; give e.g. --setting width=64")
+    return name.strip(), parsed
 
 
 def fit(project: Path, /, *, flags: FitFlags = FitFlags()) -> int:
@@ -89,19 +136,35 @@ def fit(project: Path, /, *, flags: FitFlags = FitFlags()) -> int:
         return show.plan(flags, [f"fit a {flags.decoder} decoder to {len(shots)} annotations in {folder}"], config)
     generator = load_generator(opened.generator_folder, prepare(flags))
     options = DrawOptions(**opened.config.draw.model_dump())
+    classes, names = len(opened.classes), which_taps.named(flags.taps, generator)
+    how = flags.fit_config(names, len(shots), generator.size)  # wrong settings are told before anything is made
     folder = open_run(opened, "decoders", flags.decoder, flags, config)
     with recorded(folder, "fit", config, flags.seed) as record:
         record.about = {"label_sources": sources}
-        running = fit_decoder(
-            generator, shots, len(opened.classes), flags.fit_config(), options, folder, resume=flags.resume
-        )
+        choice = None
+        if flags.taps == which_taps.AUTO:
+            choice = which_taps.choose(generator, shots, classes, options, flags.decoder, how.decoder, flags.seed)
+            show.say(
+                flags, choice.as_text() if choice else "taps: all; one labelled picture has no other to compare with"
+            )
+            how = flags.fit_config(choice.chosen.names if choice else (), len(shots), generator.size)
+        if how.hold_out and len(shots) < 2:
+            show.say(flags, "one labelled picture: none can be left out, so the temperature stays 1")
+        running = fit_decoder(generator, shots, classes, how, options, folder, flags.resume, flags.minutes)
         last = show.follow(running, "fit", flags.quiet)
+        held = read_held_out(folder / HELD_OUT_FOLDER)
+        if held:
+            show.say(flags, held.as_text())
         record.result = {
             "decoder": str(folder),
             "shots": len(shots),
             "label_sources": sources,
-            "steps": last.done if last else flags.fit_config().steps,
+            "steps": last.done if last else how.steps,
             **(last.metrics if last else {}),
+            "parameters": sum(parameter.numel() for parameter in load_decoder(folder).parameters()),
+            "peak_rss_mb": round(peak_rss_mb()),
+            **({"tap_choice": choice.as_dict()} if choice else {}),
+            **({"temperature": held.temperature} if held else {}),
         }
     drop_checkpoint(folder)
     labels = ", ".join(f"{count} {source}" for source, count in sources.items())

@@ -18,7 +18,8 @@ from gannotate.data.shards import read_dataset
 from gannotate.data.writing import encode_picture
 from gannotate.decoders.build import load_decoder
 from gannotate.fitting import shots as shots_of
-from gannotate.fitting.supervised import FitConfig, fit
+from gannotate.fitting.config import FitConfig
+from gannotate.fitting.fit import fit
 from gannotate.generators.base import DrawOptions, draw, to_uint8
 from gannotate.generators.build import load_generator, read_config
 from gannotate.jsonlines import read_rows
@@ -32,7 +33,7 @@ from gannotate.report.examples import write_examples
 from gannotate.report.page import write_report
 from gannotate.seeding import numpy_stream
 from gannotate.segmenters.build import SegmenterConfig
-from gannotate.segmenters.evaluate import evaluate
+from gannotate.segmenters.evaluate import ask, evaluate
 from gannotate.segmenters.predict import Segmenter
 from gannotate.segmenters.supervised import SegmenterTraining, train_segmenter
 from gannotate.synthesis import DatasetConfig, annotate_seeds, write_dataset
@@ -225,11 +226,11 @@ class Demo:
     def _test_segmenter(self) -> None:
         segmenter = Segmenter.load(self.segmenter_folder, self.device)
         with self._tested("segmenter", self.segmenter_folder, self._test_name) as (record, folder):
-            predictions = segmenter.predict(self.test.pictures)
-            found = evaluate(segmenter, self.test, predictions=predictions)
+            answers = ask(segmenter, self.test)
+            found = evaluate(segmenter, self.test, answers=answers)
             record.result |= self.generated | found | {"floors": self._floors()}
             classes = self.project.classes
-            write_examples(folder / "examples", self.test, predictions, classes, seed=self.config.seed)
+            write_examples(folder / "examples", self.test, answers.predictions, classes, seed=self.config.seed)
         self.miou["segmenter"] = record.result["miou"]
 
     def _floors(self) -> dict[str, Any]:

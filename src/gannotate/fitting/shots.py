@@ -7,7 +7,7 @@ from typing import Literal
 
 from gannotate.errors import GannotateError, UsageError
 from gannotate.fitting.coverage import cover, embed
-from gannotate.fitting.supervised import Shot
+from gannotate.fitting.shot import Shot
 from gannotate.generators.base import DrawOptions
 from gannotate.generators.build import load_generator
 from gannotate.project import Annotation, Project

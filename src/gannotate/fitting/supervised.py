@@ -1,93 +1,35 @@
-"""Fitting a decoder to a few annotated pictures of its generator (Galeev et al. 2020, algorithm 1)."""
+"""One step of fitting a decoder to a few annotated pictures of its generator, for the common training loop."""
 
 from __future__ import annotations
 
 import copy
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from gannotate.decoders.build import save_decoder
-from gannotate.decoders.light import LightConfig, LightDecoder
+from gannotate.decoders.base import Decoder
+from gannotate.decoders.build import make_decoder
 from gannotate.errors import UsageError
+from gannotate.fitting.config import FitConfig
+from gannotate.fitting.lessons import make_lessons
+from gannotate.fitting.shot import Shot, check_shots
 from gannotate.generators.base import DrawOptions, Generator
-from gannotate.labels import IGNORE, check_label_map
+from gannotate.labels import IGNORE
 from gannotate.seeding import stream_seed
 from gannotate.training.average import follow
-from gannotate.training.loop import LoopConfig, Progress, train
 from gannotate.training.losses import masked_cross_entropy
 
-
-@dataclass(frozen=True)
-class Shot:
-    """One annotated picture of the generator: its seed and its label map, uint8 (size, size), 255 = not labelled."""
-
-    seed: int
-    label_map: np.ndarray
-
-
-@dataclass(frozen=True, kw_only=True)
-class FitConfig:
-    """How a decoder learns from a few annotated pictures."""
-
-    decoder: LightConfig = field(default_factory=LightConfig)
-    """Shape of the decoder."""
-    steps: int = 200
-    """Optimisation steps."""
-    batch: int = 4
-    """Annotated pictures a step; all of them when there are fewer."""
-    learning_rate: float = 0.003
-    """Adam's first step size; it falls to zero along a cosine."""
-    label_smoothing: float = 0.0
-    """Part of the target that is spread evenly over all classes."""
-    ema: float = 0.98
-    """Decay a step of the averaged weights, which are those that are saved; 0 turns the average off."""
-    noise_augment: bool = False
-    """Draw the annotated pictures with fresh per-pixel noise in each step (slower)."""
-    seed: int = 0
-    """Seed of every random draw."""
-
-    def __post_init__(self) -> None:
-        for name, given in (("steps", self.steps), ("batch", self.batch)):
-            if given < 1:
-                raise UsageError(f"{name} is {given}; use 1 or more")
-        if not self.learning_rate > 0:
-            raise UsageError(f"the learning rate is {self.learning_rate}; use a positive number, e.g. 0.003")
-        for name, part in (("label smoothing", self.label_smoothing), ("ema", self.ema)):
-            if not 0 <= part < 1:
-                raise UsageError(f"{name} is {part}; use 0 up to, but not, 1")
-
-
-def draw_taps(
-    generator: Generator,
-    seeds: Sequence[int],
-    names: Sequence[str],
-    options: DrawOptions,
-    fresh_noise: bool = False,
-) -> dict[str, Float[Tensor, "n k h w"]]:
-    """Taps of a few pictures in one pass; equal to `draw` within float tolerance.
-
-    `fresh_noise` replaces the per-pixel noise by maps from the global torch generator.
-    """
-    with torch.no_grad():
-        w = generator.map(generator.latents(seeds), psi=options.psi, cutoff=options.cutoff)
-        if fresh_noise:
-            noise = [torch.randn(len(seeds), 1, *shape).to(w) for shape in generator.noise_shapes]
-        else:
-            noise = generator.noise_of_seeds(seeds) if options.noise == "seeded" else options.noise
-        return generator.synthesize(w, noise, taps=names).taps
+MOMENTUM = 0.9
+"""Of stochastic gradient descent, in every paper that uses it."""
 
 
 class FitTrainer:
-    """Teaches a light decoder; `finish()` gives the decoder to keep."""
+    """Teaches a decoder by gradient steps; `finish()` gives the decoder to keep."""
 
     def __init__(
         self,
@@ -98,43 +40,39 @@ class FitTrainer:
         options: DrawOptions,
     ) -> None:
         check_shots(shots, classes, generator.size)
-        if config.noise_augment and options.noise == "none":
-            raise UsageError("fresh noise was asked for, but the pictures are drawn with noise none; leave one out")
-        self.generator, self.config, self.options = generator.eval(), config, options
-        self.seeds = [shot.seed for shot in shots]
-        self.device = next(generator.parameters()).device
+        self.config = config
+        device = next(generator.parameters()).device
         with torch.random.fork_rng():
             torch.manual_seed(stream_seed(config.seed, "decoder"))
-            self.decoder = LightDecoder.of_generator(generator, classes, config.decoder).to(self.device)
+            self.decoder = make_decoder(config.kind, generator, classes, config.decoder).to(device)
         self.average = copy.deepcopy(self.decoder).requires_grad_(False)
-        self.label_maps = torch.from_numpy(np.stack([shot.label_map for shot in shots])).long().to(self.device)
-        self.optimizer = torch.optim.Adam(self.decoder.parameters(), config.learning_rate)
-        self.kept = None if config.noise_augment else self._taps(range(len(shots)))
+        self.lessons = make_lessons(generator.eval(), shots, self.decoder, config, options)
+        self.optimizer = _optimizer(self.decoder, config)
+        self.best_loss, self.best_step = math.inf, 0
         self.about = about_fit(shots, classes, config, options)
 
-    def _taps(self, picked: Sequence[int]) -> dict[str, Tensor]:
-        seeds = [self.seeds[index] for index in picked]
-        return draw_taps(self.generator, seeds, self.decoder.tap_names, self.options, self.config.noise_augment)
-
     def step(self, index: int) -> dict[str, float]:
-        """One step on `batch` annotated pictures, drawn without replacement."""
-        picked = torch.randperm(len(self.seeds))[: self.config.batch].tolist()
-        taps = {name: tensor[picked] for name, tensor in self.kept.items()} if self.kept else self._taps(picked)
-        self._set_rate(index)
+        """One step on a few annotated pictures, or on a sample of their pixels."""
+        config = self.config
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.learning_rate * rate_factor(config, index)
         self.decoder.train()
-        loss = masked_cross_entropy(self.decoder(taps), self.label_maps[picked], smoothing=self.config.label_smoothing)
+        loss = masked_cross_entropy(*self.lessons(self.decoder), smoothing=config.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
-        follow(self.average, self.decoder, self.config.ema, index)
-        return {"loss": float(loss.detach())}
+        follow(self.average, self.decoder, config.ema, index)
+        value = float(loss.detach())
+        if value < self.best_loss:
+            self.best_loss, self.best_step = value, index
+        return {"loss": value}
 
-    def _set_rate(self, index: int) -> None:
-        rate = self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * index / self.config.steps))
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+    def out_of_patience(self, done: int) -> bool:
+        """Whether `patience` ends the fit after `done` steps."""
+        config = self.config
+        return bool(config.patience) and done >= config.patience_from and done - self.best_step > config.patience
 
-    def finish(self) -> LightDecoder:
+    def finish(self) -> Decoder:
         """The averaged decoder, in evaluation mode."""
         return self.average.eval()
 
@@ -145,6 +83,7 @@ class FitTrainer:
             "decoder": self.decoder.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "best": {"loss": self.best_loss, "step": self.best_step},
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -161,6 +100,7 @@ class FitTrainer:
         self.decoder.load_state_dict(state["decoder"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.best_loss, self.best_step = state["best"]["loss"], state["best"]["step"]
 
 
 def about_fit(
@@ -170,7 +110,9 @@ def about_fit(
     label_maps = np.stack([shot.label_map for shot in shots])
     pixels = np.bincount(label_maps.ravel(), minlength=256)
     settings = asdict(config)
-    settings["decoder"]["taps"] = list(config.decoder.taps)
+    # tuples become lists, as they do in a checkpoint, so that what was saved compares equal
+    settings["decoder"] = {k: list(v) if isinstance(v, tuple) else v for k, v in settings["decoder"].items()}
+    settings["decoder"]["kind"] = config.kind
     return {
         "annotations": {
             "seeds": [shot.seed for shot in shots],
@@ -183,50 +125,15 @@ def about_fit(
     }
 
 
-def check_shots(shots: Sequence[Shot], classes: int, size: int) -> None:
-    """Checks that the annotations can teach a decoder of a generator of `size` px.
-
-    Raises:
-        UsageError: none, twice the same seed, nothing labelled, fewer than 2 classes. GannotateError: unknown class
-            ids. Both name the seed.
-    """
-    if not shots:
-        raise UsageError("no annotated pictures were given; annotate at least one")
-    if classes < 2:
-        raise UsageError(f"{classes} classes were given; a decoder tells at least 2 apart")
-    seeds = [shot.seed for shot in shots]
-    for shot in shots:
-        source = f"annotation of seed {shot.seed}"
-        check_label_map(shot.label_map, classes, source)
-        if shot.label_map.shape != (size, size):
-            height, width = shot.label_map.shape
-            raise UsageError(f"{source}: it is {width}x{height} px, the generator's pictures are {size}x{size}")
-        if seeds.count(shot.seed) > 1:
-            raise UsageError(f"{source}: given {seeds.count(shot.seed)} times; give each seed once")
-    if all((shot.label_map == IGNORE).all() for shot in shots):
-        raise UsageError(
-            f"nothing is labelled in the {len(shots)} annotations (every pixel is {IGNORE}, ignore); label some pixels"
-        )
+def rate_factor(config: FitConfig, index: int) -> float:
+    """Part of the first step size at step `index`."""
+    if config.rate == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * index / config.steps))
+    return 0.1 ** (index // config.drop_every) if config.rate == "drops" else 1.0
 
 
-def fit(
-    generator: Generator,
-    shots: Sequence[Shot],
-    classes: int,
-    config: FitConfig,
-    options: DrawOptions,
-    folder: str | Path,
-    resume: bool = True,
-) -> Iterator[Progress]:
-    """Fits a light decoder to annotated pictures; yields progress after each step.
-
-    Iterating to the end leaves a decoder folder (see `load_decoder`) with the log beside it; `options` are how the
-    annotated pictures were drawn. A fit that was stopped goes on, and ends as one that was not.
-
-    Raises:
-        UsageError: the annotations or settings cannot be used; see `check_shots`.
-    """
-    folder = Path(folder)
-    trainer = FitTrainer(generator, shots, classes, config, options)
-    yield from train(trainer, folder, LoopConfig(steps=config.steps, seed=config.seed), resume=resume)
-    save_decoder(folder, trainer.finish(), **trainer.about)
+def _optimizer(decoder: Decoder, config: FitConfig) -> torch.optim.Optimizer:
+    parameters, rate, decay = decoder.parameters(), config.learning_rate, config.weight_decay
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(parameters, rate, momentum=MOMENTUM, weight_decay=decay)
+    return torch.optim.Adam(parameters, rate, weight_decay=decay)

@@ -11,13 +11,11 @@ import torch
 
 from gannotate.decoders.build import load_decoder, read_decoder_config
 from gannotate.errors import GannotateError, UsageError
-from gannotate.fitting.supervised import (
-    FitConfig,
-    FitTrainer,
-    Shot,
-    draw_taps,
-    fit,
-)
+from gannotate.fitting.config import FitConfig
+from gannotate.fitting.fit import fit
+from gannotate.fitting.lessons import PictureLessons
+from gannotate.fitting.shot import Shot, draw_taps
+from gannotate.fitting.supervised import FitTrainer
 from gannotate.generators.base import DrawOptions, draw
 from gannotate.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from gannotate.training.loop import LoopConfig, train
@@ -107,7 +105,8 @@ def test_fresh_noise_is_another_in_each_step(generator: StyleGAN2) -> None:
     config = FitConfig(steps=2, noise_augment=True)
     trainer = FitTrainer(noisy, brightness_shots(noisy, range(1)), 2, config, OPTIONS)
     torch.manual_seed(0)
-    first, second = trainer._taps([0]), trainer._taps([0])
+    assert isinstance(trainer.lessons, PictureLessons)
+    first, second = trainer.lessons.taps([0]), trainer.lessons.taps([0])
     assert (first["b16.conv1"] - second["b16.conv1"]).abs().max() > 0.01
     with pytest.raises(UsageError, match="noise none"):
         FitTrainer(noisy, brightness_shots(noisy, range(1)), 2, config, DrawOptions(noise="none"))

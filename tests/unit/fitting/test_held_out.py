@@ -1,0 +1,89 @@
+"""Pictures left out in turn."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gannotate.decoders.linear import LinearConfig
+from gannotate.fitting.config import FitConfig, scheduled
+from gannotate.fitting.held_out import folds_of, hold_out, judge, read_held_out
+from gannotate.fitting.shot import Shot
+from gannotate.generators.base import DrawOptions, draw
+from gannotate.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+
+TINY = StyleGAN2Config(size=16, z_dim=8, w_dim=8, mapping_layers=1, channel_base=128, channel_max=16)
+
+
+@pytest.fixture(scope="module")
+def generator() -> StyleGAN2:
+    torch.manual_seed(1)
+    return StyleGAN2(TINY).eval().requires_grad_(False)
+
+
+def shots_of(generator: StyleGAN2, count: int) -> list[Shot]:
+    """Class 1 where an activation is positive."""
+    drawn = draw(generator, range(count), taps=["b16.conv1"])
+    return [Shot(seed, (drawing.taps["b16.conv1"][0, 0] > 0).byte().numpy()) for seed, drawing in drawn]
+
+
+def look(sharpness: float, right: float, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """1,000 pixels of two classes of which a part is labelled rightly, with logits of a given size."""
+    random = np.random.default_rng(seed)
+    labels = torch.from_numpy(random.integers(0, 2, 1000))
+    told = torch.where(torch.from_numpy(random.random(1000) < right), labels, 1 - labels)
+    return torch.nn.functional.one_hot(told, 2) * sharpness, labels
+
+
+def test_chooses_the_step_whose_labels_are_most_likely_whatever_their_sharpness():
+    folds = [{10: look(1.0, 0.7, k), 20: look(9.0, 0.9, k), 30: look(3.0, 0.8, k)} for k in range(3)]
+    found = judge(folds, 30, pictures=3)
+    assert found.steps == 20
+    # 90 % right asks for a probability of .9: log(.9 / .1) = 2.2 instead of 9
+    assert found.temperature == pytest.approx(9 / np.log(9), rel=0.05)
+    assert found.points[1]["miou"] == max(point["miou"] for point in found.points)
+    assert found.points[1]["nll"] > found.points[1]["nll_at_best"]
+    # two pictures are too few to choose the steps
+    assert judge(folds[:2], 30, pictures=2).steps == 30
+
+
+def test_every_labelled_picture_is_left_out_once(generator: StyleGAN2):
+    shots = shots_of(generator, 7)
+    folds = folds_of(shots)
+    assert sorted(shot.seed for _, left_out in folds for shot in left_out) == list(range(7))
+    assert all(not {s.seed for s in rest} & {s.seed for s in left_out} for rest, left_out in folds)
+    assert [len(rest) for rest, _ in folds] == [4, 5, 5]
+    shots[1].label_map[:] = 255
+    assert all(shots[1] in rest for rest, _ in folds_of(shots[:3]))
+    assert folds_of(shots[:2]) == []
+
+
+@pytest.mark.parametrize("kind", ["light", "closed"])
+def test_a_killed_run_ends_as_one_that_was_not(generator: StyleGAN2, tmp_path: Path, kind: str):
+    shots = shots_of(generator, 3)
+    config = FitConfig(steps=8) if kind == "light" else scheduled(LinearConfig(), "ours", 3, 16)
+    for _ in hold_out(generator, shots, 2, config, DrawOptions(), tmp_path / "whole"):
+        pass
+    running: Any = hold_out(generator, shots, 2, config, DrawOptions(), tmp_path / "killed")
+    for _ in range(4):  # in the middle of the first or the second fold
+        next(running)
+    running.close()
+    for _ in hold_out(generator, shots, 2, config, DrawOptions(), tmp_path / "killed"):
+        pass
+    whole, killed = (json.loads((tmp_path / name / "held-out.json").read_text()) for name in ("whole", "killed"))
+    assert whole == killed
+    found = read_held_out(tmp_path / "whole")
+    assert found is not None
+    assert found.folds == 3
+    assert 0.3 < found.points[-1]["miou"] <= 1
+    assert "leaving pictures out (3 fits)" in found.as_text()
+
+
+def test_one_picture_leaves_nothing(generator: StyleGAN2, tmp_path: Path):
+    assert list(hold_out(generator, shots_of(generator, 1), 2, FitConfig(), DrawOptions(), tmp_path)) == []
+    assert read_held_out(tmp_path) is None
