@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from gannotate.data.shards import (
@@ -28,6 +30,7 @@ from gannotate.decoders.base import Decoder
 from gannotate.errors import UsageError
 from gannotate.generators.base import CHUNK, Drawing, DrawOptions, Generator, draw, to_uint8
 from gannotate.labels import ClassInfo
+from gannotate.metrics.uncertainty import entropy, jensen_shannon, of_pictures
 from gannotate.training.loop import Progress
 
 __all__ = [
@@ -58,11 +61,28 @@ class DatasetConfig:
     """Samples a shard, and samples after which a stopped run can go on."""
     soft: bool = True
     """Store the class probabilities too."""
+    keep: float = 1.0
+    """Part of the pictures drawn for a part of the dataset that is kept, the most certain ones (DatasetGAN: 0.9)."""
 
     def __post_init__(self) -> None:
         check_format(self.format)
+        if not 0.1 <= self.keep <= 1:
+            raise UsageError(f"keep is {self.keep}; use 0.1 to 1, e.g. 0.9 to leave the least certain tenth out")
         if self.part < 1:
             raise UsageError(f"{self.part} samples a shard were asked for; use at least 1, most often 256")
+
+    def drawn(self, count: int) -> int:
+        """Pictures drawn for a dataset of `count`: whole parts are drawn, so that a part is kept from its own alone."""
+        whole, rest = divmod(count, self.part)
+        return whole * self._drawn_for(self.part) + (self._drawn_for(rest) if rest else 0)
+
+    def seeds_of_part(self, index: int, count: int) -> range:
+        """Seeds drawn for part `index` of a dataset of `count` pictures."""
+        first = self.first_seed + index * self._drawn_for(self.part)
+        return range(first, first + self._drawn_for(min(self.part, count - index * self.part)))
+
+    def _drawn_for(self, samples: int) -> int:
+        return math.ceil(samples / self.keep)
 
 
 def annotate_seeds(
@@ -89,17 +109,20 @@ def _label_chunk(drawn: Sequence[tuple[int, Drawing]], decoder: Decoder) -> list
     for start in range(0, len(drawn), batch):
         some = drawn[start : start + batch]
         taps = {name: torch.cat([drawing.taps[name] for _, drawing in some]) for name in decoder.tap_names}
-        labelled += _to_labelled(some, decoder(taps).float().softmax(dim=1))
+        labelled += _to_labelled(some, decoder.member_probabilities(taps))
     return labelled
 
 
-def _to_labelled(drawn: Sequence[tuple[int, Drawing]], probabilities: Tensor) -> Iterator[Labelled]:
+def _to_labelled(drawn: Sequence[tuple[int, Drawing]], members: Float[Tensor, "n m k h w"]) -> Iterator[Labelled]:
+    probabilities = members.mean(dim=1)
     largest, label_maps = probabilities.max(dim=1)
+    # members that contradict each other tell more than one that is unsure, which it may be at every edge
+    unsure = of_pictures(jensen_shannon(members) if members.shape[1] > 1 else entropy(probabilities)).tolist()
     soft = probabilities.half().contiguous().cpu().numpy()
     hard = label_maps.to(torch.uint8).cpu().numpy()
     for place, (seed, drawing) in enumerate(drawn):
         picture = to_uint8(drawing.picture)[0]
-        yield Labelled(seed, picture, hard[place], soft[place], float(largest[place].mean()))
+        yield Labelled(seed, picture, hard[place], soft[place], float(largest[place].mean()), unsure[place])
 
 
 def fingerprint(module: nn.Module) -> str:
@@ -138,19 +161,28 @@ def write_dataset(
     manifest = _open_manifest(folder, _settings(generator, decoder, classes, count, options, config))
     started, before = time.monotonic(), manifest.samples
     for index in range(len(manifest.parts), -(-count // config.part)):
-        start = index * config.part
-        seeds = range(config.first_seed + start, config.first_seed + min(start + config.part, count))
+        start, wanted = index * config.part, min(config.part, count - index * config.part)
+        seeds = config.seeds_of_part(index, count)
         samples: list[Labelled] = []
         for sample in annotate_seeds(generator, decoder, seeds, options):
             samples.append(sample)
             if len(samples) % CHUNK == 0 and len(samples) < len(seeds):
-                yield _progress(start + len(samples), count, before, started)
+                yield _progress(start + len(samples) * wanted // len(seeds), count, before, started)
+        samples = _most_certain(samples, wanted)
         files = ((sample_key(sample.seed), encode_sample(sample, classes, config.soft)) for sample in samples)
         digest = write_part(folder, config.format, index, files)
         manifest.parts.append({**_summary(samples, len(classes)), "sha256": digest})
         manifest.complete = manifest.samples == count
         manifest.write(folder)
         yield _progress(manifest.samples, count, before, started, manifest.parts[-1]["confidence"])
+
+
+def _most_certain(samples: list[Labelled], wanted: int) -> list[Labelled]:
+    """The `wanted` least uncertain ones, in their order."""
+    if len(samples) == wanted:
+        return samples
+    chosen = sorted(range(len(samples)), key=lambda index: samples[index].uncertainty)[:wanted]
+    return [samples[index] for index in sorted(chosen)]
 
 
 def _open_manifest(folder: Path, settings: dict[str, Any]) -> Manifest:
@@ -186,6 +218,7 @@ def _settings(
         "draw": asdict(options),
         "generator": fingerprint(generator),
         "decoder": fingerprint(decoder),
+        "temperature": decoder.temperature,
     }
     return json.loads(json.dumps(settings))  # as it reads back: tuples are lists
 
@@ -196,6 +229,7 @@ def _summary(samples: Sequence[Labelled], classes: int) -> dict[str, Any]:
         "first_seed": samples[0].seed,
         "samples": len(samples),
         "confidence": round(float(np.mean([sample.confidence for sample in samples])), 6),
+        "uncertainty": round(float(np.mean([sample.uncertainty for sample in samples])), 6),
         "class_px": np.asarray(pixels).tolist(),
     }
 

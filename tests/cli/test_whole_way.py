@@ -60,7 +60,9 @@ def test_the_whole_way(command: Command, annotated: Path, labelled: Path, tmp_pa
         "runs/0001-evaluate/run.json",
         "runs/0001-evaluate/examples/examples.json",
         *(f"runs/0001-evaluate/examples/{index:06d}{kind}.png" for index in range(4) for kind in EXAMPLE),
+        "runs/0001-evaluate/reliability.svg",
         "runs/0002-evaluate/run.json",
+        "runs/0002-evaluate/reliability.svg",
     }
     assert files(tmp_path / "out") == {f"{kind}/{name}.png" for kind in ("masks", "overlays") for name in "abcd"}
     assert command("doctor", annotated)["problems"] == []
@@ -75,12 +77,13 @@ def test_scores_as_text():
         "pixel_accuracy": 0.75,
     }
     about = {"of": "segmenter", "scored": "0001-unet", "test": "test.zip", "pictures": 1, "absent": "skip"}
-    text = as_text(about | scores | {"confusion": [[3, 1], [0, 0]]})
+    text = as_text(about | scores | {"confusion": [[3, 1], [0, 0]], "calibration": {"ece": 0.25}})
     rows = [line.split() for line in text.splitlines()]
     assert ["bg", "0.500"] in rows
     assert ["nose", "-"] in rows
     assert ["bg", "75.0", "25.0"] in rows
     assert ["nose", "-", "-"] in rows
+    assert ["calibration", "error", "0.250"] in rows
 
 
 def test_run_folders_say_what_made_them(command: Command, dataset: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import shutil
@@ -54,6 +55,41 @@ def contents(folder: Path) -> dict[str, bytes]:
 def same(first: Labelled, second: Labelled) -> bool:
     arrays = ((first.picture, second.picture), (first.label_map, second.label_map), (first.soft, second.soft))
     return all(np.array_equal(a, b) for a, b in arrays) and first.confidence == second.confidence
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Leaving the uncertain out
+
+
+def test_keep_leaves_the_most_uncertain_of_each_part_out(
+    generator: StyleGAN2, decoder: LightDecoder, tmp_path: Path
+) -> None:
+    config = replace(PARTS, keep=0.75)  # 11 drawn for a part of 8
+    write(tmp_path, generator, decoder, config, 12)
+    drawn = list(annotate_seeds(generator, decoder, range(DATASET_FIRST_SEED, DATASET_FIRST_SEED + 17)))
+    expected = []
+    for part, wanted in ((drawn[:11], 8), (drawn[11:], 4)):
+        kept = sorted(part, key=lambda sample: sample.uncertainty)[:wanted]
+        expected += sorted(sample.seed for sample in kept)
+    assert [int(name) for name in read_dataset(tmp_path, len(CLASSES)).names] == expected
+    assert config.drawn(12) == 17
+    assert Manifest.read(tmp_path).complete
+
+
+def test_uncertainty_is_the_entropy_of_the_worst_tenth(generator: StyleGAN2, decoder: LightDecoder) -> None:
+    (sample,) = annotate_seeds(generator, decoder, [3])
+    soft = sample.soft.astype(np.float64)
+    entropy = np.sort((-soft * np.log(np.maximum(soft, 1e-12))).sum(axis=0).ravel())
+    assert sample.uncertainty == pytest.approx(entropy[-26:].mean(), rel=0.01)  # a tenth of 256 pixels
+
+
+def test_a_sharper_temperature_is_more_certain(generator: StyleGAN2, decoder: LightDecoder) -> None:
+    (before,) = annotate_seeds(generator, decoder, [3])
+    sharper = copy.deepcopy(decoder)
+    sharper.temperature = 0.25
+    (after,) = annotate_seeds(generator, sharper, [3])
+    assert np.array_equal(before.label_map, after.label_map)
+    assert after.confidence > before.confidence
 
 
 # ---------------------------------------------------------------------------------------------------------------

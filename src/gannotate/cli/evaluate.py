@@ -19,16 +19,19 @@ from gannotate.cli.train import read_all
 from gannotate.data.labelled import LabelledSet
 from gannotate.decoders.build import load_decoder
 from gannotate.errors import UsageError
-from gannotate.files import write_json
+from gannotate.files import write_json, write_text
 from gannotate.fitting.shots import load
 from gannotate.fitting.simulate import EVALUATION, about_segmenter, check_classes
 from gannotate.generators.base import DrawOptions
 from gannotate.generators.build import load_generator
+from gannotate.metrics.calibration import ReliabilityCounter
 from gannotate.metrics.confusion import Absent, Scores, confusion, scores
 from gannotate.metrics.floors import majority_floor, pixel_floor
 from gannotate.project import Project
 from gannotate.record import read_record, recorded
 from gannotate.report.examples import write_examples
+from gannotate.report.plots import reliability_svg
+from gannotate.segmenters.evaluate import ask
 from gannotate.segmenters.evaluate import evaluate as evaluate_segmenter
 from gannotate.segmenters.predict import Segmenter
 from gannotate.synthesis import annotate_seeds
@@ -83,6 +86,7 @@ def evaluate(project: Path, /, *, flags: EvaluateFlags = EvaluateFlags()) -> int
     with recorded(folder, "evaluate", config, flags.seed, begin) as record:
         if keep_examples:
             keep_examples(folder / "examples")
+        write_text(folder / "reliability.svg", reliability_svg(found["calibration"], standalone=True))
         record.result = found
     result = {"run": str(folder), **record.result, "seconds": record.wall_s}
     next_step = f"gannotate predict {project} PICTURES --out DIR" if flags.of == "segmenter" else ""
@@ -97,9 +101,15 @@ def as_text(result: dict[str, Any]) -> str:
         rows.append((name, *(show.fraction(column["per_class"][name]) for column in columns.values())))
     averages = {"miou": "mIoU", "fg_miou": "mIoU, foreground", "area_iou": "IoU by area", "pixel_accuracy": "accuracy"}
     rows += [(title, *(show.fraction(column[key]) for column in columns.values())) for key, title in averages.items()]
+    rows.append(("calibration error", *(calibration_error(column) for column in columns.values())))
     note = "left out of the averages" if result["absent"] == "skip" else "counted as 0"
     heading = f"{result['scored']} on {result['pictures']} pictures ({result['test']}); absent classes are {note}"
     return f"{heading}\n{show.table(rows)}\n\n{confusion_text(result)}"
+
+
+def calibration_error(column: dict[str, Any]) -> str:
+    """The expected calibration error; a floor has no probabilities."""
+    return show.fraction(column["calibration"]["ece"]) if "calibration" in column else "-"
 
 
 def confusion_text(result: dict[str, Any]) -> str:
@@ -133,13 +143,15 @@ def _score_segmenter(
     assert flags.test is not None
     test = read_all(flags, project, [flags.test], None, flags.size)
     result = {"of": "segmenter", "scored": str(folder), "test": str(flags.test), **_about(folder)}
-    predictions = segmenter.predict(test.pictures)
-    result |= evaluate_segmenter(segmenter, test, flags.absent, predictions)
+    answers = ask(segmenter, test)
+    result |= evaluate_segmenter(segmenter, test, flags.absent, answers)
     write_json(folder / EVALUATION, {name: value for name, value in result.items() if name != "scored"})
     if flags.labelled:
         labelled = read_all(flags, project, flags.labelled, flags.shots, flags.size)
         result["floors"] = _floors(project, labelled, test, flags)
-    return result, lambda examples: write_examples(examples, test, predictions, project.classes, seed=flags.seed)
+    return result, lambda examples: write_examples(
+        examples, test, answers.predictions, project.classes, seed=flags.seed
+    )
 
 
 def _about(folder: Path) -> dict[str, Any]:
@@ -166,10 +178,11 @@ def _score_decoder(project: Project, folder: Path, flags: EvaluateFlags, device:
     generator, decoder = load_generator(project.generator_folder, device), load_decoder(folder, device)
     options = DrawOptions(**project.config.draw.model_dump())
     classes = len(project.classes)
-    counts = np.zeros((classes, classes), np.int64)
+    counts, reliability = np.zeros((classes, classes), np.int64), ReliabilityCounter()
     drawn = annotate_seeds(generator, decoder, [shot.seed for shot in shots], options)
     for shot, labelled in zip(shots, drawn, strict=True):
         counts += confusion(shot.label_map[None], labelled.label_map[None], classes)
+        reliability.add(labelled.soft, shot.label_map)
     return {
         "of": "decoder",
         "scored": str(folder),
@@ -177,6 +190,7 @@ def _score_decoder(project: Project, folder: Path, flags: EvaluateFlags, device:
         "labels": len(fitted),
         **_named(project, scores(counts, flags.absent)),
         "confusion": counts.tolist(),
+        "calibration": reliability.result().as_dict(),
         "pictures": len(shots),
         "absent": flags.absent,
     }

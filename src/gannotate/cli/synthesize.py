@@ -35,6 +35,8 @@ class SynthesizeFlags(Resumable):
     """shards (WebDataset tar files) or folder (plain files to look at)."""
     soft: bool = True
     """Store the class probabilities too."""
+    keep: float = 1.0
+    """Part of the pictures drawn that is kept, the most certain ones; 0.9 draws a ninth more and leaves them out."""
     decoder: str | None = None
     """Decoder to use, e.g. 0001-light; the newest one when not given."""
     first_seed: int = DATASET_FIRST_SEED
@@ -71,7 +73,7 @@ def synthesize(project: Path, /, *, flags: SynthesizeFlags) -> int:
     device = prepare(flags)
     generator, decoder = load_generator(opened.generator_folder, device), load_decoder(decoder_folder, device)
     folder = flags.out or open_run(opened, "datasets", "", flags, config)
-    how = DatasetConfig(format=flags.format, first_seed=flags.first_seed, soft=flags.soft)
+    how = DatasetConfig(format=flags.format, first_seed=flags.first_seed, soft=flags.soft, keep=flags.keep)
     with recorded(folder, "synthesize", config, flags.seed) as record:
         running = write_dataset(folder, generator, decoder, opened.classes, flags.count, options, how)
         show.follow(running, "synthesize", flags.quiet)
@@ -82,7 +84,8 @@ def synthesize(project: Path, /, *, flags: SynthesizeFlags) -> int:
 
 def _check_apart(project: Project, flags: SynthesizeFlags) -> None:
     # the pool's pictures may be held out to score the decoder: a dataset that contained them would spoil that
-    seeds = range(flags.first_seed, flags.first_seed + flags.count)
+    drawn = DatasetConfig(first_seed=flags.first_seed, keep=flags.keep).drawn(flags.count)
+    seeds = range(flags.first_seed, flags.first_seed + drawn)
     shared = [picture.seed for picture in project.pool() if picture.seed in seeds]
     if shared:
         raise UsageError(

@@ -50,7 +50,8 @@ class Labelled:
     """One generated picture with its labels.
 
     seed: what it was drawn from. picture: uint8 (h, w, c). label_map: uint8 (h, w) class ids. soft: float16 (k, h, w)
-    class probabilities. confidence: mean over the pixels of the largest probability, 1/k to 1.
+    class probabilities. confidence: mean over the pixels of the largest probability, 1/k to 1. uncertainty: that of
+    its most uncertain tenth in nats (disagreement of an ensemble's members, or else entropy), from 0.
     """
 
     seed: int
@@ -58,6 +59,7 @@ class Labelled:
     label_map: np.ndarray
     soft: np.ndarray
     confidence: float
+    uncertainty: float = 0.0
 
 
 @dataclass
@@ -129,6 +131,7 @@ def sample_key(seed: int) -> str:
 def encode_sample(sample: Labelled, classes: Sequence[ClassInfo], soft: bool) -> dict[str, bytes]:
     """The files of one sample by their ending; the probabilities only with `soft`."""
     about = {"seed": sample.seed, "confidence": round(sample.confidence, 6)}
+    about["uncertainty"] = round(sample.uncertainty, 6)
     files = {
         "png": _encode_picture(sample.picture),
         "label.png": encode_label_map(sample.label_map, classes),

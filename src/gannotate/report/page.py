@@ -13,6 +13,7 @@ from gannotate.record import now
 from gannotate.report.gather import Findings, Run, gather, scored, shots_of
 from gannotate.report.making import curves, making
 from gannotate.report.pictures import annotated_pictures, generated_pictures, predictions
+from gannotate.report.plots import reliability_svg
 from gannotate.report.tables import Bar, bars, class_table, clock, confusion_table, facts, figure
 from gannotate.report.wording import hardware, label_sources
 
@@ -142,5 +143,16 @@ def _classes(found: Findings) -> str:
         f"<section><h2>Class by class</h2><p>All pixels of all {result.get('pictures', '?')} test pictures "
         f"together; a class that is nowhere in truth or prediction shows '-' and is {absent}.</p>"
         f"{class_table(classes, ious, result['confusion'])}{summary}<h3>What is taken for what</h3>"
-        f"{confusion_table(classes, result['confusion'])}</section>"
+        f"{confusion_table(classes, result['confusion'])}{_calibration(result)}</section>"
+    )
+
+
+def _calibration(result: dict[str, Any]) -> str:
+    if "calibration" not in result:  # an evaluation of an older version
+        return ""
+    calibration = result["calibration"]
+    return (
+        "<h3>How far its probabilities hold</h3><p>Pixels by the probability of the class that they were given, and "
+        "how many of them are right; on the dashed line both are equal. Mean distance from it (expected calibration "
+        f"error): {figure(calibration['ece'])}.</p>{reliability_svg(calibration)}"
     )

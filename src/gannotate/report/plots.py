@@ -1,4 +1,4 @@
-"""Loss curves as SVG text that takes its colours and letters from the page around it."""
+"""Loss curves and reliability plots as SVG text that takes its colours and letters from the page around it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,7 @@ def curve_svg(rows: Sequence[Mapping[str, Any]], names: Sequence[str], title: st
     Args:
         rows: a log.jsonl's rows, each with "step". title: names the drawing for those who cannot see it.
     """
-    settings: dict[Any, Any] = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": title,
-        "font.size": 9,
-        "font.family": "sans-serif",
-    }
-    with rc_context(settings):
+    with _settings(title):
         figure = Figure(figsize=(4.6, 2.5), layout="constrained")
         axes = figure.add_subplot()
         for name, colour in zip(names, LINE_COLOURS, strict=False):
@@ -36,24 +30,72 @@ def curve_svg(rows: Sequence[Mapping[str, Any]], names: Sequence[str], title: st
             axes.plot(
                 [x for x, _ in points], [y for _, y in points], color=colour, marker=".", linewidth=1.8, label=name
             )
-        _dress(axes, [row[name] for row in rows for name in names if row.get(name) is not None])
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    return _inline(buffer.getvalue(), title)
+        _scale(axes, [row[name] for row in rows for name in names if row.get(name) is not None])
+        _dress(axes, "step")
+        axes.legend(frameon=False, labelcolor=INK)
+        return _inline(_svg(figure), title)
 
 
-def _dress(axes: Any, values: list[float]) -> None:
+def reliability_svg(calibration: Mapping[str, Any], standalone: bool = False) -> str:
+    """Accuracy over confidence in bins (see `Reliability.as_dict`), the share of pixels below; the diagonal is ideal.
+
+    `standalone`: black on white, a file of its own, rather than in a page's colours.
+    """
+    title = f"Reliability; expected calibration error {calibration['ece']:.3f}"
+    bins = len(calibration["count"])
+    edges = [(index + 0.5) / bins for index in range(bins)]
+    share = [count / sum(calibration["count"]) for count in calibration["count"]]
+    with _settings(title):
+        figure = Figure(figsize=(3.6, 3.6), layout="constrained")
+        axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        axes.plot([0, 1], [0, 1], color=INK, alpha=0.5, linestyle="--", linewidth=1)
+        accuracy = [0.0 if value is None else value for value in calibration["accuracy"]]
+        axes.bar(edges, accuracy, 0.9 / bins, color=LINE_COLOURS[0])
+        below.bar(edges, share, 0.9 / bins, color=LINE_COLOURS[1])
+        axes.set(xlim=(0, 1), ylim=(0, 1))
+        axes.set_ylabel("accuracy", color=INK)
+        below.set_ylabel("pixels", color=INK)
+        _dress(axes, "")
+        _dress(below, "confidence")
+        svg = _svg(figure)
+    svg = _inline(svg, title)
+    if not standalone:
+        return svg
+    svg = svg.replace("currentColor", "#000000").replace("font-family: inherit", "font-family: sans-serif")
+    return svg.replace("<svg ", '<svg style="background: #fff" ', 1)
+
+
+def _settings(title: str) -> Any:
+    """The same drawing gives the same text, and its letters stay letters."""
+    settings: dict[Any, Any] = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": title,
+        "font.size": 9,
+        "font.family": "sans-serif",
+    }
+    return rc_context(settings)
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def _scale(axes: Any, values: list[float]) -> None:
     if values and min(values) > 0:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in "235" else "")
-    axes.set_xlabel("step", color=INK)
+
+
+def _dress(axes: Any, below: str) -> None:
+    axes.set_xlabel(below, color=INK)
     axes.tick_params(which="both", colors=INK)
     axes.grid(alpha=0.25, color=INK, linewidth=0.6)
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(INK)
-    axes.legend(frameon=False, labelcolor=INK)
 
 
 def _inline(svg: str, title: str) -> str:

@@ -15,7 +15,7 @@ from gannotate.data.labelled import LabelledSet
 from gannotate.errors import GannotateError
 from gannotate.labels import IGNORE, make_classes
 from gannotate.report.examples import picture_miou, read_examples, write_examples
-from gannotate.report.plots import curve_svg
+from gannotate.report.plots import curve_svg, reliability_svg
 from gannotate.report.tables import class_table, clock, confusion_table, figure
 
 CLASSES = make_classes(["ground", "core", "rim"])
@@ -133,3 +133,14 @@ def test_curves_are_plain_svg_in_the_page_s_colours():
 def test_a_loss_that_reaches_zero_can_be_drawn():
     rows = [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 0.0}, {"step": 3, "kid": 1.0}]
     assert "<svg" in curve_svg(rows, ("loss",), "loss")
+
+
+def test_reliability_plot_is_inside_a_page_or_a_file_of_its_own():
+    calibration = {"ece": 0.03, "count": [0, 1, 5], "accuracy": [None, 0.4, 0.9], "confidence": [None, 0.5, 0.95]}
+    inside, alone = reliability_svg(calibration), reliability_svg(calibration, standalone=True)
+    assert "currentColor" in inside
+    assert "currentColor" not in alone
+    assert "background: #fff" in alone
+    for svg in (inside, alone):
+        assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
+        assert "expected calibration error 0.030" in svg
