@@ -1,8 +1,9 @@
 """Writes docs/results.md from the json of runs.
 
-    python tools/write_results.py demo=demo.json xray=OUT wbc=OUT portraits=OUT > docs/results.md
+    python tools/write_results.py demo=demo.json xray=OUT decoders-xray=CELLS ... > docs/results.md
 
-Each OUT is a folder that runs/few_labels.sh filled. No figure in the page is typed by hand; run again to refresh it.
+Each OUT (xray, wbc, portraits) is a folder that runs/few_labels.sh filled, each CELLS one of runs/decoders.sh. No
+figure in the page is typed by hand; run again to refresh it.
 """
 
 from __future__ import annotations
@@ -112,6 +113,52 @@ def _times(folder: Path) -> list[str]:
     ]
 
 
+DECODERS = ("light", "cnn", "mlp", "ensemble", "fpn", "linear")
+
+
+def decoders(name: str, folder: Path) -> list[str]:
+    """The section of all kinds of decoder on one project's pool."""
+    found = {path.name.removesuffix(".fit.json"): path for path in folder.glob("*.fit.json")}
+    rows: dict[tuple[str, int], list[tuple[dict[str, Any], dict[str, Any]]]] = {}
+    for cell, path in sorted(found.items()):
+        tested = folder / f"{cell}.evaluate.json"
+        if tested.exists():
+            kind, shots, _ = cell.rsplit("-", 2)
+            pair = json.loads(path.read_text()), json.loads(tested.read_text())
+            rows.setdefault((kind, int(shots.removeprefix("shots"))), []).append(pair)
+    columns = sorted({shots for _, shots in rows})
+    lines = [
+        f"## Decoders, {TITLES[name].lower()}",
+        "",
+        "64 px; mIoU on the pool pictures that were not learned from, against their simulated annotator; mean over "
+        f"{max(len(runs) for runs in rows.values())} seeds (smallest-largest), the same shots for every decoder. "
+        "Our schedules. Made by `runs/decoders.sh`.",
+        "",
+        "| decoder | "
+        + " | ".join(f"{shots} labelled" for shots in columns)
+        + " | parameters | "
+        + " | ".join(f"fit s, {shots}" for shots in columns)
+        + " | peak MB | calibration error, "
+        + f"{columns[-1]} |",
+        "|---|" + "---|" * (2 * len(columns) + 3),
+    ]
+    for kind in [kind for kind in DECODERS if any(key[0] == kind for key in rows)]:
+        runs = [rows.get((kind, shots), []) for shots in columns]
+        mious = [spread([tested["miou"] for _, tested in cell]) if cell else "-" for cell in runs]
+        seconds = [f"{statistics.median(fit['seconds'] for fit, _ in cell):.0f}" if cell else "-" for cell in runs]
+        fits = [fit for cell in runs for fit, _ in cell]
+        ece = statistics.fmean(tested["calibration"]["ece"] for _, tested in runs[-1]) if runs[-1] else float("nan")
+        cells_of_row = [
+            *mious,
+            f"{fits[0]['parameters']:,}",
+            *seconds,
+            str(max(fit["peak_rss_mb"] for fit in fits)),
+            f"{ece:.3f}",
+        ]
+        lines.append(f"| {kind} | " + " | ".join(cells_of_row) + " |")
+    return [*lines, ""]
+
+
 def demo(path: Path) -> list[str]:
     """The section of the embedded demo."""
     result = json.loads(path.read_text())
@@ -147,7 +194,11 @@ def main() -> None:
     ]
     for argument in sys.argv[1:]:
         name, _, path = argument.partition("=")
-        lines += demo(Path(path)) if name == "demo" else domain(name, Path(path))
+        kind, _, of = name.partition("-")
+        if kind == "decoders":
+            lines += decoders(of, Path(path))
+        else:
+            lines += demo(Path(path)) if name == "demo" else domain(name, Path(path))
     print("\n".join(lines).rstrip())
 
 
