@@ -63,7 +63,7 @@ def disk_error(error: OSError, path: str | Path) -> GannotateError:
             f"no space left on the disk while writing {path}: nothing was replaced; free some space and run the "
             "same command again"
         )
-    return GannotateError(f"cannot write {path}: {error.strerror or error}")
+    return GannotateError(f"cannot write {path} ({error.strerror or error}); give a place that can be written")
 
 
 def _finite(value: Any) -> Any:

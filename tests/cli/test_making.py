@@ -138,6 +138,13 @@ def test_fit_explains_itself_without_annotations(command: Command, project: Path
         (["--only", "9"], "has no annotation of seed 9; it has 0, 1, 2, 3"),
         (["--shots", "2", "--only", "1"], "--shots and --only were both given"),
         (["--taps", "b16.conv9"], "no tap 'b16.conv9'"),
+        (["--taps", "fine"], "this generator has no fine taps; it has coarse, middle"),
+        (["--setting", "taps=middle"], "name them with --taps"),
+        (["--setting", "width"], "is not NAME=VALUE"),
+        (["--setting", "wide=3"], "decoder light has no setting 'wide'"),
+        (["--decoder", "mlp", "--setting", "hidden=9"], "setting hidden of decoder mlp is a list"),
+        (["--decoder", "linear", "--solver", "closed", "--steps", "9"], "steps means nothing to it"),
+        (["--decoder", "fpn", "--schedule", "paper"], "learns by gradient matching"),
         (["--device", "cuda:7"], "device 'cuda:7' is not usable here; use auto or cpu"),
     ],
 )
@@ -145,6 +152,19 @@ def test_fit_refuses_what_does_not_fit(command: Command, annotated: Path, flags:
     code, text = command.mistake("fit", annotated, "--max-steps", 2, *flags)
     assert code == 2
     assert part in text
+
+
+@pytest.mark.parametrize("decoder", ["cnn", "mlp", "ensemble", "fpn", "linear"])
+def test_every_kind_of_decoder_goes_all_the_way(command: Command, annotated: Path, decoder: str):
+    fitted = command(
+        "fit", annotated, "--decoder", decoder, "--shots", 3, "--taps", "auto", "--hold-out", "--max-steps", 20
+    )
+    assert fitted["tap_choice"]["taps"]
+    assert fitted["temperature"] > 0
+    assert fitted["parameters"] > 0
+    assert 0 <= command("evaluate", annotated, "--of", "decoder")["miou"] <= 1
+    made = command("synthesize", annotated, "-n", 4, "--keep", 0.5)
+    assert made["pictures"] == 4
 
 
 def test_fewer_shots_are_part_of_more(command: Command, annotated: Path):

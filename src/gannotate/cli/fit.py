@@ -77,6 +77,8 @@ class FitFlags(Training):
     def decoder_config(self, taps: tuple[str, ...]) -> DecoderConfig:
         """The decoder's own settings."""
         given = dict(parse_setting(text) for text in self.setting)
+        if "taps" in given:
+            raise UsageError("taps are not set with --setting; name them with --taps, e.g. --taps middle")
         return decoder_config(self.decoder, given | ({"taps": list(taps)} if taps else {}))
 
     def fit_config(self, taps: tuple[str, ...], shots: int, size: int) -> FitConfig:
@@ -142,7 +144,7 @@ def fit(project: Path, /, *, flags: FitFlags = FitFlags()) -> int:
     with recorded(folder, "fit", config, flags.seed) as record:
         record.about = {"label_sources": sources}
         choice = None
-        if flags.taps == which_taps.AUTO:
+        if which_taps.is_auto(flags.taps):
             choice = which_taps.choose(generator, shots, classes, options, flags.decoder, how.decoder, flags.seed)
             show.say(
                 flags, choice.as_text() if choice else "taps: all; one labelled picture has no other to compare with"

@@ -21,7 +21,7 @@ class ImportGeneratorFlags(Common):
     """Flags of `import-generator`."""
 
     out: Path
-    """New folder for the generator: config.json, model.safetensors and card.md."""
+    """New or empty folder for the generator: config.json, model.safetensors and card.md."""
     average_latent: Path | None = None
     """NumPy file (.npy) of the average latent w, for files that have none; estimated when not given."""
     licence: str | None = None

@@ -92,7 +92,9 @@ def _about(about: dict[str, Any]) -> list[str]:
     for name, value in about.items():
         if isinstance(value, dict):
             value = ", ".join(f"{key} {_short(item)}" for key, item in value.items())
-        if value is not None:
+        if isinstance(value, list):
+            value = "; ".join(map(str, value))
+        if value not in (None, ""):
             lines.append(f"{name}: {_short(value)}")
     return ["\n".join(lines)] if lines else []
 

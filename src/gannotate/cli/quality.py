@@ -32,6 +32,8 @@ class QualityFlags(Common):
     """Folder or zip of real pictures; they are scaled down to the generator's size."""
     pictures: int | None = None
     """Pictures to draw; as many as real ones are held back for the floor (at most 1000) when not given."""
+    real: int = QualityConfig.real
+    """Real pictures to measure against, at most; 0 takes all."""
     space: str = "scattering"
     """Feature space: scattering, pixels, or a path to Inception weights (a torchvision inception_v3 state dict)."""
     psi: float = 1.0
@@ -63,6 +65,7 @@ class QualityFlags(Common):
             first_seed=self.first_seed,
             options=DrawOptions(psi=self.psi),
             label=self.label,
+            real=self.real,
             floor=self.floor,
             paths=paths,
             seed=self.seed,

@@ -52,6 +52,8 @@ def decoder_config(name: str, settings: Mapping[str, Any]) -> DecoderConfig:
     for key in settings:
         if key not in known:
             raise UsageError(f"decoder {name} has no setting {key!r}; it has {', '.join(known)}{nearest(key, known)}")
+        if isinstance(getattr(kind(), key), tuple) and not isinstance(settings[key], list | tuple):
+            raise UsageError(f"setting {key} of decoder {name} is a list; give e.g. {key}=[128, 32]")
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()})
 
 

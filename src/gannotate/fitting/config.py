@@ -95,7 +95,9 @@ class FitConfig:
         self._check_kind()
 
     def _check_kind(self) -> None:
-        if self.pixels < 0 or (self.pixels and not issubclass(decoder_class(self.kind), PointwiseDecoder)):
+        if self.pixels < 0:
+            raise UsageError(f"{self.pixels} pixels a step were asked for; use 0 (whole pictures) or more, e.g. 1024")
+        if self.pixels and not issubclass(decoder_class(self.kind), PointwiseDecoder):
             raise UsageError(
                 f"{self.pixels} pixels a step were asked for; decoder {self.kind} learns from whole pictures, use 0"
             )
@@ -161,11 +163,25 @@ def scheduled(config: DecoderConfig, schedule: Schedule, shots: int, size: int, 
     kind = FitConfig(decoder=config).kind
     settings = OURS[kind] if schedule == "ours" else paper_schedule(config, kind, shots, size)
     chosen = {name: value for name, value in choices.items() if value is not None}
-    if settings.get("solver") == "closed" and _by_gradient(chosen):
+    by_gradient = _by_gradient(chosen)
+    if schedule == "paper" and chosen.get("solver") == "closed":
+        raise UsageError("the paper fits by gradient steps; use solver gradient, or schedule ours")
+    if settings.get("solver") == "closed" and by_gradient:
         settings = {"steps": 300, "pixels": 1024, "learning_rate": 0.003}
     return replace(FitConfig(decoder=config), **(settings | chosen))
 
 
+STEPWISE = ("steps", "batch", "pixels", "balance", "learning_rate", "weight_decay", "label_smoothing", "noise_augment")
+"""What only means something to a fit by gradient steps."""
+
+
 def _by_gradient(chosen: dict[str, Any]) -> bool:
-    """Whether someone who chose these wants gradient steps."""
-    return chosen.get("solver") == "gradient" or bool(chosen.get("noise_augment"))
+    """Whether someone who chose these wants gradient steps.
+
+    Raises:
+        UsageError: these and the closed form were asked for.
+    """
+    stepwise = [name for name in STEPWISE if name in chosen]
+    if stepwise and chosen.get("solver") == "closed":
+        raise UsageError(f"the closed form takes no steps, so {stepwise[0]} means nothing to it; leave one out")
+    return bool(stepwise) or chosen.get("solver") == "gradient"

@@ -10,10 +10,10 @@ from pathlib import Path
 from gannotate.decoders.base import Decoder
 from gannotate.decoders.build import save_decoder
 from gannotate.fitting.config import FitConfig
-from gannotate.fitting.held_out import hold_out, read_held_out
+from gannotate.fitting.held_out import folds_of, hold_out, read_held_out
 from gannotate.fitting.linear import closed_form
 from gannotate.fitting.shot import Shot, check_shots
-from gannotate.fitting.supervised import FitTrainer, about_fit
+from gannotate.fitting.supervised import FitTrainer, about_fit, patience_of
 from gannotate.generators.base import DrawOptions, Generator
 from gannotate.training.loop import LoopConfig, Progress, train
 
@@ -34,7 +34,8 @@ def fit(
     """Fits a decoder to annotated pictures; yields progress after each step (of each fold first, with `hold_out`).
 
     Iterating to the end leaves a decoder folder (see `load_decoder`) with the log beside it; `options` are how the
-    annotated pictures were drawn. A fit that was stopped goes on, and ends as one that was not.
+    annotated pictures were drawn. A fit that was stopped goes on, and ends as one that was not. `minutes` is shared by
+    all fits with `hold_out`.
 
     Raises:
         UsageError: the annotations or settings cannot be used; see `check_shots`.
@@ -44,7 +45,8 @@ def fit(
     about = about_fit(shots, classes, config, options)
     held = None
     if config.hold_out:
-        yield from hold_out(generator, shots, classes, config, options, folder / HELD_OUT)
+        minutes = None if minutes is None else minutes / (len(folds_of(shots)) + 1)
+        yield from hold_out(generator, shots, classes, config, options, folder / HELD_OUT, minutes)
         held = read_held_out(folder / HELD_OUT)
     if config.solver == "closed":
         decoder: Decoder = yield from closed_form(generator, shots, classes, config, options)
@@ -67,20 +69,7 @@ def _by_gradient(
     minutes: float | None,
 ) -> Steps[Progress, None, Decoder]:
     trainer = FitTrainer(generator, shots, classes, config, options)
-    hooks = (_Patience(trainer),) if config.patience else ()
     # fewer steps than the schedule is made for: it is left where the left-out pictures were labelled best
     loop = LoopConfig(steps=steps, minutes=minutes, seed=config.seed)
-    yield from train(trainer, folder, loop, hooks=hooks, resume=resume)
+    yield from train(trainer, folder, loop, hooks=patience_of(trainer), resume=resume)
     return trainer.finish()
-
-
-class _Patience:
-    """Ends the loop when the trainer is out of patience."""
-
-    every = 1
-
-    def __init__(self, trainer: FitTrainer) -> None:
-        self.trainer = trainer
-
-    def __call__(self, done: int) -> dict[str, float]:
-        return {"stop": 1.0} if self.trainer.out_of_patience(done) else {}

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from gannotate.files import write_bytes, write_json
 from gannotate.fitting.config import FitConfig
 from gannotate.fitting.linear import closed_form
 from gannotate.fitting.shot import Shot, draw_taps
-from gannotate.fitting.supervised import FitTrainer
+from gannotate.fitting.supervised import FitTrainer, about_fit, patience_of
 from gannotate.generators.base import DrawOptions, Generator
 from gannotate.labels import IGNORE
 from gannotate.metrics.calibration import fit_temperature, negative_log_likelihood
@@ -64,8 +65,9 @@ class HeldOut:
 
     def as_text(self) -> str:
         """One sentence."""
+        steps = f"{self.steps} steps, " if len(self.points) > 1 else ""
         return (
-            f"leaving pictures out ({self.folds} fits): {self.steps} steps, temperature {self.temperature:.2f} "
+            f"leaving pictures out ({self.folds} fits): {steps}temperature {self.temperature:.2f} "
             f"(left-out mIoU {max(point['miou'] for point in self.points):.3f})"
         )
 
@@ -87,17 +89,20 @@ def hold_out(
     config: FitConfig,
     options: DrawOptions,
     folder: str | Path,
+    minutes: float | None = None,
 ) -> Iterator[Progress]:
     """Fits every fold; iterating to the end leaves `held-out.json` in `folder` (see `read_held_out`).
 
-    A stopped run goes on with the fold that it was at. With fewer than two labelled pictures nothing is done.
+    A stopped run goes on with the fold that it was at, unless annotations or settings have changed since. With fewer
+    than two labelled pictures nothing is done. `minutes` is what one fold may take.
     """
     folder, folds = Path(folder), folds_of(shots)
+    _forget_others(folder, about_fit(shots, classes, config, options))
     for index, (rest, left_out) in enumerate(folds):
         path = folder / f"fold-{index}.npz"
         if not path.exists():
             looks: dict[int, Look] = {}
-            yield from _one_fold(generator, rest, left_out, classes, config, options, looks)
+            yield from _one_fold(generator, rest, left_out, classes, config, options, looks, minutes)
             _write_looks(path, looks)
     if folds:
         looks_of_folds = [_read_looks(folder / f"fold-{index}.npz") for index in range(len(folds))]
@@ -116,7 +121,7 @@ def read_held_out(folder: str | Path) -> HeldOut | None:
 def judge(folds: Sequence[dict[int, Look]], steps: int, pictures: int) -> HeldOut:
     """The step at which the left-out labels are most likely at their best temperature, and this temperature."""
     points, temperatures = [], []
-    for step in sorted(folds[0]):
+    for step in sorted(set.intersection(*(set(fold) for fold in folds))):
         logits, labels = (torch.cat(parts) for parts in zip(*(fold[step] for fold in folds), strict=True))
         temperatures.append(fit_temperature(logits, labels))
         points.append(
@@ -141,6 +146,7 @@ def _one_fold(
     config: FitConfig,
     options: DrawOptions,
     looks: dict[int, Look],
+    minutes: float | None,
 ) -> Iterator[Progress]:
     if config.solver == "closed":
         decoder = yield from closed_form(generator, rest, classes, config, options)
@@ -148,9 +154,21 @@ def _one_fold(
         return
     trainer = FitTrainer(generator, rest, classes, config, options)
     watch = _Watch(trainer, generator, left_out, options, looks)
-    loop = LoopConfig(steps=config.steps, seed=config.seed)
+    loop = LoopConfig(steps=config.steps, minutes=minutes, seed=config.seed)
     with tempfile.TemporaryDirectory() as nowhere:  # seconds of work: a fold that was stopped begins again
-        yield from train(trainer, Path(nowhere), loop, (watch,), resume=False)
+        yield from train(trainer, Path(nowhere), loop, (watch, *patience_of(trainer)), resume=False)
+    if config.steps not in looks:  # out of patience or of time: where it ended stands for the end
+        watch(config.steps)
+
+
+def _forget_others(folder: Path, about: dict[str, Any]) -> None:
+    """Removes folds that were fitted to other annotations or with other settings."""
+    path = folder / "about.json"
+    if path.exists() and json.loads(path.read_text()) == json.loads(json.dumps(about)):
+        return
+    for old in (*folder.glob("fold-*.npz"), folder / "held-out.json"):
+        old.unlink(missing_ok=True)
+    write_json(path, about)
 
 
 class _Watch:

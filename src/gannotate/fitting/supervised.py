@@ -22,6 +22,7 @@ from gannotate.generators.base import DrawOptions, Generator
 from gannotate.labels import IGNORE
 from gannotate.seeding import stream_seed
 from gannotate.training.average import follow
+from gannotate.training.loop import Hook
 from gannotate.training.losses import masked_cross_entropy
 
 MOMENTUM = 0.9
@@ -137,3 +138,20 @@ def _optimizer(decoder: Decoder, config: FitConfig) -> torch.optim.Optimizer:
     if config.optimizer == "sgd":
         return torch.optim.SGD(parameters, rate, momentum=MOMENTUM, weight_decay=decay)
     return torch.optim.Adam(parameters, rate, weight_decay=decay)
+
+
+class _Patience:
+    """Ends the loop when the trainer is out of patience."""
+
+    every = 1
+
+    def __init__(self, trainer: FitTrainer) -> None:
+        self.trainer = trainer
+
+    def __call__(self, done: int) -> dict[str, float]:
+        return {"stop": 1.0} if self.trainer.out_of_patience(done) else {}
+
+
+def patience_of(trainer: FitTrainer) -> tuple[Hook, ...]:
+    """The hook that ends a fit that learns no more; none when the settings ask for none."""
+    return (_Patience(trainer),) if trainer.config.patience else ()

@@ -19,7 +19,7 @@ from torch import Tensor
 from gannotate.fitting.closed_form import LinearHead, Moments, discriminant, moments, total
 from gannotate.generators.base import Tap
 from gannotate.labels import IGNORE
-from gannotate.metrics.confusion import confusion, scores
+from gannotate.metrics.confusion import scores
 
 COMPONENTS = 64
 """Principal components kept of each tap while comparing: seconds instead of minutes at 5,000 channels."""
@@ -95,23 +95,27 @@ def choose_taps(
     pictures: Sequence[Mapping[str, Float[Tensor, "p _"]]],
     labels: Sequence[Int[Tensor, " p"]],
     classes: int,
+    stands_for: Sequence[Float[Tensor, " p"]] | None = None,
 ) -> TapChoice | None:
     """The run of resolutions whose closed-form head labels left-out pictures best; None with fewer than 2 pictures.
 
     Args:
         taps: to choose from, in drawing order. pictures: of each annotated picture a sample of its pixels, the
-            features of every tap by name. labels: of these pixels, 255 = not labelled.
+            features of every tap by name. labels: of these pixels, 255 = not labelled. stands_for: how many pixels of
+            its picture each is a sample of; 1 when not given.
     """
     usable = [index for index, row in enumerate(labels) if len(row[row != IGNORE].unique())]
     if len(usable) < 2:
         return None
+    weights = [torch.ones(len(row)) for row in labels] if stands_for is None else list(stands_for)
     pictures, labels = [pictures[index] for index in usable], [labels[index] for index in usable]
+    weights = [weights[index] for index in usable]
     reduced, places = _reduce(taps, pictures)
-    parts = [moments(features, row, classes) for features, row in zip(reduced, labels, strict=True)]
+    parts = [moments(*row[:2], classes, row[2]) for row in zip(reduced, labels, weights, strict=True)]
     candidates = []
     for low, high, names in runs(taps):
         channels = torch.cat([places[name] for name in names])
-        candidates.append(Candidate(low, high, names, _leave_one_out(parts, reduced, labels, channels, classes)))
+        candidates.append(Candidate(low, high, names, _leave_one_out(parts, reduced, labels, weights, channels)))
     of_all = max(candidates, key=lambda item: len(item.names))
     candidates.sort(key=lambda item: -item.miou)
     best = candidates[0]
@@ -155,8 +159,8 @@ def _leave_one_out(
     parts: Sequence[Moments],
     features: Sequence[Tensor],
     labels: Sequence[Tensor],
+    weights: Sequence[Tensor],
     channels: Tensor,
-    classes: int,
 ) -> tuple[float, ...]:
     chosen = [part.of_channels(channels) for part in parts]
     everything = total(chosen)
@@ -166,11 +170,13 @@ def _leave_one_out(
         if int((rest.pixels > 0.5).sum()) < 2:
             mious.append(0.0)  # what is left shows one class only: no head can be read off it
             continue
-        mious.append(_miou(discriminant(rest), features[index][:, channels], labels[index], classes))
+        mious.append(_miou(discriminant(rest), features[index][:, channels], labels[index], weights[index]))
     return tuple(mious)
 
 
-def _miou(head: LinearHead, features: Tensor, labels: Tensor, classes: int) -> float:
-    predicted = head(features).argmax(dim=1).to(torch.uint8).numpy()
-    truth = labels.to(torch.uint8).numpy()
-    return scores(confusion(truth[None, None], predicted[None, None], classes)).miou
+def _miou(head: LinearHead, features: Tensor, labels: Tensor, weights: Tensor) -> float:
+    """mIoU over the picture that the pixels are a sample of."""
+    classes, known = len(head.bias), labels != IGNORE
+    pair = (labels[known] * classes + head(features[known]).argmax(dim=1)).cpu().numpy()
+    counts = np.bincount(pair, weights[known].cpu().numpy(), minlength=classes**2)
+    return scores(counts.round().astype(np.int64).reshape(classes, classes)).miou

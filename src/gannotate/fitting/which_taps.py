@@ -21,13 +21,18 @@ MOST_PIXELS = 1024
 """Pixels of each picture that `auto` looks at: taps are compared in seconds."""
 
 
+def is_auto(asked: str | None) -> bool:
+    """Whether the taps are to be chosen by leave-one-out."""
+    return asked is not None and asked.strip() == AUTO
+
+
 def named(asked: str | None, generator: Generator) -> tuple[str, ...]:
     """The taps behind a list of names and groups, in drawing order; none when nothing is asked for, or `auto`.
 
     Raises:
         UsageError: no such tap, or a group that this generator does not have.
     """
-    if asked is None or asked.strip() == AUTO:
+    if asked is None or is_auto(asked):
         return ()
     wanted: set[str] = set()
     for word in (part.strip() for part in asked.split(",")):
@@ -58,7 +63,8 @@ def choose(
     taps = decoder_class(kind).default_taps(generator.taps, config)
     with torch.inference_mode():
         seen = list(annotated_pixels(generator, shots, taps, options, most=MOST_PIXELS, seed=seed))
-    return choose_taps(taps, [one.by_tap(taps) for one in seen], [one.labels for one in seen], classes)
+    features, labels = [one.by_tap(taps) for one in seen], [one.labels for one in seen]
+    return choose_taps(taps, features, labels, classes, [one.stands_for for one in seen])
 
 
 def _groups(taps: Sequence[Tap]) -> str:

@@ -36,6 +36,8 @@ class QualityConfig:
     """How the pictures are drawn; untruncated when not given."""
     label: int | None = None
     """Class that a class-conditional generator draws; give real pictures of that class."""
+    real: int = 2000
+    """Real pictures to measure against, at most, drawn with the seed: as many as while training; 0 takes all."""
     floor: bool = True
     """Hold half of the real pictures back, no more than are drawn, and measure them too."""
     paths: PathLengthConfig | None = None
@@ -48,6 +50,8 @@ class QualityConfig:
             raise UsageError(
                 f"{self.pictures} drawn pictures say nothing; ask for at least {MIN_PICTURES}, better 1000"
             )
+        if self.real and self.real < MIN_PICTURES:
+            raise UsageError(f"{self.real} real pictures say nothing; ask for at least {MIN_PICTURES}, better 2000")
 
 
 class QualityRun:
@@ -80,7 +84,9 @@ class QualityRun:
         self.config = config or QualityConfig()
         usual = min(USUAL_PICTURES, max(len(real) // 2, MIN_PICTURES))
         self.pictures = usual if self.config.pictures is None else self.config.pictures
-        self.reference, self.held_back = split(real, self.pictures if self.config.floor else 0, self.config.seed)
+        rest, self.held_back = split(real, self.pictures if self.config.floor else 0, self.config.seed)
+        chosen = numpy_stream(self.config.seed, "reference").permutation(len(rest))[: self.config.real or None]
+        self.reference = rest[np.sort(chosen)]
         self.against = len(self.reference)
 
     def __iter__(self) -> Iterator[Progress]:

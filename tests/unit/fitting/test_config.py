@@ -49,7 +49,7 @@ def test_choices_go_before_the_schedule():
 
 def test_gradient_steps_for_the_linear_decoder_when_asked_for():
     assert scheduled(LinearConfig(), "ours", 3, 64).solver == "closed"
-    for choice in ({"solver": "gradient"}, {"noise_augment": True}):
+    for choice in ({"solver": "gradient"}, {"noise_augment": True}, {"learning_rate": 0.01}):
         found = scheduled(LinearConfig(), "ours", 3, 64, **choice)
         assert (found.solver, found.pixels) == ("gradient", 1024)
 
@@ -57,6 +57,7 @@ def test_gradient_steps_for_the_linear_decoder_when_asked_for():
 @pytest.mark.parametrize(
     ("settings", "part"),
     [
+        ({"pixels": -5}, "-5 pixels a step were asked for"),
         ({"pixels": 100}, "decoder light learns from whole pictures"),
         ({"solver": "closed"}, "light has no closed form"),
         ({"decoder": LinearConfig(), "solver": "closed", "noise_augment": True}, "looks at the pictures once"),
@@ -69,6 +70,13 @@ def test_gradient_steps_for_the_linear_decoder_when_asked_for():
 def test_settings_that_do_not_go_together(settings: dict[str, Any], part: str):
     with pytest.raises(UsageError, match=part):
         FitConfig(**settings)
+
+
+def test_the_closed_form_takes_no_steps():
+    with pytest.raises(UsageError, match="steps means nothing to it"):
+        scheduled(LinearConfig(), "ours", 3, 64, solver="closed", steps=5)
+    with pytest.raises(UsageError, match="or schedule ours"):
+        scheduled(LinearConfig(), "paper", 3, 64, solver="closed")
 
 
 def test_what_no_paper_does_is_told():

@@ -87,3 +87,26 @@ def test_a_killed_run_ends_as_one_that_was_not(generator: StyleGAN2, tmp_path: P
 def test_one_picture_leaves_nothing(generator: StyleGAN2, tmp_path: Path):
     assert list(hold_out(generator, shots_of(generator, 1), 2, FitConfig(), DrawOptions(), tmp_path)) == []
     assert read_held_out(tmp_path) is None
+
+
+def test_folds_of_other_labels_are_fitted_again(generator: StyleGAN2, tmp_path: Path):
+    shots = shots_of(generator, 3)
+    config = FitConfig(steps=8)
+    for _ in hold_out(generator, shots, 2, config, DrawOptions(), tmp_path):
+        pass
+    before = (tmp_path / "fold-0.npz").read_bytes()
+    assert list(hold_out(generator, shots, 2, config, DrawOptions(), tmp_path)) == []
+    shots[1].label_map[:8] = 1
+    assert list(hold_out(generator, shots, 2, config, DrawOptions(), tmp_path))
+    assert (tmp_path / "fold-0.npz").read_bytes() != before
+
+
+def test_patience_and_minutes_end_a_fold_too(generator: StyleGAN2, tmp_path: Path):
+    config = FitConfig(steps=500, learning_rate=1e-9, rate="constant", patience=3, patience_from=5)
+    steps = list(hold_out(generator, shots_of(generator, 2), 2, config, DrawOptions(), tmp_path / "patience"))
+    assert len(steps) < 200
+    found = read_held_out(tmp_path / "patience")
+    assert found is not None
+    assert found.steps == 500
+    config = FitConfig(steps=500)
+    assert len(list(hold_out(generator, shots_of(generator, 2), 2, config, DrawOptions(), tmp_path / "m", 1e-9))) == 2

@@ -113,6 +113,8 @@ def read_average(path: str | Path, w_dim: int) -> Float[Tensor, " w"]:
     Raises:
         UsageError: no such file, no plain array, or of another length.
     """
+    if Path(path).is_dir():
+        raise UsageError(f"{path} is a folder; give --average-latent a .npy of {w_dim} numbers")
     try:
         rows = np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError as error:

@@ -35,9 +35,9 @@ def read(root: Any) -> Plan:
     """
     modules = dict(modules_of(root["G_ema"]))
     sources = by_name(item for path, module in modules.items() for item in _tensors(path, module))
+    _check_mapping(modules)
     if is_stylegan3(sources):
         return stylegan3_plan(sources, modules, LICENCE)
-    _check_mapping(modules)
     for path, module in modules.items():
         activation = module.attribute("activation", "lrelu")  # old files do not say it
         if path.rpartition(".")[2] in ("conv0", "conv1") and activation != "lrelu":

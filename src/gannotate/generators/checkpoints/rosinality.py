@@ -36,9 +36,7 @@ def read(root: Any) -> Plan:
     average = root.get("latent_avg")
     if average is not None:
         sources["mapping.w_avg"] = Source("latent_avg", _average(average), flat)
-    notes = (
-        ("Its label branch (to_seg) was left out; only the pictures are drawn.",) if len(kept) < len(tensors) else ()
-    )
+    notes = (WITHOUT_LABELS,) if len(kept) < len(tensors) else ()
     return stylegan2_plan(KIND, drop_filters(sources, (".kernel",)), missing_noise=not _has_noise(sources), notes=notes)
 
 
