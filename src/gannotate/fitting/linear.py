@@ -10,7 +10,7 @@ import torch
 
 from gannotate.decoders.build import make_decoder
 from gannotate.decoders.linear import LinearConfig, LinearDecoder
-from gannotate.fitting.closed_form import LinearHead, Moments, discriminant, moments
+from gannotate.fitting.closed_form import LinearHead, Moments, discriminant, moments, shrinkage_of
 from gannotate.fitting.config import FitConfig
 from gannotate.fitting.pixels import annotated_pixels
 from gannotate.fitting.shot import Shot, check_shots
@@ -42,7 +42,7 @@ def closed_form(
         seconds = time.monotonic() - begin
         yield Progress(done, len(shots), seconds, seconds / done * (len(shots) - done), {})
     assert isinstance(summed, Moments)
-    head = finite(discriminant(summed))
+    head = finite(discriminant(summed, shrinkage_of(len(shots))))
     decoder = LinearDecoder.from_weights(shape.taps, generator.size, head.weight, head.bias, interpolation)
     return decoder.to(next(generator.parameters()).device).eval()
 

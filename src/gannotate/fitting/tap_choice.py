@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gannotate.fitting.closed_form import LinearHead, Moments, discriminant, moments, total
+from gannotate.fitting.closed_form import LinearHead, Moments, discriminant, moments, shrinkage_of, total
 from gannotate.generators.base import Tap
 from gannotate.labels import IGNORE
 from gannotate.metrics.confusion import scores
@@ -170,7 +170,8 @@ def _leave_one_out(
         if int((rest.pixels > 0.5).sum()) < 2:
             mious.append(0.0)  # what is left shows one class only: no head can be read off it
             continue
-        mious.append(_miou(discriminant(rest), features[index][:, channels], labels[index], weights[index]))
+        head = discriminant(rest, shrinkage_of(len(parts) - 1))
+        mious.append(_miou(head, features[index][:, channels], labels[index], weights[index]))
     return tuple(mious)
 
 
