@@ -37,7 +37,7 @@ def pictures(
 
 
 def test_finds_the_taps_that_carry_over_to_other_pictures():
-    choice = choose_taps(TAPS, *pictures({"b8.conv0": 3.0, "b8.conv1": 3.0}, 6, bias=0.7), 2)
+    choice = choose_taps(TAPS, *pictures({"b8.conv0": 3.0, "b8.conv1": 3.0}, 6, bias=2.0), 2)
     assert choice is not None
     assert choice.chosen.names == ("b8.conv0", "b8.conv1")
     assert choice.gain > 2 * choice.standard_error > 0
