@@ -61,11 +61,11 @@ class DemoConfig:
     """Optimisation steps of the decoder."""
     synthetic: int = 1500
     """Pictures that generator and decoder label."""
-    segmenter_steps: int = 380
+    segmenter_steps: int = 700
     """Optimisation steps of the segmenter."""
-    supervised_steps: int = 350
+    supervised_steps: int = 700
     """Optimisation steps of the supervised segmenter; `bench/demo_plateau.py` shows what more would bring."""
-    batch: int = 16
+    batch: int = 8
     """Pictures a step, for both segmenters."""
     test: int = 200
     """Test pictures."""
