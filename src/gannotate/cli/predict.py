@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 import numpy as np
+import torch
 from cyclopts import Parameter
 from PIL import Image
 
@@ -23,7 +24,9 @@ from gannotate.data.writing import check_new, encode_picture, new_pictures
 from gannotate.errors import GannotateError, UsageError
 from gannotate.labels import encode_label_map
 from gannotate.project import Project
-from gannotate.segmenters.predict import BATCH, Segmenter
+from gannotate.segmenters.onnx_runtime import OnnxSegmenter
+from gannotate.segmenters.predict import BATCH, Predictor, Segmenter
+from gannotate.segmenters.tiling import View
 from gannotate.viz import overlay
 
 T = TypeVar("T")
@@ -40,6 +43,12 @@ class PredictFlags(Common):
     """Segmenter of the project to use, by name; the newest one when not given."""
     overlays: bool = True
     """Write the pictures with the classes laid over them too."""
+    tile: int | None = None
+    """Cut pictures larger than this into overlapping tiles of so many px; whole pictures when not given."""
+    overlap: float = View.overlap
+    """Part of a tile's side that the next one covers again; 0 to 0.9."""
+    scales: str = "1"
+    """Show the network the picture at so many times its own size and average, e.g. 0.5,1,2."""
 
 
 @dataclass
@@ -58,16 +67,17 @@ def predict(project: Path, pictures: Path, /, *, flags: PredictFlags) -> int:
     """Label pictures with a segmentation network.
 
     Args:
-        project: the project's folder, or a segmenter's.
+        project: the project's folder, a segmenter's, or an exported file (.onnx).
         pictures: folder or zip of pictures of any sizes, or one picture; of images/ and masks/ only images/ is read.
     """
-    folder = _segmenter(project, flags)
+    folder = segmenter_of(project, flags.segmenter)
+    view = View(tile_px=flags.tile, overlap=flags.overlap, scales=parse_scales(flags.scales))
     names, source = find_pictures(pictures)
     check_new(flags.out)
     if flags.dry_run:
         return show.plan(flags, [f"label {len(names)} pictures with {folder} into {flags.out}"], settings(flags))
-    segmenter = Segmenter.load(folder, prepare(flags))
-    last = show.follow(_predict(segmenter, source, names, flags), "predict", flags.quiet)
+    segmenter = _load(folder, prepare(flags))
+    last = show.follow(_predict(segmenter, source, names, flags, view), "predict", flags.quiet)
     skipped = last.skipped if last else {}
     for name, reason in list(skipped.items())[:20]:
         show.say(flags, f"skipped {name}: {reason}")
@@ -90,16 +100,45 @@ def find_pictures(path: Path) -> tuple[tuple[str, ...], PictureSource | None]:
     return source.names, source
 
 
-def _segmenter(project: Path, flags: PredictFlags) -> Path:
+def segmenter_of(project: Path, given: Path | None) -> Path:
+    """The segmenter of a project, the newest unless one is given; or `project` itself when it is one.
+
+    Raises:
+        UsageError: there is none of that name, or one was given for something that is no project.
+    """
     if (project / "project.yaml").exists():
-        return segmenter_folder(Project.open(project), flags.segmenter)
-    if flags.segmenter is not None:
+        return segmenter_folder(Project.open(project), given)
+    if given is not None:
         raise UsageError(f"{project} is no project, so --segmenter names nothing in it; leave --segmenter out")
     return project
 
 
+def parse_scales(text: str) -> tuple[float, ...]:
+    """`0.5,1,2` to numbers.
+
+    Raises:
+        UsageError: not numbers.
+    """
+    try:
+        return tuple(float(word) for word in text.split(","))
+    except ValueError as error:
+        raise UsageError(f"--scales is {text!r}; give numbers with commas between them, e.g. 0.5,1,2") from error
+
+
+def as_array(image: Image.Image) -> np.ndarray:
+    """A Pillow image of mode L or RGB as uint8 (h, w, 1 or 3)."""
+    array = np.asarray(image, dtype=np.uint8)
+    return array.reshape(*array.shape[:2], -1)
+
+
+def _load(path: Path, device: str) -> Predictor:
+    if path.suffix.lower() == ".onnx":
+        return OnnxSegmenter.load(path, torch.get_num_threads())
+    return Segmenter.load(path, device)
+
+
 def _predict(
-    segmenter: Segmenter, source: PictureSource | None, names: tuple[str, ...], flags: PredictFlags
+    segmenter: Predictor, source: PictureSource | None, names: tuple[str, ...], flags: PredictFlags, view: View
 ) -> Iterator[Predicted]:
     classes, begin = segmenter.config.class_infos, time.monotonic()
     progress = Predicted(0, len(names), 0.0, 0.0, {})
@@ -107,7 +146,7 @@ def _predict(
     with new_pictures(flags.out) as add:
         for batch in _batches(iter(zip(names, outs, strict=True))):
             read = [(out, picture) for name, out in batch if (picture := _read(source, name, progress)) is not None]
-            label_maps = segmenter.predict([picture for _, picture in read])
+            label_maps = segmenter.predict([picture for _, picture in read], view=view)
             for (out, picture), label_map in zip(read, label_maps, strict=True):
                 add(f"masks/{out}", encode_label_map(label_map, classes))
                 if flags.overlays:
@@ -134,12 +173,7 @@ def _read(source: PictureSource | None, name: str, progress: Predicted) -> np.nd
     except GannotateError as error:
         progress.skipped[name] = str(error)
         return None
-    return _hwc(image)
-
-
-def _hwc(image: Image.Image) -> np.ndarray:
-    array = np.asarray(image, dtype=np.uint8)
-    return array.reshape(*array.shape[:2], -1)
+    return as_array(image)
 
 
 def _batches(items: Iterator[T]) -> Iterator[list[T]]:

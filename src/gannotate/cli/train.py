@@ -31,11 +31,13 @@ class TrainFlags(Training):
     """Flags of `train`."""
 
     architecture: Architecture = SegmenterConfig.architecture
-    """unet (U-Net) or deeplabv3plus (DeepLabV3+)."""
+    """The network; unet-mobile and lraspp are small and fast, for CPUs."""
     encoder: str = SegmenterConfig.encoder
-    """Encoder by its name in segmentation-models-pytorch; it starts from random weights."""
+    """Encoder by its name in segmentation-models-pytorch, tu-NAME for timm's; the network's own when not given."""
     depth: int = SegmenterConfig.depth
-    """Times the encoder halves the picture, 3 to 5."""
+    """Times the encoder halves the picture, 3 to 5; the network's own when 0."""
+    weights: str = SegmenterConfig.weights
+    """What the encoder starts from: random, imagenet (fetched from the hub), a segmenter's folder or a weights file."""
     dataset: str | None = None
     """Dataset to learn from: its name in the project, e.g. 0001, or a folder; the newest one when not given."""
     most: int | None = None
@@ -81,6 +83,7 @@ class TrainFlags(Training):
             architecture=self.architecture,
             encoder=self.encoder,
             depth=self.depth,
+            weights=self.weights,
         )
 
 
@@ -101,6 +104,7 @@ def train(project: Path, /, *, flags: TrainFlags = TrainFlags()) -> int:
         dataset = dataset_folder(opened, flags.dataset)
         about, name = about_dataset(opened, dataset), flags.architecture
         config = settings(flags, dataset=str(dataset))
+    config |= {"encoder": network.encoder, "depth": network.depth}
     if flags.dry_run:
         return show.plan(flags, [f"train {name} in {where(opened, 'segmenters', name, flags, config)}"], config)
     device = prepare(flags)

@@ -1,24 +1,22 @@
-"""Segmentation networks (segmentation-models-pytorch) and the folder that holds one: config.json, model.safetensors."""
+"""A segmentation network from its config, and the folder that holds one: config.json, model.safetensors."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import nn
 
-from gannotate.errors import GannotateError, UsageError, nearest
+from gannotate.errors import GannotateError, UsageError
 from gannotate.labels import MAX_CLASSES, ClassInfo, default_colour
-from gannotate.torchvision_operators import make_importable
+from gannotate.segmenters.architectures import Architecture, Shape, architecture_info, check_encoder
+from gannotate.segmenters.start_weights import RANDOM, fill
 from gannotate.training.model_folder import ModelKind
 
 SEGMENTER = ModelKind("segmenter", "train")
-
-Architecture = Literal["unet", "deeplabv3plus"]
-"""U-Net (Ronneberger et al. 2015) or DeepLabV3+ (Chen et al. 2018)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,31 +30,34 @@ class SegmenterConfig:
     size: int
     """Side in px of the square pictures that the network sees; others are brought to it and back."""
     architecture: Architecture = "unet"
-    """unet or deeplabv3plus."""
-    encoder: str = "resnet18"
-    """Encoder by its name in segmentation-models-pytorch; it starts from random weights."""
-    depth: int = 4
-    """Times the encoder halves the picture, 3 to 5."""
-    decoder_width: int = 128
-    """Channels of the decoder at its coarsest; a U-Net's halve at each step up."""
+    """The network's name, see `ARCHITECTURES`."""
+    encoder: str = ""
+    """Encoder by its name in segmentation-models-pytorch, tu-NAME for timm's; the architecture's own when not given."""
+    depth: int = 0
+    """Times the encoder halves the picture, 3 to 5; the architecture's own when not given."""
+    decoder_width: int = 0
+    """Channels of the decoder at its coarsest, a U-Net's halve at each step up; the architecture's own when not given.
+    """
+    weights: str = RANDOM
+    """What the encoder started from: random, imagenet, or the path of weights; nothing reads it after training."""
     class_names: tuple[str, ...] = ()
     """Names of the classes, in order."""
     colours: tuple[tuple[int, int, int], ...] = ()
     """RGB colours of the classes, 0-255, in order."""
 
     def __post_init__(self) -> None:
-        if self.architecture not in get_args(Architecture):
-            known = get_args(Architecture)
-            raise UsageError(
-                f"architecture {self.architecture!r} is not known; use {' or '.join(known)}"
-                f"{nearest(self.architecture, known)}"
-            )
+        info = architecture_info(self.architecture)
+        for name in ("encoder", "depth", "decoder_width"):
+            if not getattr(self, name):  # frozen for others: here it is still being made
+                object.__setattr__(self, name, getattr(info, name))
         if not 2 <= self.classes <= MAX_CLASSES:
             raise UsageError(f"{self.classes} classes were given; a segmenter tells 2 to {MAX_CLASSES} apart")
         if self.image_channels not in (1, 3):
             raise UsageError(f"image_channels is {self.image_channels}; use 1 (grey) or 3 (RGB)")
-        if not 3 <= self.depth <= 5:
-            raise UsageError(f"depth is {self.depth}; use 3 to 5")
+        if self.depth not in info.depths:
+            least, most = min(info.depths), max(info.depths)
+            accepted = f"{least} to {most}" if most > least else f"{most}"
+            raise UsageError(f"depth is {self.depth}; {self.architecture} takes {accepted}")
         step, wide = 2**self.depth, 2 ** (self.depth - 1)
         if self.size < step or self.size % step:
             fitting = max(step, round(self.size / step) * step)
@@ -89,58 +90,60 @@ class SegmenterConfig:
 
 
 def build_network(config: SegmenterConfig) -> nn.Module:
-    """A network with random weights: pictures (n, c, size, size) in [-1, 1] to logits (n, classes, size, size).
+    """A new network: pictures (n, c, size, size) in [-1, 1] to logits (n, classes, size, size).
+
+    Its encoder starts as `config.weights` says, all else from random weights.
 
     Raises:
-        UsageError: the encoder is not known, or does not go with the architecture.
+        UsageError: the encoder is not known, does not go with the architecture, or the weights are not for it.
+            GannotateError: the weights cannot be fetched or read.
     """
-    make_importable()
-    import segmentation_models_pytorch as smp
-
-    if config.encoder not in smp.encoders.get_encoder_names() and not config.encoder.startswith("tu-"):
-        names = smp.encoders.get_encoder_names()
-        raise UsageError(
-            f"encoder {config.encoder!r} is not known; use one of segmentation-models-pytorch's, such as resnet18"
-            f"{nearest(config.encoder, names)}"
-        )
-    common: dict[str, Any] = {
-        "encoder_name": config.encoder,
-        "encoder_weights": None,
-        "encoder_depth": config.depth,
-        "in_channels": config.image_channels,
-        "classes": config.classes,
-    }
+    check_encoder(config.architecture, config.encoder)
+    shape = Shape(
+        encoder=config.encoder,
+        depth=config.depth,
+        decoder_width=config.decoder_width,
+        image_channels=config.image_channels,
+        classes=config.classes,
+    )
+    info = architecture_info(config.architecture)
     try:
-        if config.architecture == "unet":
-            channels = tuple(config.decoder_width >> step for step in range(config.depth))
-            network = smp.Unet(decoder_channels=channels, **common)
-        else:
-            network = smp.DeepLabV3Plus(decoder_channels=config.decoder_width, **common)
-        drop_unused_stages(network.encoder, config)
-        return network
+        with torch.inference_mode(False), torch.enable_grad():
+            network = info.build(shape)
+            drop_unused(network, config)
     except (ValueError, NotImplementedError, RuntimeError, KeyError) as error:
+        reason = " ".join(str(error).split())
         raise UsageError(
-            f"encoder {config.encoder!r} does not go with {config.architecture} at depth {config.depth} ({error}); "
-            "use resnet18"
+            f"encoder {config.encoder!r} does not go with {config.architecture} at depth {config.depth} ({reason}); "
+            f"use {info.encoder}"
         ) from error
+    fill(network, config.weights, config.encoder)
+    return network
 
 
-def drop_unused_stages(encoder: nn.Module, config: SegmenterConfig) -> None:
-    """Removes the encoder's stages below `depth`: the library keeps them, and nothing calls them.
+def drop_unused(network: nn.Module, config: SegmenterConfig) -> None:
+    """Replaces the parts of the encoder that the logits do not depend on: libraries keep, and even compute, them.
 
     At depth 4 a ResNet-18 has 11 M parameters, 8 M of them unused.
     """
-    called: set[nn.Module] = set()
-    hooks = [part.register_forward_hook(lambda module, *_: called.add(module)) for part in encoder.modules()]
-    training = encoder.training
-    with torch.inference_mode():
-        encoder.eval()(torch.zeros(1, config.image_channels, config.size, config.size))
-    encoder.train(training)
-    for hook in hooks:
-        hook.remove()
-    for name, stage in encoder.named_children():
-        if called.isdisjoint(stage.modules()):
-            setattr(encoder, name, nn.Identity())
+    encoder, side = getattr(network, "encoder", None), min(config.size, 2 ** (config.depth + 1))
+    if not isinstance(encoder, nn.Module):
+        return
+    training, weights = network.training, dict(encoder.named_parameters())
+    logits = network.eval()(torch.zeros(1, config.image_channels, side, side))
+    gradients = torch.autograd.grad(logits.sum(), list(weights.values()), allow_unused=True)
+    network.train(training)
+    used = {id(weight) for weight, gradient in zip(weights.values(), gradients, strict=True) if gradient is not None}
+    _replace_parts_without(used, encoder)
+
+
+def _replace_parts_without(used: set[int], module: nn.Module) -> None:
+    for name, part in module.named_children():
+        weights = [id(weight) for weight in part.parameters()]
+        if weights and used.isdisjoint(weights):
+            setattr(module, name, nn.Identity())
+        else:
+            _replace_parts_without(used, part)
 
 
 def save_segmenter(folder: str | Path, network: nn.Module, config: SegmenterConfig, **about: Any) -> None:
@@ -163,15 +166,20 @@ def load_segmenter(folder: str | Path, device: str | torch.device = "cpu") -> tu
     Raises:
         UsageError: not a segmenter folder. GannotateError: damaged, or of a newer version.
     """
-    config = _config_of(read_segmenter_config(folder)["segmenter"], Path(folder) / "config.json")
-    network = build_network(config)
+    config = config_of(read_segmenter_config(folder)["segmenter"], Path(folder) / "config.json")
+    network = build_network(replace(config, weights=RANDOM))  # its own come now
     used = network.state_dict()
     # stages that are not used may be in the file
     SEGMENTER.load_weights(folder, network, ignore=lambda name: name.startswith("encoder.") and name not in used)
     return network.eval().requires_grad_(False).to(device), config
 
 
-def _config_of(settings: dict[str, Any], path: Path) -> SegmenterConfig:
+def config_of(settings: dict[str, Any], path: Path) -> SegmenterConfig:
+    """The config that was saved as json-able `settings` in the file `path`.
+
+    Raises:
+        GannotateError: unknown settings, or values that do not fit.
+    """
     known = {item.name for item in fields(SegmenterConfig)}
     unknown = sorted(set(settings) - known)
     if unknown:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, overload
@@ -14,21 +15,93 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from gannotate.data.labelled import resize_picture
 from gannotate.errors import UsageError
 from gannotate.segmenters.build import SegmenterConfig, load_segmenter
+from gannotate.segmenters.tiling import View, tiled
+
+WHOLE = View()
+"""Whole pictures at the size that the network learned on."""
 
 BATCH = 32
 """Pictures that pass the network together."""
 
 
-class Segmenter:
-    """A trained network that labels pictures.
+class Predictor(ABC):
+    """What labels pictures, whatever computes the answers; the same call gives the same answer each time.
 
     A picture that is not size x size is brought to that size (as for training), and its class probabilities are
     brought back bilinearly before the most probable class is taken. Grey pictures may be given to an RGB segmenter
-    and the other way round. The same call gives the same answer each time.
+    and the other way round. A `View` shows the picture in tiles, or at several scales.
     """
+
+    config: SegmenterConfig
+
+    @abstractmethod
+    def answers(self, batch: np.ndarray | Sequence[np.ndarray], scale: float) -> Iterator[np.ndarray]:
+        """Class probabilities float32 (k, h, w) of checked pictures, seen at `scale` times the network's size."""
+
+    @overload
+    def predict(self, pictures: np.ndarray, probabilities: Literal[False] = ..., view: View = ...) -> np.ndarray: ...
+    @overload
+    def predict(
+        self, pictures: np.ndarray, probabilities: Literal[True], view: View = ...
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+    @overload
+    def predict(
+        self, pictures: Sequence[np.ndarray], probabilities: Literal[False] = ..., view: View = ...
+    ) -> list[np.ndarray]: ...
+    @overload
+    def predict(
+        self, pictures: Sequence[np.ndarray], probabilities: Literal[True], view: View = ...
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]: ...
+
+    def predict(self, pictures: np.ndarray | Sequence[np.ndarray], probabilities: bool = False, view: View = WHOLE):
+        """Label maps uint8 (h, w) of pictures, each at its picture's own size.
+
+        Args:
+            pictures: uint8 (n, h, w, c), or a list of uint8 (h, w, c) of any sizes; c is 1 or 3.
+            probabilities: also give the class probabilities, float32 (k, h, w) a picture.
+            view: whole pictures or tiles, at one scale or several.
+
+        Returns:
+            An array with a first axis of n for an array, a list for a list; with `probabilities` a pair of those.
+
+        Raises:
+            UsageError: something else than such pictures.
+        """
+        label_maps, kept = [], []
+        for answer in self.iterate(pictures, view):
+            label_maps.append(answer.argmax(0).astype(np.uint8))
+            if probabilities:
+                kept.append(answer)
+        if isinstance(pictures, np.ndarray):
+            shape = pictures.shape[1:3]
+            maps = np.stack(label_maps) if label_maps else np.zeros((0, *shape), np.uint8)
+            empty = np.zeros((0, self.config.classes, *shape), np.float32)
+            return (maps, np.stack(kept) if kept else empty) if probabilities else maps
+        return (label_maps, kept) if probabilities else label_maps
+
+    def iterate(self, pictures: np.ndarray | Sequence[np.ndarray], view: View = WHOLE) -> Iterator[np.ndarray]:
+        """Yields the class probabilities float32 (k, h, w) of each picture; takes the memory of one batch."""
+        check_pictures(pictures)
+        if view.tile_px is None:
+            yield from self._whole(pictures, view.scales)
+            return
+        for picture in pictures:
+            if max(picture.shape[:2]) <= view.tile_px:
+                yield from self._whole([picture], view.scales)
+            else:
+                yield tiled(picture, view, lambda tiles: self._whole(tiles, view.scales))
+
+    def _whole(self, pictures: np.ndarray | Sequence[np.ndarray], scales: Sequence[float]) -> Iterator[np.ndarray]:
+        for start in range(0, len(pictures), BATCH):
+            batch = pictures[start : start + BATCH]
+            for found in zip(*(self.answers(batch, scale) for scale in scales), strict=True):
+                yield found[0] if len(found) == 1 else np.mean(found, axis=0)
+
+
+class Segmenter(Predictor):
+    """A trained network that labels pictures."""
 
     def __init__(self, network: nn.Module, config: SegmenterConfig) -> None:
         self.config = config
@@ -44,64 +117,37 @@ class Segmenter:
         """
         return cls(*load_segmenter(folder, device))
 
-    @overload
-    def predict(self, pictures: np.ndarray, probabilities: Literal[False] = ...) -> np.ndarray: ...
-    @overload
-    def predict(self, pictures: np.ndarray, probabilities: Literal[True]) -> tuple[np.ndarray, np.ndarray]: ...
-    @overload
-    def predict(self, pictures: Sequence[np.ndarray], probabilities: Literal[False] = ...) -> list[np.ndarray]: ...
-    @overload
-    def predict(
-        self, pictures: Sequence[np.ndarray], probabilities: Literal[True]
-    ) -> tuple[list[np.ndarray], list[np.ndarray]]: ...
-
-    def predict(self, pictures: np.ndarray | Sequence[np.ndarray], probabilities: bool = False):
-        """Label maps uint8 (h, w) of pictures, each at its picture's own size.
-
-        Args:
-            pictures: uint8 (n, h, w, c), or a list of uint8 (h, w, c) of any sizes; c is 1 or 3.
-            probabilities: also give the class probabilities, float32 (k, h, w) a picture.
-
-        Returns:
-            An array with a first axis of n for an array, a list for a list; with `probabilities` a pair of those.
-
-        Raises:
-            UsageError: something else than such pictures.
-        """
-        label_maps, kept = [], []
-        for answer in self.iterate(pictures):
-            label_maps.append(answer.argmax(0).astype(np.uint8))
-            if probabilities:
-                kept.append(answer)
-        if isinstance(pictures, np.ndarray):
-            shape = pictures.shape[1:3]
-            maps = np.stack(label_maps) if label_maps else np.zeros((0, *shape), np.uint8)
-            empty = np.zeros((0, self.config.classes, *shape), np.float32)
-            return (maps, np.stack(kept) if kept else empty) if probabilities else maps
-        return (label_maps, kept) if probabilities else label_maps
-
-    def iterate(self, pictures: np.ndarray | Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yields the class probabilities float32 (k, h, w) of each picture; takes the memory of one batch."""
-        check_pictures(pictures)
-        for start in range(0, len(pictures), BATCH):
-            batch = pictures[start : start + BATCH]
-            x = np.stack([self._prepare(picture) for picture in batch])
-            answers = self._probabilities(torch.from_numpy(x).permute(0, 3, 1, 2))
-            for picture, answer in zip(batch, answers, strict=True):
-                yield _at_size(answer, picture.shape[0], picture.shape[1]).cpu().numpy()
-
-    def _prepare(self, picture: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "s s k"]:
-        size, channels = self.config.size, self.config.image_channels
-        if picture.shape == (size, size, channels):
-            return picture
-        image = Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)
-        image = resize_picture(image.convert("L" if channels == 1 else "RGB"), size, size)
-        return np.asarray(image).reshape(size, size, channels)
+    def answers(self, batch: np.ndarray | Sequence[np.ndarray], scale: float) -> Iterator[np.ndarray]:
+        """See Predictor; at another scale the network takes pictures of another size, as it is convolutional."""
+        step = 2**self.config.depth
+        side = self.config.size if scale == 1 else max(1, round(scale * self.config.size / step)) * step
+        x = np.stack([brought_to(picture, side, self.config.image_channels) for picture in batch])
+        answers = self._probabilities(torch.from_numpy(x).permute(0, 3, 1, 2))
+        for picture, answer in zip(batch, answers, strict=True):
+            yield _at_size(answer, picture.shape[0], picture.shape[1]).cpu().numpy()
 
     @torch.inference_mode()
     def _probabilities(self, x: UInt8[Tensor, "n c s s"]) -> Float[Tensor, "n k s s"]:
         scaled = x.to(self.device, memory_format=torch.channels_last).float() / 127.5 - 1
         return self.network(scaled).float().softmax(1)
+
+
+def brought_to(picture: UInt8[np.ndarray, "h w c"], side: int, channels: int) -> UInt8[np.ndarray, "s s k"]:
+    """A picture at side x side px with 1 (grey) or 3 (RGB) channels, as the network learned on them."""
+    if picture.shape == (side, side, channels):
+        return picture
+    image = as_image(picture, channels)
+    whole = image.width % side == 0 and image.height % side == 0
+    kind = Image.Resampling.BOX if whole else Image.Resampling.LANCZOS
+    # first along the rows, then the columns: asked for both at once, Pillow chooses which, and rounds otherwise
+    image = image.resize((side, image.height), kind).resize((side, side), kind)
+    return np.asarray(image).reshape(side, side, channels)
+
+
+def as_image(picture: UInt8[np.ndarray, "h w c"], channels: int) -> Image.Image:
+    """A picture as Pillow's, grey for 1 channel and RGB for 3."""
+    image = Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)
+    return image.convert("L" if channels == 1 else "RGB")
 
 
 def check_pictures(pictures: np.ndarray | Sequence[np.ndarray]) -> None:

@@ -1,0 +1,121 @@
+"""`gannotate export`: a segmenter as an ONNX file, checked against PyTorch, with a model card beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from cyclopts import Parameter
+
+from gannotate.cli import show
+from gannotate.cli.device import prepare
+from gannotate.cli.flags import Common, settings
+from gannotate.cli.predict import as_array, find_pictures, segmenter_of
+from gannotate.data.pictures import decode_picture
+from gannotate.errors import GannotateError, UsageError
+from gannotate.files import write_bytes, write_text
+from gannotate.project import Project
+from gannotate.segmenters.card import card, provenance
+from gannotate.segmenters.export import OPSETS, check_opset, check_parity, latency, parity, random_pictures, to_onnx
+from gannotate.segmenters.onnx_runtime import OnnxSegmenter, need_packages
+from gannotate.segmenters.predict import Segmenter
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ExportFlags(Common):
+    """Flags of `export`."""
+
+    out: Path
+    """New file NAME.onnx; the model card becomes NAME.card.md beside it."""
+    segmenter: Path | None = None
+    """Segmenter of the project to use, by name; the newest one when not given."""
+    opset: int = OPSETS[0]
+    """Version of the ONNX operators, 18 to 21; older programs read lower ones."""
+    check: Path | None = None
+    """Folder or zip of pictures to compare the file with PyTorch on; noise pictures when not given."""
+    most: int = 200
+    """Compare on the first so many of them."""
+    licence: str = ""
+    """Licence of the network's weights, for the card and the file."""
+
+
+def export(project: Path, /, *, flags: ExportFlags) -> int:
+    """Write a segmentation network as an ONNX file, and check that it answers as PyTorch does.
+
+    Args:
+        project: the project's folder, or a segmenter's.
+    """
+    folder = segmenter_of(project, flags.segmenter)
+    _check(flags)
+    card_path = flags.out.with_suffix(".card.md")
+    if flags.dry_run:
+        return show.plan(flags, [f"write {folder} to {flags.out} and {card_path}"], settings(flags))
+    prepare(flags)
+    about = provenance(folder, _project_of(folder), flags.licence)
+    model = to_onnx(folder, about, flags.opset)
+    segmenter, exported = Segmenter.load(folder), OnnxSegmenter(model, str(flags.out), torch.get_num_threads())
+    pictures = random_pictures(segmenter.config, flags.seed) if flags.check is None else _read(flags, flags.check)
+    agreement = parity(segmenter, exported, pictures)
+    check_parity(agreement, str(folder))
+    result: dict[str, Any] = {
+        "file": str(flags.out),
+        "card": str(card_path),
+        "segmenter": str(folder),
+        "opset": flags.opset,
+        "checked_on": "noise pictures" if flags.check is None else f"pictures of {flags.check.name}",
+        "parity": asdict(agreement),
+        "latency": asdict(latency(segmenter, exported)),
+        "parameters": sum(parameter.numel() for parameter in segmenter.network.parameters()),
+        "megabytes": round(len(model) / 1e6, 2),
+    }
+    write_bytes(flags.out, model)
+    write_text(card_path, card(segmenter.config, result["parameters"], about, result))
+    return show.finish(flags, result, as_text(result), f"gannotate predict {flags.out} PICTURES --out DIR")
+
+
+def as_text(result: dict[str, Any]) -> str:
+    """Where the file is, how far it agrees with PyTorch, and how fast both are."""
+    parity, latency = result["parity"], result["latency"]
+    return "\n".join(
+        (
+            f"{result['file']} ({result['megabytes']} MB, {result['parameters'] / 1e6:.2f} M parameters) and "
+            f"{result['card']}",
+            f"the same class as PyTorch on {100 * parity['equal']:.4f} % of {parity['pixels']:,} pixels of "
+            f"{parity['pictures']} {result['checked_on']}, probabilities within {parity['largest_difference']:.1e}",
+            f"one picture of {latency['size_px']} px takes ONNX Runtime {latency['onnx_ms']} ms, PyTorch "
+            f"{latency['pytorch_ms']} ms ({latency['threads']} thread(s))",
+        )
+    )
+
+
+def _check(flags: ExportFlags) -> None:
+    need_packages("onnx", "onnxscript", "onnxruntime")
+    check_opset(flags.opset)
+    if flags.out.suffix.lower() != ".onnx":
+        raise UsageError(f"--out is {flags.out}; give the name of a new file, e.g. {flags.out.with_suffix('.onnx')}")
+    for path in (flags.out, flags.out.with_suffix(".card.md")):
+        if path.exists():
+            raise UsageError(f"{path} exists; give a new name to --out")
+    if flags.most < 1:
+        raise UsageError(f"--most is {flags.most}; compare on at least 1 picture")
+
+
+def _project_of(folder: Path) -> Project | None:
+    """The project that a segmenter's folder lies in, if it does."""
+    above = folder.resolve().parent.parent
+    return Project.open(above) if (above / "project.yaml").exists() else None
+
+
+def _read(flags: ExportFlags, path: Path) -> Iterator[np.ndarray]:
+    names, source = find_pictures(path)
+    for name in islice(names, flags.most):
+        try:
+            yield as_array(decode_picture(Path(name).read_bytes()) if source is None else source.read(name))
+        except GannotateError as error:
+            show.say(flags, f"skipped {name}: {error}")

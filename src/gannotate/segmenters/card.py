@@ -1,0 +1,182 @@
+"""A segmenter's model card: what it is, what it learned from and who labelled that, how it scores, where it ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gannotate.project import Project
+from gannotate.record import read_record
+from gannotate.segmenters.architectures import architecture_info
+from gannotate.segmenters.build import SegmenterConfig, read_segmenter_config
+
+EVALUATION = "evaluation.json"
+NOT_STATED = "not stated"
+
+
+def provenance(folder: str | Path, project: Project | None = None, licence: str = "") -> dict[str, Any]:
+    """Where the segmenter in `folder` comes from, JSON-able; None for what its files do not tell.
+
+    Args:
+        project: whose generator made the pictures, if one did; gives their source, licence and attribution.
+        licence: of the network's weights.
+
+    Raises:
+        UsageError: not a segmenter folder. GannotateError: damaged, or of a newer version.
+    """
+    folder = Path(folder)
+    trained, record = read_segmenter_config(folder)["about"], read_record(folder) or {}
+    about, settings = record.get("about") or {}, trained.get("settings") or {}
+    generator = project.config.generator if project else None
+    made = dict(generator.about) if generator else {}
+    return {
+        "segmenter": folder.name,
+        "label_source": trained.get("label_source") or about.get("label_source"),
+        "labels": about.get("labels"),
+        "label_makers": about.get("decoder_label_sources"),
+        "pictures": trained.get("pictures"),
+        "soft_labels": trained.get("soft_labels"),
+        "labelled_px": trained.get("labelled_px"),
+        "data_hash": trained.get("hash"),
+        "mirror": settings.get("mirror"),
+        "seed": settings.get("seed"),
+        "steps": (trained.get("trained") or {}).get("steps"),
+        "seconds": (trained.get("trained") or {}).get("seconds"),
+        "generator": made.get("source") or (generator.source if generator else None),
+        "attribution": made.get("attribution"),
+        "picture_licence": made.get("licence"),
+        "licence": licence or None,
+        "versions": record.get("versions"),
+        "hardware": record.get("hardware"),
+        "evaluation": _evaluation(folder),
+    }
+
+
+def card(config: SegmenterConfig, parameters: int, about: Mapping[str, Any], export: Mapping[str, Any]) -> str:
+    """The card's text (Markdown).
+
+    Args:
+        about: from `provenance`. export: file, opset, parity and latency of the exported network, as dictionaries.
+    """
+    channels = "grey" if config.image_channels == 1 else "RGB"
+    sections = {
+        f"# Segmenter {about['segmenter']}, {config.size} px, {channels}": _network(config, parameters, about),
+        "## Learned from": _data(config, about),
+        "## Scores": _scores(about.get("evaluation")),
+        "## Exported": _export(export),
+        "## Limits": _limits(config, about),
+        "## Licence": _licence(about),
+    }
+    return "\n".join(f"{title}\n\n{chr(10).join(f'- {line}' for line in lines)}\n" for title, lines in sections.items())
+
+
+def _network(config: SegmenterConfig, parameters: int, about: Mapping[str, Any]) -> list[str]:
+    classes = ", ".join(f"{index} {item.name}" for index, item in enumerate(config.class_infos))
+    start = {"random": "random weights", "imagenet": "ImageNet weights in the encoder"}
+    kind = architecture_info(config.architecture).about
+    versions = ", ".join(f"{name} {version}" for name, version in (about["versions"] or {}).items())
+    steps = "" if about["steps"] is None else f", {about['steps']} steps in {_value(about['seconds'])} s"
+    return [
+        f"Network: {config.architecture}, {kind}; encoder {config.encoder}; {parameters / 1e6:.2f} M parameters",
+        f"Classes: {classes}",
+        f"Started from: {start.get(config.weights, f'weights of {Path(config.weights).name}')}",
+        f"Trained: seed {_value(about['seed'])}{steps}{_machine(about['hardware'])}",
+        f"Versions: {versions or NOT_STATED}",
+    ]
+
+
+def _data(config: SegmenterConfig, about: Mapping[str, Any]) -> list[str]:
+    makers = about["label_makers"]
+    lines = [
+        f"Pictures: {_value(about['pictures'])}",
+        f"Labels by: {_value(about['label_source'])}",
+        f"Annotations behind them: {_value(about['labels'])}"
+        + (f" ({', '.join(f'{count} {maker}' for maker, count in makers.items())})" if makers else ""),
+        f"Label values: {'class probabilities' if about['soft_labels'] else 'label maps'}",
+    ]
+    if about["labelled_px"]:
+        total = max(1, sum(about["labelled_px"]))
+        names = [item.name for item in config.class_infos]
+        shares = zip(names, about["labelled_px"], strict=True)
+        lines.append(
+            "Share of labelled pixels: " + ", ".join(f"{name} {100 * px / total:.1f} %" for name, px in shares)
+        )
+    mirror = about["mirror"] or {}
+    if mirror:
+        pairs = f", pairs {mirror['pairs']}" if mirror.get("pairs") else ""
+        lines.append(f"Left-right flip: {mirror.get('rule')}{pairs}")
+    return [*lines, f"SHA-256 of the data: {_value(about['data_hash'])}"]
+
+
+def _scores(found: Mapping[str, Any] | None) -> list[str]:
+    if not found:
+        return [
+            "Not tested: `gannotate evaluate PROJECT --test DIR` scores it on labelled pictures that it has not seen"
+        ]
+    absent = "left out" if found.get("absent") == "skip" else "counted as 0"
+    lines = [
+        f"Test pictures: {_value(found.get('pictures'))} ({Path(str(found.get('test'))).name}); absent classes are "
+        f"{absent}",
+        f"mIoU {_share(found.get('miou'))}, without the background {_share(found.get('fg_miou'))}, pixel accuracy "
+        f"{_share(found.get('pixel_accuracy'))}",
+        "IoU: " + ", ".join(f"{name} {_share(value)}" for name, value in (found.get("per_class") or {}).items()),
+    ]
+    error = (found.get("calibration") or {}).get("ece")
+    return lines if error is None else [*lines, f"Expected calibration error: {_share(error)}"]
+
+
+def _export(export: Mapping[str, Any]) -> list[str]:
+    parity, latency = export["parity"], export["latency"]
+    return [
+        f"File: {Path(export['file']).name}, ONNX operators of version {export['opset']}",
+        "Input `pictures` uint8 (n, height, width, channels), any n, height and width; outputs `label_maps` uint8 "
+        "(n, height, width) and `probabilities` float32 (n, classes, height, width)",
+        f"Against PyTorch on {parity['pictures']} {export['checked_on']}: the same class on "
+        f"{100 * parity['equal']:.4f} % of {parity['pixels']:,} pixels, probabilities within "
+        f"{parity['largest_difference']:.1e}",
+        f"One picture of {latency['size_px']} px, {latency['threads']} thread(s): ONNX Runtime "
+        f"{latency['onnx_ms']} ms, PyTorch {latency['pytorch_ms']} ms",
+    ]
+
+
+def _limits(config: SegmenterConfig, about: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"It sees every picture at {config.size} x {config.size} px, whatever its shape: details smaller than a pixel "
+        "of that are lost, and long pictures are squeezed (`gannotate predict --tile` cuts them up instead)",
+        "Every pixel gets one of the classes above; it cannot say that something is none of them",
+    ]
+    if about["evaluation"]:
+        lines.append("The scores hold for pictures like the test pictures; other devices and subjects are not covered")
+    if "decoder" in str(about["label_source"]):
+        lines.append("It learned from generated pictures: what the generator does not draw, it has not seen")
+    if "simulated" in (about["label_makers"] or {}):
+        lines.append("The annotations behind its labels are simulated: a network made them, not a person")
+    return lines
+
+
+def _licence(about: Mapping[str, Any]) -> list[str]:
+    return [
+        f"Weights: {_value(about['licence'])}",
+        f"Pictures: {_value(about['picture_licence'])}",
+        f"Attribution: {_value(about['attribution'])}",
+        f"Generator: {_value(about['generator'])}",
+    ]
+
+
+def _evaluation(folder: Path) -> dict[str, Any] | None:
+    path = folder / EVALUATION
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def _machine(hardware: Mapping[str, Any] | None) -> str:
+    return f", on {hardware.get('processor')} with {hardware.get('torch_threads')} thread(s)" if hardware else ""
+
+
+def _value(value: Any) -> str:
+    return NOT_STATED if value is None else str(value)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
