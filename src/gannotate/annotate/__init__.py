@@ -1,0 +1,1 @@
+"""The annotator in the browser: a store of label maps, a model that learns along, a server and its page."""

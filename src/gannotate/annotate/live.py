@@ -1,0 +1,235 @@
+"""The model that learns along: refitted after each save in a thread of its own, the newest request first."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from gannotate.annotate.learning import Judgement, Learned, Model, judge, learn, live_taps, refit
+from gannotate.annotate.order import distances, diverse, uncertain
+from gannotate.annotate.store import Store
+from gannotate.annotate.tools import similarity, wand_taps
+from gannotate.errors import GannotateError
+from gannotate.fitting.coverage import embed
+from gannotate.fitting.shot import Shot, draw_taps
+from gannotate.generators.base import DrawOptions, Generator
+from gannotate.metrics.uncertainty import entropy, of_pictures
+
+TAPS_KEPT = 2
+"""Pictures whose taps stay in memory: the one being labelled, and the next."""
+
+NOTHING = Judgement(0, None, None, 1.0)
+"""What is known while there is nothing to learn from."""
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What the model says of a picture: labels, uint8 class ids, and uncertainty, 0 (certain) to 255 (no idea)."""
+
+    model: int
+    labels: UInt8[np.ndarray, "size size"]
+    uncertainty: UInt8[np.ndarray, "size size"]
+
+
+@dataclass(frozen=True)
+class LiveState:
+    """What the page shows. model: number of the fit, 0 without one; fit_s: its seconds; error: why it failed."""
+
+    model: int = 0
+    busy: bool = False
+    fit_s: float = 0.0
+    judgement: Judgement = field(default_factory=lambda: NOTHING)
+    error: str = ""
+
+
+class Live:
+    """The generator, and the decoder that follows the annotations. `start` runs its thread, `stop` ends it."""
+
+    def __init__(self, store: Store, generator: Generator) -> None:
+        self.store, self.generator = store, generator.eval()
+        self.taps = live_taps(generator.taps)
+        self._wand = wand_taps(generator.taps)
+        self._model: Model | None = None
+        self._state = LiveState()
+        self._learned: dict[int, tuple[int, int, Learned | None]] = {}  # by seed: version, classes, what it told
+        self._unsure: dict[int, float] = {}
+        self._apart: tuple[list[int], np.ndarray] | None = None
+        self._drawn: OrderedDict[int, dict[str, Tensor]] = OrderedDict()
+        self._drawing = threading.Lock()  # one pass at a time: two at once are slower than one after the other
+        self._changed = threading.Condition()
+        self._asked, self._done, self._fits, self._stopped = 0, 0, 0, False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begins to learn, first of all from what is labelled already."""
+        self._thread = threading.Thread(target=self._run, name="live model", daemon=True)
+        self._thread.start()
+        self.request()
+
+    def stop(self) -> None:
+        """Ends the thread after the step that it is at."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout=60)
+
+    def request(self) -> None:
+        """Something was saved: refit as soon as the fit in progress is done."""
+        with self._changed:
+            self._asked += 1
+            self._changed.notify_all()
+
+    def wait(self, timeout_s: float = 60.0) -> bool:
+        """Waits until everything that was asked for is done; False when that took longer."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._done == self._asked, timeout_s)
+
+    @property
+    def state(self) -> LiveState:
+        """What is known now."""
+        with self._changed:
+            return replace(self._state, busy=self._done != self._asked)
+
+    def guess(self, seed: int) -> Guess | None:
+        """The newest model's labels of a pool picture; None when there is no model yet.
+
+        Raises:
+            UsageError: not a picture of the pool.
+        """
+        self.store.check_seed(seed)
+        model = self._model
+        if model is None:
+            return None
+        with torch.inference_mode():
+            (probabilities,) = model.decoder.member_probabilities(self._taps_of(seed))[:, 0]
+            unsure = entropy(probabilities) / np.log(len(probabilities))
+        labels = probabilities.argmax(dim=0).to(torch.uint8).cpu().numpy()
+        self._unsure[seed] = float(of_pictures(unsure[None])[0])
+        return Guess(model.number, labels, (unsure * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy())
+
+    def alike(self, seed: int, x: int, y: int) -> UInt8[np.ndarray, "size size"]:
+        """The similarity wand at pixel (x, y) of a pool picture (see tools.py).
+
+        Raises:
+            UsageError: not a picture of the pool, or a point outside of it.
+        """
+        self.store.check_seed(seed)
+        return similarity(self._taps_of(seed), self._wand, self.generator.size, x, y).numpy()
+
+    def next_picture(self, after: int | None = None) -> int | None:
+        """The picture to label next, never the one in `after`; None when all are labelled or skipped.
+
+        While there is no model: those that cover the pool best. Then: the model's uncertainty times the distance to
+        what is labelled. Pictures marked unsure come last.
+        """
+        marks, labelled = self.store.marks(), set(self.store.labelled())
+        left = [seed for seed in self.store.seeds() if seed not in labelled and marks.get(seed) != "skip"]
+        left = [seed for seed in left if seed != after]
+        offered = [seed for seed in left if seed not in marks] or left
+        if not offered:
+            return None
+        with self._changed:
+            known, unsure = self._apart, dict(self._unsure)
+        if known is None or any(seed not in known[0] for seed in offered):
+            return offered[0]  # the pool is still being compared: any picture is as good as another
+        seeds, apart = known
+        blocked = [place for place, seed in enumerate(seeds) if seed not in offered]
+        taken = [place for place in blocked if seeds[place] in labelled]
+        if not all(seed in unsure for seed in offered):
+            order = diverse(apart, taken, len(seeds))
+        else:
+            order = uncertain(apart, np.array([unsure.get(seed, 0.0) for seed in seeds]), taken, len(seeds))
+        return next(seeds[place] for place in order if seeds[place] in offered)
+
+    def options(self, seed: int) -> DrawOptions:
+        """How a pool picture was drawn."""
+        options = next(one.options for one in self.store.project.pool() if one.seed == seed)
+        return DrawOptions(**options)
+
+    def _taps_of(self, seed: int) -> dict[str, Tensor]:
+        names = list(dict.fromkeys(tap.name for tap in (*self.taps, *self._wand)))
+        with self._drawing:
+            if seed not in self._drawn:
+                self._drawn[seed] = draw_taps(self.generator, [seed], names, self.options(seed))
+            self._drawn.move_to_end(seed)
+            while len(self._drawn) > TAPS_KEPT:
+                self._drawn.popitem(last=False)
+            return self._drawn[seed]
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopped or self._done != self._asked)
+                if self._stopped:
+                    return
+                asked = self._asked
+            try:
+                self._fit_once()
+                self._look_at_pool(asked)
+                error = ""
+            except (GannotateError, RuntimeError) as problem:
+                error = str(problem)
+            with self._changed:
+                self._state = replace(self._state, error=error)
+                self._done = asked
+                self._changed.notify_all()
+
+    def _fit_once(self) -> None:
+        """Fits, and lets the new model guess at once; then leaves pictures out, which takes longer."""
+        begin, classes = time.monotonic(), len(self.store.project.classes)
+        looked = [self._look_at(seed, classes) for seed in self.store.labelled()]
+        learned = [one for one in looked if one is not None]
+        self._fits += 1
+        number, temperature = self._fits, self._state.judgement.temperature
+        model = refit(number, learned, self.taps, self.generator.size, temperature)
+        with self._changed:
+            self._model, self._unsure = model, {}
+            self._state = replace(self._state, model=number if model else 0, fit_s=time.monotonic() - begin)
+        judgement = judge(learned) if model else NOTHING
+        if model is not None:
+            model.decoder.temperature = judgement.temperature
+        with self._changed:
+            self._state = replace(self._state, judgement=judgement)
+
+    def _look_at(self, seed: int, classes: int) -> Learned | None:
+        saved = self.store.load(seed)
+        held = self._learned.get(seed)
+        if held is None or held[:2] != (saved.version, classes):
+            shot = Shot(seed, saved.label_map)
+            held = (saved.version, classes, learn(self.generator, shot, self.taps, self.options(seed), classes))
+            self._learned[seed] = held
+        return held[2]
+
+    def _look_at_pool(self, asked: int) -> None:
+        """Compares the pool's pictures once, and asks the new model about each; stops early for a newer request."""
+        seeds = self.store.seeds()
+        if seeds and (self._apart is None or self._apart[0] != seeds):
+            # one set of options: pictures drawn otherwise are compared as project.yaml says they are drawn now
+            options = DrawOptions(**self.store.project.config.draw.model_dump())
+            apart = distances(embed(self.generator, seeds, options))
+            with self._changed:
+                self._apart = (seeds, apart)
+        labelled = set(self.store.labelled())
+        for seed in seeds if self._model else ():
+            if self._asked != asked or self._stopped:
+                return
+            if seed not in labelled:
+                self._estimate(seed)
+
+    def _estimate(self, seed: int) -> None:
+        model = self._model
+        assert model is not None
+        with torch.inference_mode():
+            names = [tap.name for tap in self.taps]
+            drawn = draw_taps(self.generator, [seed], names, self.options(seed))
+            probabilities = model.decoder.member_probabilities(drawn)[:, 0]
+        with self._changed:
+            self._unsure[seed] = float(of_pictures(entropy(probabilities) / np.log(probabilities.shape[1]))[0])

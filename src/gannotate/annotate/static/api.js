@@ -1,0 +1,59 @@
+// What the page asks of the server. Every call throws an Error whose message is a sentence for the person.
+
+export const editor = Array.from(crypto.getRandomValues(new Uint8Array(8)), (part) => part.toString(16)).join("");
+
+async function call(path, options = {}) {
+  let answer;
+  try {
+    answer = await fetch(`/api/${path}`, { cache: "no-store", ...options });
+  } catch {
+    throw new Error("the server does not answer; your strokes are kept in this browser until it does");
+  }
+  if (answer.ok || (answer.status === 409 && options.stale)) return answer;
+  let detail = `the server answered ${answer.status}`;
+  try {
+    const told = (await answer.json()).detail;
+    if (typeof told === "string") detail = told;
+  } catch {
+    // no sentence came with it
+  }
+  throw new Error(detail);
+}
+
+const json = async (path, options) => (await call(path, options)).json();
+const bytes = async (answer) => new Uint8Array(await answer.arrayBuffer());
+const asJson = (method, body) => ({ method, body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
+
+export const project = () => json("project");
+export const pictures = () => json("pictures");
+export const live = () => json("live");
+export const next = (after) => json(after === null ? "next" : `next?after=${after}`);
+export const mark = (seed, value) => json(`pictures/${seed}/mark`, asJson("PUT", { mark: value }));
+export const changeClasses = (classes) => json("classes", asJson("PUT", classes));
+export const history = (seed) => json(`pictures/${seed}/history`);
+export const oldVersion = async (seed, version) => bytes(await call(`pictures/${seed}/history/${version}`));
+export const imageOf = (seed) => `/api/pictures/${seed}/image`;
+
+export async function labels(seed) {
+  const answer = await call(`pictures/${seed}/labels`);
+  return { version: Number(answer.headers.get("X-Version")), source: answer.headers.get("X-Source"), data: await bytes(answer) };
+}
+
+export async function guess(seed) {
+  const answer = await call(`pictures/${seed}/guess`);
+  if (answer.status === 204) return null;
+  const both = await bytes(answer);
+  const half = both.length / 2;
+  return { model: Number(answer.headers.get("X-Model")), data: both.slice(0, half), uncertainty: both.slice(half) };
+}
+
+export async function similarity(seed, x, y) {
+  return bytes(await call(`pictures/${seed}/similarity?x=${x}&y=${y}`));
+}
+
+export async function save(seed, data, base, started) {
+  const headers = { "Content-Type": "application/octet-stream", "X-Base-Version": `${base}`, "X-Started": started, "X-Editor": editor };
+  const answer = await call(`pictures/${seed}/labels`, { method: "PUT", body: data, headers, stale: true });
+  const told = await answer.json();
+  return answer.status === 409 ? { stale: true, ...told } : { ok: true, version: told.version };
+}

@@ -1,0 +1,404 @@
+// The page: which picture is open, and what happens between the board, the server and the panels.
+
+import * as api from "./api.js";
+import { Board } from "./board.js";
+import { ClassList } from "./classes.js";
+import { wireControls } from "./controls.js";
+import { Drafts } from "./draft.js";
+import { Editing, TOOLS } from "./editing.js";
+import { actionOf } from "./keys.js";
+import { byId, make, markTool, showKeys, showStrip, showTools } from "./panels.js";
+import { IGNORE } from "./raster.js";
+import { Saver } from "./saver.js";
+import { nextSize } from "./view.js";
+
+const SAVED = {
+  saved: "Saved", unsaved: "Not saved yet", saving: "Saving", guess: "A guess, not saved",
+  offline: "Not saved: no answer", stale: "Not saved: changed elsewhere",
+};
+const POLL_MS = 1000;
+
+const project = await api.project().catch((error) => {
+  document.body.replaceChildren(make("p", { class: "alone", role: "alert" }, error.message));
+  throw error;
+});
+const size = project.size;
+let pictures = [];
+let seed = null; // of the open picture
+let model = 0; // number of the model whose guess is shown
+let guess = null;
+let opening = 0; // the newest call of open(): older ones give up
+const drafts = new Drafts(window.localStorage, project.identity);
+
+const edit = new Editing(size, {
+  drawn: (top, bottom) => {
+    board.refresh(top, bottom);
+    showUnder();
+  },
+  changed: () => saver.touch(),
+  picked: (value) => (value === IGNORE ? act("eraser") : chooseClass(value)),
+  wand: (x, y) => runWand(x, y),
+  polygon: (points) => {
+    board.polygon = points;
+    board.draw();
+  },
+  selection: (selection) => {
+    board.setSelection(selection, classes.colour(edit.value));
+    byId("apply").disabled = !selection;
+  },
+});
+
+const board = new Board(byId("board"), size, {
+  pans: () => edit.tool === "pan",
+  down: (point, event) => edit.down(point, event.altKey || (event.buttons & 32) !== 0),
+  move: (point) => {
+    edit.move(point);
+    showUnder();
+  },
+  up: () => edit.up(),
+  abort: () => edit.abort(),
+  wheel: (direction) => {
+    if (edit.tool !== "brush" && edit.tool !== "eraser") return false;
+    setSize(nextSize(edit.size, direction, size));
+    return true;
+  },
+});
+edit.scale = () => board.view.scale;
+
+const saver = new Saver({
+  put: api.save,
+  drafts,
+  later: (run, ms) => setTimeout(run, ms),
+  cancel: (handle) => clearTimeout(handle),
+  show: ({ state, detail }) => {
+    showState(state);
+    edit.frozen = state === "stale";
+    if (state === "stale") noticeStale(detail);
+    else if (state === "offline") notice(detail);
+    else if (state === "saved") afterSave();
+  },
+});
+
+const classes = new ClassList(project.classes, {
+  value: () => edit.value,
+  locked: () => edit.locked,
+  choose: chooseClass,
+  lock: toggleLock,
+  changed: (colours) => {
+    board.colours = colours;
+    board.refresh();
+  },
+  failed,
+});
+
+function showState(state) {
+  byId("saved").textContent = SAVED[state];
+  byId("saved").dataset.state = state;
+}
+
+function notice(text, buttons = {}) {
+  byId("notice").hidden = !text;
+  byId("notice-text").textContent = text;
+  byId("notice-buttons").replaceChildren(
+    ...Object.entries(buttons).map(([name, run]) => make("button", { click: run }, name)),
+  );
+}
+
+function noticeStale(detail) {
+  notice(detail, {
+    "Reload it": () => {
+      drafts.drop(seed);
+      saver.picture.saved = saver.picture.changed;
+      open(seed);
+    },
+  });
+}
+
+function failed(error) {
+  notice(error.message, { Dismiss: () => notice("") });
+}
+
+
+async function open(wanted) {
+  const mine = (opening += 1);
+  if (!(await saver.flush()) && saver.picture && wanted !== seed) return;
+  try {
+    const image = new Image();
+    image.src = api.imageOf(wanted);
+    const [kept] = await Promise.all([api.labels(wanted), image.decode()]);
+    const guessed = kept.version === 0 || !kept.data.some((value) => value !== IGNORE) ? await api.guess(wanted) : null;
+    if (mine !== opening) return;
+    seed = wanted;
+    edit.open({ width: size, height: size, data: kept.data });
+    edit.frozen = false;
+    byId("apply").disabled = true;
+    board.show(image, edit.map);
+    notice("");
+    const started = kept.version > 0 ? "saved" : guessed ? "guess" : "blank";
+    saver.open(seed, edit.map.data, kept.version, started);
+    if (!restoreDraft(kept) && guessed) offerGuess(guessed);
+    location.replace(`#${seed}`);
+    board.canvas.setAttribute("aria-label", `Picture ${seed}. Arrow keys move the cursor, space uses the tool.`);
+    showUnder();
+    await Promise.all([refreshPictures(), refreshHistory(), refreshModel(true)]);
+  } catch (error) {
+    failed(error);
+  }
+}
+
+/** Strokes that this browser kept: taken up where nothing changed since, else offered. */
+function restoreDraft(kept) {
+  const draft = drafts.find(seed, size * size);
+  if (!draft || draft.data.every((value, at) => value === kept.data[at])) {
+    drafts.drop(seed);
+    return false;
+  }
+  const take = () => {
+    notice("");
+    edit.replace(draft.data);
+  };
+  if (draft.base === kept.version) take();
+  else {
+    notice("This browser kept strokes for this picture that were never saved; it was changed elsewhere since.", {
+      "Use mine": take,
+      "Drop them": () => {
+        drafts.drop(seed);
+        notice("");
+      },
+    });
+  }
+  return true;
+}
+
+/** An unlabelled picture opens with the model's guess; it is saved once it is corrected or accepted. */
+function offerGuess(found) {
+  edit.map.data.set(found.data);
+  board.refresh();
+  showState("guess");
+  notice("This is the model's guess. Correct it, or accept it as it is; until then nothing is saved.", {
+    "Accept guess": () => {
+      notice("");
+      saver.touch();
+    },
+    "Start blank": () => {
+      notice("");
+      edit.open({ width: size, height: size, data: edit.map.data.fill(IGNORE) });
+      saver.picture.started = "blank";
+      board.show(board.image, edit.map);
+      showState("saved");
+    },
+  });
+}
+
+async function afterSave() {
+  if (saver.picture.version > 0 && saver.picture.changed) {
+    notice("");
+    await Promise.all([refreshPictures(), refreshHistory()]).catch(failed);
+  }
+}
+
+async function refreshPictures() {
+  pictures = await api.pictures();
+  showStrip(byId("strip"), pictures, seed, api.imageOf, open);
+  const done = pictures.filter((one) => one.labelled > 0).length;
+  byId("where").textContent = `Picture ${seed}, ${done} of ${pictures.length} labelled`;
+  const own = pictures.find((one) => one.seed === seed);
+  byId("unsure").setAttribute("aria-pressed", `${own !== undefined && own.mark === "unsure"}`);
+}
+
+async function refreshHistory() {
+  const { versions } = await api.history(seed);
+  const now = saver.picture.version;
+  byId("history").replaceChildren(
+    ...versions.reverse().map((version) => make("option", { value: `${version}` }, version === now ? `${version} (now)` : `${version}`)),
+  );
+  byId("history").disabled = versions.length < 2;
+}
+
+async function refreshModel(force = false) {
+  const state = await api.live();
+  byId("model").textContent = state.error || state.text + (state.busy ? " Learning." : "");
+  byId("guess").disabled = byId("uncertain").disabled = state.model === 0;
+  if (state.model === 0 || (!force && state.model === model)) return;
+  const asked = seed;
+  const found = await api.guess(asked);
+  if (asked !== seed || !found) return;
+  [model, guess] = [found.model, found];
+  board.setUncertainty(found.uncertainty);
+}
+
+async function poll() {
+  try {
+    if (seed !== null && !document.hidden) await refreshModel();
+  } catch (error) {
+    byId("model").textContent = error.message;
+  }
+  setTimeout(poll, POLL_MS);
+}
+
+async function runWand(x, y) {
+  try {
+    const asked = seed;
+    const alike = await api.similarity(seed, x, y);
+    if (asked === seed) edit.setAlike(alike, x, y);
+  } catch (error) {
+    failed(error);
+  }
+}
+
+async function goOn() {
+  if (!(await saver.flush())) return;
+  const found = await api.next(seed);
+  if (found.seed === null) notice("Every picture is labelled or skipped: gannotate sample draws more, gannotate fit goes on.");
+  else await open(found.seed);
+}
+
+function goBack() {
+  const index = pictures.findIndex((one) => one.seed === seed);
+  if (index >= 0) open(pictures[(index + pictures.length - 1) % pictures.length].seed);
+}
+
+async function mark(value) {
+  const own = pictures.find((one) => one.seed === seed);
+  await api.mark(seed, own && own.mark === value ? null : value);
+  await refreshPictures();
+}
+
+function setSize(value) {
+  edit.size = Math.min(size, Math.max(1, value));
+  byId("size").value = `${edit.size}`;
+  byId("size-shown").textContent = `${edit.size} px`;
+  showCursor();
+}
+
+function setTool(tool) {
+  edit.cancel();
+  edit.tool = tool;
+  board.canvas.dataset.tool = tool;
+  markTool(byId("tools"), tool);
+  showCursor();
+}
+
+function showCursor() {
+  const paints = edit.tool === "brush" || edit.erases;
+  board.cursor.diameter = paints ? edit.size : 0;
+  board.cursor.colour = edit.erases ? [255, 255, 255] : classes.colour(edit.value);
+  board.draw();
+}
+
+function chooseClass(value) {
+  if (value >= classes.items.length) return;
+  edit.value = value;
+  if (edit.erases || edit.tool === "pick") setTool("brush");
+  if (edit.selection) board.setSelection(edit.selection, classes.colour(edit.value));
+  classes.show();
+  showCursor();
+}
+
+function toggleLock(value) {
+  edit.toggleLock(value);
+  classes.show();
+}
+
+function setLook(change) {
+  Object.assign(board.look, change);
+  byId("outline").checked = board.look.outline;
+  byId("uncertain").checked = board.look.uncertain;
+  board.refresh();
+}
+
+function showUnder() {
+  const x = Math.floor(board.cursor.x);
+  const y = Math.floor(board.cursor.y);
+  const inside = edit.inside({ x, y });
+  const value = inside ? edit.map.data[y * size + x] : IGNORE;
+  const name = value === IGNORE ? "not labelled" : classes.items[value].name;
+  byId("under").textContent = inside ? `${x}, ${y}: ${name}` : "";
+}
+
+const ACTIONS = {
+  ...Object.fromEntries(TOOLS.map((tool) => [tool, () => setTool(tool)])),
+  undo: () => edit.undo(),
+  redo: () => edit.redo(),
+  smaller: () => setSize(nextSize(edit.size, -1, size)),
+  larger: () => setSize(nextSize(edit.size, 1, size)),
+  accept: () => edit.accept(),
+  subtract: () => edit.accept(true),
+  cancel: () => edit.cancel(),
+  back: () => edit.back(),
+  lock: () => toggleLock(edit.value),
+  guess: () => guess && edit.fillFrom(guess.data),
+  next: () => goOn().catch(failed),
+  previous: goBack,
+  skip: () => mark("skip").then(goOn).catch(failed),
+  unsure: () => mark("unsure").catch(failed),
+  hide: () => setLook({ hidden: true }),
+  outline: () => setLook({ outline: !board.look.outline }),
+  uncertain: () => setLook({ uncertain: !board.look.uncertain }),
+  fit: () => board.fit(),
+  one: () => board.one(),
+  zoomIn: () => board.zoom(1.25),
+  zoomOut: () => board.zoom(0.8),
+  help: () => byId("keys").showModal(),
+};
+
+function act(action) {
+  if (action.startsWith("class:")) chooseClass(Number(action.slice(6)));
+  else ACTIONS[action]();
+}
+
+function onKey(event) {
+  if (byId("keys").open || event.target.matches("input[type=text], select")) return;
+  if (event.target === board.canvas && moveCursor(event)) return;
+  if (event.key === "Enter" && event.target.matches("button, a")) return; // it presses that button
+  const action = actionOf(event);
+  if (!action) return;
+  event.preventDefault();
+  act(action);
+}
+
+function moveCursor(event) {
+  const step = event.shiftKey ? 10 : 1;
+  const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
+  const { cursor } = board;
+  if (event.key === " ") {
+    event.preventDefault();
+    edit.down(cursor, event.altKey);
+    edit.up();
+  } else if (event.key in moves) {
+    event.preventDefault();
+    cursor.x = Math.min(size - 0.5, Math.max(0.5, Math.floor(cursor.x) + 0.5 + moves[event.key][0]));
+    cursor.y = Math.min(size - 0.5, Math.max(0.5, Math.floor(cursor.y) + 0.5 + moves[event.key][1]));
+    Object.assign(cursor, { shown: true });
+    board.byKeys = true;
+    showUnder();
+    board.draw();
+  } else return false;
+  return true;
+}
+
+byId("project").textContent = project.name;
+document.title = `${project.name}: gannotate annotate`;
+byId("size").max = `${Math.min(256, size)}`;
+showTools(byId("tools"), act);
+showKeys(byId("keys-list"));
+wireControls({ act, edit, setSize, setLook, look: board.look });
+byId("add-class").addEventListener("click", () => classes.add());
+byId("history").addEventListener("change", (event) => {
+  const version = Number(event.target.value);
+  api.oldVersion(seed, version).then((data) => edit.replace(data)).catch(failed);
+});
+document.addEventListener("keydown", onKey);
+document.addEventListener("keyup", (event) => event.key.toLowerCase() === "h" && setLook({ hidden: false }));
+window.addEventListener("blur", () => setLook({ hidden: false }));
+window.addEventListener("beforeunload", (event) => saver.unsaved && event.preventDefault());
+document.addEventListener("visibilitychange", () => document.hidden && saver.flush());
+setSize(edit.size);
+classes.show();
+setTool("brush");
+pictures = await api.pictures();
+const wanted = Number(location.hash.slice(1));
+const unsaved = pictures.find((one) => drafts.find(one.seed, size * size)); // by a page that was closed too early
+const named = pictures.find((one) => location.hash && one.seed === wanted);
+await open((unsaved || named)?.seed ?? (await api.next(null)).seed ?? pictures[0].seed);
+poll();

@@ -1,0 +1,100 @@
+"""`gannotate annotate`: the annotator in the browser."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import webbrowser
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+from cyclopts import Parameter
+
+from gannotate.annotate.access import LOOPBACK, Access
+from gannotate.annotate.live import Live
+from gannotate.annotate.server import create_app
+from gannotate.annotate.store import Store
+from gannotate.cli import show
+from gannotate.cli.device import prepare
+from gannotate.cli.flags import Common, settings
+from gannotate.errors import GannotateError, UsageError
+from gannotate.generators.build import load_generator
+from gannotate.project import Project
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class AnnotateFlags(Common):
+    """Flags of `annotate`."""
+
+    browser: bool = True
+    """Open the page in the browser; --no-browser only prints its address."""
+    port: int = 8770
+    """Port of the page; 0 takes a free one."""
+    host: str = "127.0.0.1"
+    """Address to listen on; any but this machine's own lets others in the network try to reach the page."""
+
+
+def annotate(project: Path, /, *, flags: AnnotateFlags = AnnotateFlags()) -> int:
+    """Label pictures of the pool in the browser, while a model learns along.
+
+    Args:
+        project: the project's folder.
+    """
+    opened = Project.open(project)
+    if not opened.pool():
+        raise UsageError(f"{project} has no pool pictures to label; draw some with `gannotate sample {project} -n 20`")
+    if flags.dry_run:
+        return show.plan(flags, [f"serve the annotator of {project} on {flags.host}:{flags.port}"], settings(flags))
+    listening = listen(flags.host, flags.port)
+    access = Access(flags.host, listening.getsockname()[1])
+    live = Live(Store(opened), load_generator(opened.generator_folder, prepare(flags)))
+    if flags.host not in LOOPBACK:
+        show.say(flags, f"careful: {flags.host} is reachable from the network, without encryption; use it only there")
+    sys.stderr.write(f"open {access.address} (works once; Ctrl-C ends)\n")
+    sys.stderr.flush()
+    serve(live, access, listening, flags.browser)
+    labelled = sorted(live.store.labelled())
+    result = {"project": str(project), "labelled": labelled, "pool": len(opened.pool())}
+    text = f"{len(labelled)} of the {result['pool']} pool pictures are labelled"
+    return show.finish(flags, result, text, f"gannotate fit {project}")
+
+
+def serve(live: Live, access: Access, listening: socket.socket, browser: bool) -> None:
+    """Serves until Ctrl-C, on a socket that listens already."""
+    config = uvicorn.Config(
+        create_app(live.store, live, access), log_level="warning", access_log=False, timeout_graceful_shutdown=2
+    )
+    live.start()
+    try:
+        if browser:
+            webbrowser.open(access.address)
+        uvicorn.Server(config).run(sockets=[listening])
+    except KeyboardInterrupt:  # how one ends it
+        pass
+    finally:
+        live.stop()
+        listening.close()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens on `host` and `port`.
+
+    Raises:
+        UsageError: no such port. GannotateError: it is taken, or `host` is no address of this machine.
+    """
+    if not 0 <= port <= 65535:
+        raise UsageError(f"port {port} does not exist; give 0 (any free one) to 65535")
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(128)
+    except OSError as error:
+        raise GannotateError(
+            f"cannot listen on {host} port {port} ({error.strerror or error}); is an annotator open already? Give "
+            "another one with --port, or --port 0 for any free one"
+        ) from error
+    return listening
