@@ -39,12 +39,14 @@ VERBS: dict[str, tuple[Verb, ...]] = {
     "On a project (its folder comes first)": (
         Verb("new", "Make a project from a generator and the names of the classes.", "new:new"),
         Verb("sample", "Draw pictures of the pool that is offered for labelling.", "sample:sample"),
+        Verb("annotate", "Label pool pictures in the browser, while a model learns along.", "annotate:annotate"),
         Verb("simulate", "Label pool pictures with a segmenter trained on other labels.", "simulate:simulate"),
         Verb("fit", "Teach a decoder to read labels off the generator, from a few annotations.", "fit:fit"),
         Verb("synthesize", "Write a labelled dataset with generator and decoder.", "synthesize:synthesize"),
         Verb("train", "Train a segmentation network on the dataset or on labelled pictures.", "train:train"),
         Verb("evaluate", "Score a segmentation network on labelled test pictures.", "evaluate:evaluate"),
         Verb("predict", "Label pictures with a segmentation network.", "predict:predict"),
+        Verb("export", "Write a segmentation network as an ONNX file, with a model card.", "export:export"),
         Verb("report", "Write one HTML page with pictures, figures and how it was made.", "report:report"),
     ),
     "Beside it": (

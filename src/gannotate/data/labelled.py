@@ -89,7 +89,9 @@ def resize_picture(image: Image.Image, width: int, height: int) -> Image.Image:
     if image.size == (width, height):
         return image
     whole = image.width % width == 0 and image.height % height == 0
-    return image.resize((width, height), Image.Resampling.BOX if whole else Image.Resampling.LANCZOS)
+    kind = Image.Resampling.BOX if whole else Image.Resampling.LANCZOS
+    # one axis after the other: given both at once Pillow chooses the order by shape, and an exported network cannot
+    return image.resize((width, image.height), kind).resize((width, height), kind)
 
 
 def _read_mask(source: PictureSource, mask: str, classes: int) -> np.ndarray:

@@ -64,7 +64,7 @@ class DemoConfig:
     segmenter_steps: int = 700
     """Optimisation steps of the segmenter."""
     supervised_steps: int = 700
-    """Optimisation steps of the supervised segmenter; `bench/demo_plateau.py` shows what more would bring."""
+    """Optimisation steps of the supervised segmenter, to its plateau (`bench/demo_plateau.py`)."""
     batch: int = 8
     """Pictures a step, for both segmenters."""
     test: int = 200
