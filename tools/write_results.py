@@ -165,6 +165,28 @@ def decoders(name: str, folder: Path) -> list[str]:
     return [*lines, ""]
 
 
+def regions(path: Path) -> list[str]:
+    """The section of regions that are no part (runs/regions.py)."""
+    rows = json.loads(path.read_text())
+    shots = sorted({row["shots"] for row in rows})
+    lines = [
+        "## Regions that are no part, portraits",
+        "",
+        f"64 px; IoU of the region on {max(row['tested'] for row in rows)} other generated portraits, mean over "
+        f"{len({row['seed'] for row in rows})} draws (smallest-largest). Left eye: one of two look-alikes; shapes: random "
+        "stars in the frame of eyes and mouth, which mean nothing. Made by `runs/regions.py`. A region that is not here "
+        "(glasses) is on none of the 600 pictures: the generator does not draw it.",
+        "",
+        "| region | decoder | " + " | ".join(f"{count} labelled" for count in shots) + " |",
+        "|---|---|" + "---|" * len(shots),
+    ]
+    for region, kind in dict.fromkeys((row["region"], row["decoder"]) for row in rows):
+        own = [row for row in rows if (row["region"], row["decoder"]) == (region, kind)]
+        values = [spread([row["iou"] for row in own if row["shots"] == count]) for count in shots]
+        lines.append(f"| {region} | {kind} | " + " | ".join(values) + " |")
+    return [*lines, ""]
+
+
 def demo(path: Path) -> list[str]:
     """The section of the embedded demo."""
     result = json.loads(path.read_text())
@@ -203,8 +225,10 @@ def main() -> None:
         kind, _, of = name.partition("-")
         if kind == "decoders":
             lines += decoders(of, Path(path))
+        elif name in ("demo", "regions"):
+            lines += {"demo": demo, "regions": regions}[name](Path(path))
         else:
-            lines += demo(Path(path)) if name == "demo" else domain(name, Path(path))
+            lines += domain(name, Path(path))
     print("\n".join(lines).rstrip())
 
 
