@@ -173,9 +173,9 @@ def regions(path: Path) -> list[str]:
         "## Regions that are no part, portraits",
         "",
         f"64 px; IoU of the region on {max(row['tested'] for row in rows)} other generated portraits, mean over "
-        f"{len({row['seed'] for row in rows})} draws (smallest-largest). Left eye: one of two look-alikes; shapes: random "
-        "stars in the frame of eyes and mouth, which mean nothing. Made by `runs/regions.py`. A region that is not here "
-        "(glasses) is on none of the 600 pictures: the generator does not draw it.",
+        f"{len({row['seed'] for row in rows})} draws (smallest-largest). Left eye: one of two look-alikes; shapes: "
+        "random stars in the frame of eyes and mouth, which mean nothing. Made by `runs/regions.py`. A region that is "
+        "not here (glasses) is on none of the 600 pictures: the generator does not draw it.",
         "",
         "| region | decoder | " + " | ".join(f"{count} labelled" for count in shots) + " |",
         "|---|---|" + "---|" * len(shots),
