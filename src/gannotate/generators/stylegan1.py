@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -23,9 +22,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gannotate.errors import UsageError
-from gannotate.generators.base import Drawing, Generator, NoiseMode, Tap
-from gannotate.generators.mapping import normalize, truncate
+from gannotate.generators.base import Drawing, NoiseMode, Tap
 from gannotate.generators.ops import LEAKY_SLOPE, Dense, blur_121
+from gannotate.generators.style_based import MappingNetwork, StyleConfig, StyleGenerator
 
 PUBLIC_NAMES = {
     r"g_mapping\.dense(\d+)\.(weight|bias)": r"mapping.fc\1.\2",
@@ -54,60 +53,26 @@ HE_GAIN = math.sqrt(2)
 
 
 @dataclass(frozen=True, kw_only=True)
-class StyleGAN1Config:
+class StyleGAN1Config(StyleConfig):
     """Shape of a StyleGAN generator."""
 
-    size: int = 256
-    """Side of the picture in pixels, a power of two."""
-    image_channels: int = 3
-    """1 for grey, 3 for RGB."""
-    z_dim: int = 512
-    """Length of the latent z."""
-    w_dim: int = 512
-    """Length of a style vector."""
-    mapping_layers: int = 8
-    """Dense layers from z to w."""
     channel_base: int = 16384
     """Channels at resolution r are min(channel_base / r, channel_max)."""
-    channel_max: int = 512
-    """Most channels of any layer."""
 
     def __post_init__(self) -> None:
-        if self.size < 8 or self.size & (self.size - 1):
-            raise UsageError(f"the generator's size is {self.size} px; use a power of two from 8, e.g. 256")
-        if self.image_channels not in (1, 3):
-            raise UsageError(f"{self.image_channels} image channels were given; use 1 (grey) or 3 (RGB)")
+        super().__post_init__()
         if self.mapping_layers < 1:
             raise UsageError(f"{self.mapping_layers} mapping layers were given; use 1 or more, most often 8")
 
-    def channels(self, resolution: int) -> int:
-        """Channels of the layers at `resolution` pixels."""
-        return max(1, min(self.channel_base // resolution, self.channel_max))
 
-    @property
-    def resolutions(self) -> tuple[int, ...]:
-        """4, 8, ... size."""
-        return tuple(2**k for k in range(2, int(math.log2(self.size)) + 1))
+class HeDense(Dense):
+    """A mapping layer of the first StyleGAN: He's gain on the weights, where its successors scale the activation."""
 
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, lr_multiplier=0.01, gain=HE_GAIN)
 
-class MappingNetwork(nn.Module):
-    """z (n, z_dim) -> w (n, w_dim); `w_avg` is the mean of w."""
-
-    w_avg: Tensor
-
-    def __init__(self, config: StyleGAN1Config) -> None:
-        super().__init__()
-        self.layers = config.mapping_layers
-        for index in range(config.mapping_layers):
-            inputs = config.z_dim if index == 0 else config.w_dim
-            self.add_module(f"fc{index}", Dense(inputs, config.w_dim, lr_multiplier=0.01, gain=HE_GAIN))
-        self.register_buffer("w_avg", torch.zeros(config.w_dim))
-
-    def forward(self, z: Float[Tensor, "n z"]) -> Float[Tensor, "n w"]:
-        x = normalize(z.float())
-        for index in range(self.layers):
-            x = F.leaky_relu(self.get_submodule(f"fc{index}")(x), LEAKY_SLOPE)
-        return x
+    def forward(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
+        return F.leaky_relu(super().forward(x), LEAKY_SLOPE)
 
 
 def ada_in(x: Float[Tensor, "n c h w"], style: Float[Tensor, "n 2*c"]) -> Float[Tensor, "n c h w"]:
@@ -215,17 +180,14 @@ class ToRGB(nn.Module):
         return F.conv2d(x, self.weight * self.weight_gain, self.bias)
 
 
-class StyleGAN1(Generator):
+class StyleGAN1(StyleGenerator[StyleGAN1Config]):
     """StyleGAN; the taps are `b4.conv1, b4.style1, b8.conv1, b8.style1, ...` (see the module)."""
 
     architecture = "stylegan1"
 
     def __init__(self, config: StyleGAN1Config) -> None:
-        super().__init__()
-        self.config = config
-        self.z_dim, self.w_dim = config.z_dim, config.w_dim
-        self.size, self.image_channels = config.size, config.image_channels
-        self.mapping = MappingNetwork(config)
+        super().__init__(config)
+        self.mapping = MappingNetwork(config.z_dim, config.w_dim, config.mapping_layers, dense=HeDense)
         self.synthesis = nn.ModuleDict({f"b{r}": SynthesisBlock(config, r) for r in config.resolutions})
         self.torgb = ToRGB(config.channels(config.size), config.image_channels)
         self.taps = tuple(
@@ -237,19 +199,6 @@ class StyleGAN1(Generator):
     @property
     def noise_shapes(self) -> tuple[tuple[int, int], ...]:
         return tuple((r, r) for r in self.config.resolutions for _ in range(2))
-
-    def config_dict(self) -> dict[str, Any]:
-        return {"architecture": self.architecture, **asdict(self.config)}
-
-    def map(
-        self,
-        z: Float[Tensor, "n z"],
-        psi: float = 1.0,
-        cutoff: int | None = None,
-        labels: Float[Tensor, "n k"] | None = None,
-    ) -> Float[Tensor, "n styles w"]:
-        self.check_labels(labels)
-        return truncate(self.mapping(z), self.mapping.w_avg, self.style_count, psi, cutoff)
 
     def synthesize(
         self,

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -19,9 +19,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gannotate.errors import UsageError
-from gannotate.generators.base import Drawing, Generator, NoiseMode, Tap
-from gannotate.generators.mapping import MappingNetwork, truncate
+from gannotate.generators.base import Drawing, NoiseMode, Tap
 from gannotate.generators.ops import LEAKY_GAIN, LEAKY_SLOPE, ModulatedConv, clamp, upsample
+from gannotate.generators.style_based import MappingNetwork, StyleConfig, StyleGenerator
 
 Connections = Literal["skip", "resnet", "orig"]
 """How blocks reach the picture (StyleGAN2, figure 7): skip sums a picture of every resolution, resnet adds each block's
@@ -29,23 +29,11 @@ input to its output and draws the picture from the last, orig only draws it from
 
 
 @dataclass(frozen=True, kw_only=True)
-class StyleGAN2Config:
+class StyleGAN2Config(StyleConfig):
     """Shape of a StyleGAN2 generator."""
 
     size: int = 64
     """Side of the picture in pixels, a power of two."""
-    image_channels: int = 3
-    """1 for grey, 3 for RGB."""
-    z_dim: int = 512
-    """Length of the latent z."""
-    w_dim: int = 512
-    """Length of a style vector."""
-    mapping_layers: int = 8
-    """Dense layers from z to w."""
-    channel_base: int = 32768
-    """Channels at resolution r are min(channel_base / r, channel_max)."""
-    channel_max: int = 512
-    """Most channels of any layer."""
     label_dim: int = 0
     """Classes of a class-conditional generator; 0 for none."""
     conv_clamp: float | None = None
@@ -54,21 +42,9 @@ class StyleGAN2Config:
     """How blocks reach the picture: skip (a picture a resolution, summed), resnet, or orig (the last block only)."""
 
     def __post_init__(self) -> None:
-        if self.size < 8 or self.size & (self.size - 1):
-            raise UsageError(f"the generator's size is {self.size} px; use a power of two from 8, e.g. 64")
-        if self.image_channels not in (1, 3):
-            raise UsageError(f"{self.image_channels} image channels were given; use 1 (grey) or 3 (RGB)")
+        super().__post_init__()
         if self.connections not in get_args(Connections):
             raise UsageError(f"connections {self.connections!r} is not known; use {', '.join(get_args(Connections))}")
-
-    def channels(self, resolution: int) -> int:
-        """Channels of the layers at `resolution` pixels."""
-        return max(1, min(self.channel_base // resolution, self.channel_max))
-
-    @property
-    def resolutions(self) -> tuple[int, ...]:
-        """4, 8, ... size."""
-        return tuple(2**k for k in range(2, int(math.log2(self.size)) + 1))
 
 
 class SynthesisLayer(nn.Module):
@@ -155,7 +131,7 @@ class SynthesisBlock(nn.Module):
         return part if previous is None else upsample(previous) + part
 
 
-class StyleGAN2(Generator):
+class StyleGAN2(StyleGenerator[StyleGAN2Config]):
     """StyleGAN2; the taps are `b4.conv1, b8.conv0, b8.conv1, ...`, each after its activation.
 
     In a resnet the taps `conv1` are read after the residual is added, as the next block sees them.
@@ -164,10 +140,7 @@ class StyleGAN2(Generator):
     architecture = "stylegan2"
 
     def __init__(self, config: StyleGAN2Config) -> None:
-        super().__init__()
-        self.config = config
-        self.z_dim, self.w_dim = config.z_dim, config.w_dim
-        self.size, self.image_channels, self.label_dim = config.size, config.image_channels, config.label_dim
+        super().__init__(config, config.label_dim)
         self.mapping = MappingNetwork(config.z_dim, config.w_dim, config.mapping_layers, config.label_dim)
         self.synthesis = nn.ModuleDict({f"b{r}": SynthesisBlock(config, r) for r in config.resolutions})
         self.taps = tuple(
@@ -181,19 +154,6 @@ class StyleGAN2(Generator):
     @property
     def noise_shapes(self) -> tuple[tuple[int, int], ...]:
         return tuple((tap.height, tap.width) for tap in self.taps)
-
-    def config_dict(self) -> dict[str, Any]:
-        return {"architecture": self.architecture, **asdict(self.config)}
-
-    def map(
-        self,
-        z: Float[Tensor, "n z"],
-        psi: float = 1.0,
-        cutoff: int | None = None,
-        labels: Float[Tensor, "n k"] | None = None,
-    ) -> Float[Tensor, "n styles w"]:
-        self.check_labels(labels)
-        return truncate(self.mapping(z, labels), self.mapping.w_avg, self.style_count, psi, cutoff)
 
     def synthesize(
         self,

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -24,9 +24,9 @@ from torch import Tensor, nn
 
 from gannotate.errors import UsageError
 from gannotate.generators.alias_free import filtered_leaky, lowpass
-from gannotate.generators.base import Drawing, Generator, NoiseMode, Tap
-from gannotate.generators.mapping import MappingNetwork, truncate
+from gannotate.generators.base import Drawing, NoiseMode, Tap
 from gannotate.generators.ops import LEAKY_GAIN, Dense, clamp, modulated_conv
+from gannotate.generators.style_based import MappingNetwork, StyleConfig, StyleGenerator
 
 FILTER_SIZE = 6
 """Taps of a filter for each sample at the lower of its two rates."""
@@ -35,23 +35,13 @@ OVERSAMPLING = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class StyleGAN3Config:
+class StyleGAN3Config(StyleConfig):
     """Shape of a StyleGAN3 generator. Frequencies are in cycles per picture side."""
 
-    size: int = 256
-    """Side of the picture in pixels, a power of two."""
-    image_channels: int = 3
-    """1 for grey, 3 for RGB."""
-    z_dim: int = 512
-    """Length of the latent z."""
-    w_dim: int = 512
-    """Length of a style vector."""
+    SMALLEST_PX: ClassVar[int] = 16
+
     mapping_layers: int = 2
     """Dense layers from z to w."""
-    channel_base: int = 32768
-    """Channels of a layer with cutoff f are min(channel_base / (2 f), channel_max)."""
-    channel_max: int = 512
-    """Most channels of any layer."""
     label_dim: int = 0
     """Classes of a class-conditional generator; 0 for none."""
     kernel: int = 3
@@ -76,10 +66,7 @@ class StyleGAN3Config:
     """The last layer's output times this is the picture."""
 
     def __post_init__(self) -> None:
-        if self.size < 16 or self.size & (self.size - 1):
-            raise UsageError(f"the generator's size is {self.size} px; use a power of two from 16, e.g. 256")
-        if self.image_channels not in (1, 3):
-            raise UsageError(f"{self.image_channels} image channels were given; use 1 (grey) or 3 (RGB)")
+        super().__post_init__()
         if self.kernel not in (1, 3):
             raise UsageError(f"a kernel of {self.kernel} was given; use 3 (StyleGAN3-t) or 1 (StyleGAN3-r)")
         if not 1 <= self.critical_layers < self.layers:
@@ -231,16 +218,13 @@ class ToRGB(nn.Module):
         return clamp(x + self.bias.view(1, -1, 1, 1), self.clamp)
 
 
-class StyleGAN3(Generator):
+class StyleGAN3(StyleGenerator[StyleGAN3Config]):
     """StyleGAN3; the taps are `L0_36_512, L1_36_512, ...` (layer, side of its canvas, channels), without the margin."""
 
     architecture = "stylegan3"
 
     def __init__(self, config: StyleGAN3Config) -> None:
-        super().__init__()
-        self.config = config
-        self.z_dim, self.w_dim, self.label_dim = config.z_dim, config.w_dim, config.label_dim
-        self.size, self.image_channels = config.size, config.image_channels
+        super().__init__(config, config.label_dim)
         self.mapping = MappingNetwork(config.z_dim, config.w_dim, config.mapping_layers, config.label_dim)
         bands = config.bands
         names = [f"L{index}_{band.size}_{band.channels}" for index, band in enumerate(bands)]
@@ -259,19 +243,6 @@ class StyleGAN3(Generator):
     @property
     def noise_shapes(self) -> tuple[tuple[int, int], ...]:
         return ()
-
-    def config_dict(self) -> dict[str, Any]:
-        return {"architecture": self.architecture, **asdict(self.config)}
-
-    def map(
-        self,
-        z: Float[Tensor, "n z"],
-        psi: float = 1.0,
-        cutoff: int | None = None,
-        labels: Float[Tensor, "n k"] | None = None,
-    ) -> Float[Tensor, "n styles w"]:
-        self.check_labels(labels)
-        return truncate(self.mapping(z, labels), self.mapping.w_avg, self.style_count, psi, cutoff)
 
     def synthesize(
         self,
