@@ -22,7 +22,8 @@ from gannotate.fitting.shots import draw_some
 from gannotate.project import Project
 from gannotate.record import read_record, recorded
 from gannotate.segmenters.build import Architecture, SegmenterConfig
-from gannotate.segmenters.supervised import Labels, SegmenterTraining, train_segmenter
+from gannotate.segmenters.sources import Labels
+from gannotate.segmenters.supervised import SegmenterTraining, train_segmenter
 
 
 @Parameter(name="*")

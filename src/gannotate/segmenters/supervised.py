@@ -1,33 +1,32 @@
-"""Training a segmentation network on labelled pictures, real or generated."""
+"""Training a segmentation network on labelled pictures, real or generated.
+
+`SegmenterTrainer` is also what the semi-supervised methods start from: they override `step` and keep the rest.
+"""
 
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from gannotate.data.augment import ALIGNED, Augmentation, Warp, augment
 from gannotate.data.labelled import LabelledSet
-from gannotate.errors import GannotateError, UsageError
-from gannotate.labels import IGNORE, Mirror, check_label_map
+from gannotate.errors import UsageError
+from gannotate.labels import Mirror
 from gannotate.seeding import stream_seed
 from gannotate.segmenters.build import SegmenterConfig, build_network, save_segmenter
+from gannotate.segmenters.sources import Batch, Labels, Source, Stored
 from gannotate.training.average import follow
 from gannotate.training.checkpoint import load_checkpoint
 from gannotate.training.loop import LoopConfig, Progress, train
 from gannotate.training.losses import masked_cross_entropy
-
-Labels = Literal["soft", "hard"]
-"""Learn from class probabilities where the data has them, or from label maps alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,14 +82,18 @@ class SegmenterTrainer:
 
     def __init__(
         self,
-        data: LabelledSet,
+        source: Source,
         config: SegmenterConfig,
         training: SegmenterTraining,
         device: str | torch.device = "cpu",
     ) -> None:
-        check_data(data, config)
-        self.training, self.device = training, torch.device(device)
-        self.about = about_training(data, config, training)
+        source.check(config)
+        self.source, self.config, self.training, self.device = source, config, training, torch.device(device)
+        self.about = {
+            "network": plain(asdict(config)),
+            "settings": plain(asdict(training)),
+            "data": source.about(config.classes),
+        }
         with torch.random.fork_rng():
             torch.manual_seed(stream_seed(training.seed, "segmenter"))
             network = build_network(config).to(self.device)
@@ -99,37 +102,29 @@ class SegmenterTrainer:
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), training.learning_rate, weight_decay=training.weight_decay
         )
-        # uint8 and float16 stay so: 20,000 pictures of 64 px with 12 soft classes take 2 GB as they are
-        self.pictures = torch.from_numpy(data.pictures).permute(0, 3, 1, 2)
-        self.label_maps = torch.from_numpy(data.label_maps)
-        use_soft = training.labels == "soft" and data.soft is not None
-        self.soft = torch.from_numpy(data.soft) if use_soft and data.soft is not None else None
 
     def step(self, index: int) -> dict[str, float]:
         """One step on a random batch."""
-        pictures, label_maps, soft = self._batch()
-        self._set_rate(index)
+        batch = self.augmented(self.source.batch(self.training.batch, self.device))
         self.network.train()
-        loss = masked_cross_entropy(self.network(pictures), label_maps, soft)
+        loss = masked_cross_entropy(self.network(batch.pictures), batch.label_maps, batch.soft)
+        self.learn(loss, index)
+        return {"loss": float(loss.detach())}
+
+    def augmented(self, batch: Batch) -> Batch:
+        """The batch with pictures and labels moved and changed together, as the settings say."""
+        pictures, label_maps, soft = augment(*batch, self.training.augmentation)
+        return Batch(pictures.contiguous(memory_format=torch.channels_last), label_maps, soft)
+
+    def learn(self, loss: Tensor, index: int) -> None:
+        """Moves the network down `loss` at the step size of step `index`, and the average after it."""
+        rate = self.training.learning_rate * learning_rate_factor(index, self.training.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
         follow(self.average, self.network, self.training.ema, index)
-        return {"loss": float(loss.detach())}
-
-    def _batch(self) -> tuple[Tensor, Tensor, Tensor | None]:
-        count, batch = len(self.pictures), self.training.batch
-        picked = torch.randperm(count)[:batch] if count >= batch else torch.randint(count, (batch,))
-        pictures = self.pictures[picked].to(self.device).float() / 127.5 - 1
-        label_maps = self.label_maps[picked].to(self.device).long()
-        soft = None if self.soft is None else self.soft[picked].to(self.device).float()
-        pictures, label_maps, soft = augment(pictures, label_maps, soft, self.training.augmentation)
-        return pictures.contiguous(memory_format=torch.channels_last), label_maps, soft
-
-    def _set_rate(self, index: int) -> None:
-        rate = self.training.learning_rate * learning_rate_factor(index, self.training.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
 
     def state(self) -> dict[str, Any]:
         """Weights, average, optimizer and what is trained on what."""
@@ -165,57 +160,8 @@ def learning_rate_factor(index: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (index - rise) / max(1, steps - rise)))
 
 
-def about_training(data: LabelledSet, config: SegmenterConfig, training: SegmenterTraining) -> dict[str, Any]:
-    """What a segmenter was trained with: network, settings, number of labels, labelled pixels, a hash of the data."""
-    pixels = np.bincount(data.label_maps.ravel(), minlength=256)
-    digest = hashlib.sha256(data.pictures.tobytes())
-    digest.update(data.label_maps.tobytes())
-    soft = training.labels == "soft" and data.soft is not None
-    if soft and data.soft is not None:
-        digest.update(data.soft.tobytes())
-    return {
-        "network": _plain(asdict(config)),
-        "settings": _plain(asdict(training)),
-        "data": {
-            "pictures": len(data),
-            "soft_labels": soft,
-            "labelled_px": pixels[: config.classes].tolist(),
-            "ignored_px": int(pixels[IGNORE]),
-            "hash": digest.hexdigest(),
-        },
-    }
-
-
-def check_data(data: LabelledSet, config: SegmenterConfig) -> None:
-    """Checks that the pictures and labels fit the network.
-
-    Raises:
-        UsageError: no pictures, another size or number of channels or classes, nothing labelled. GannotateError:
-            unknown class ids; names the picture.
-    """
-    if not len(data):
-        raise UsageError("no labelled pictures were given; give at least one")
-    height, width, channels = data.pictures.shape[1:]
-    if (height, width, channels) != (config.size, config.size, config.image_channels):
-        raise UsageError(
-            f"the pictures are {width}x{height} px with {channels} channel(s), the segmenter takes {config.size}x"
-            f"{config.size} with {config.image_channels}; read them with that size and number of channels"
-        )
-    if data.label_maps.shape != data.pictures.shape[:3]:
-        raise GannotateError(f"label maps {data.label_maps.shape} do not fit pictures {data.pictures.shape}")
-    if data.soft is not None and data.soft.shape != (len(data), config.classes, height, width):
-        raise UsageError(
-            f"the soft labels have shape {data.soft.shape}; {config.classes} classes ask for "
-            f"{(len(data), config.classes, height, width)}"
-        )
-    for name, label_map in zip(data.names, data.label_maps, strict=True):
-        check_label_map(label_map, config.classes, name)
-    if (data.label_maps == IGNORE).all():
-        raise UsageError(f"nothing is labelled: every pixel of the {len(data)} label maps is {IGNORE} (ignore)")
-
-
 def train_segmenter(
-    data: LabelledSet,
+    data: LabelledSet | Source,
     config: SegmenterConfig,
     training: SegmenterTraining,
     folder: str | Path,
@@ -223,27 +169,35 @@ def train_segmenter(
     source: str = "",
     device: str | torch.device = "cpu",
 ) -> Iterator[Progress]:
-    """Trains a segmenter from random weights; yields progress after each step.
+    """Trains a segmenter on `data`; yields progress after each step. See `train_with`.
+
+    Raises:
+        UsageError: the data or settings cannot be used; see `sources.check_data`.
+    """
+    stored = Stored(data, training.labels) if isinstance(data, LabelledSet) else data
+    yield from train_with(SegmenterTrainer(stored, config, training, device), folder, resume, source)
+
+
+def train_with(
+    trainer: SegmenterTrainer, folder: str | Path, resume: bool = True, source: str = ""
+) -> Iterator[Progress]:
+    """Lets any trainer of a segmenter run to its end; yields progress after each step.
 
     Iterating to the end leaves a segmenter folder (see `Segmenter.load`) with the log beside it. Its config.json says
     under 'about' what it learned from; `source` is who made the labels, e.g. "person" or "decoder 0001-light". A
     training that was stopped goes on, and ends as one that was not.
-
-    Raises:
-        UsageError: the data or settings cannot be used; see `check_data`.
     """
-    trainer = SegmenterTrainer(data, config, training, device)
+    training, folder = trainer.training, Path(folder)
     loop = LoopConfig(steps=training.steps, minutes=training.minutes, seed=training.seed)
-    folder = Path(folder)
     yield from train(trainer, folder, loop, resume=resume)
     saved = load_checkpoint(folder / "checkpoint.safetensors")
     trained = {"steps": saved["done"], "seconds": round(saved["seconds"], 2)}
     about = {"label_source": source, **trainer.about["data"], "settings": trainer.about["settings"], "trained": trained}
-    save_segmenter(folder, trainer.average, config, **about)
+    save_segmenter(folder, trainer.average, trainer.config, **about)
 
 
-def _plain(value: Any) -> Any:
-    # tuples become lists, as they do in a checkpoint, so that what was saved compares equal
+def plain(value: Any) -> Any:
+    """`value` as a checkpoint gives it back, tuples as lists, so that what was saved compares equal."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value

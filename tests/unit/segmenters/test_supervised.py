@@ -21,6 +21,7 @@ from gannotate.labels import Mirror
 from gannotate.segmenters.build import SegmenterConfig
 from gannotate.segmenters.evaluate import evaluate
 from gannotate.segmenters.predict import Segmenter
+from gannotate.segmenters.sources import Stored
 from gannotate.segmenters.supervised import (
     SegmenterTrainer,
     SegmenterTraining,
@@ -104,8 +105,8 @@ def test_the_seed_is_the_training(tmp_path: Path, tiny: SegmenterConfig, squares
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_tiny_sets_fill_a_batch(tiny: SegmenterConfig, count: int, squares: Squares) -> None:
-    trainer = SegmenterTrainer(squares(count), tiny, replace(QUICK, batch=4, warp=STILL))
-    pictures, label_maps, soft = trainer._batch()
+    trainer = SegmenterTrainer(Stored(squares(count)), tiny, replace(QUICK, batch=4, warp=STILL))
+    pictures, label_maps, soft = trainer.augmented(trainer.source.batch(4, torch.device("cpu")))
     assert pictures.shape == (4, 1, SIZE, SIZE)
     assert label_maps.shape == (4, SIZE, SIZE)
     assert soft is None
@@ -114,21 +115,21 @@ def test_tiny_sets_fill_a_batch(tiny: SegmenterConfig, count: int, squares: Squa
 
 def test_deeplab_stands_the_smallest_batch(tiny: SegmenterConfig, squares: Squares) -> None:
     config = replace(tiny, architecture="deeplabv3plus", depth=4)
-    trainer = SegmenterTrainer(squares(1), config, replace(QUICK, batch=2))
+    trainer = SegmenterTrainer(Stored(squares(1)), config, replace(QUICK, batch=2))
     assert np.isfinite(trainer.step(0)["loss"])
 
 
 def test_without_average_the_last_weights_are_kept(tiny: SegmenterConfig, squares: Squares) -> None:
-    trainer = SegmenterTrainer(squares(2), tiny, replace(QUICK, ema=0.0))
+    trainer = SegmenterTrainer(Stored(squares(2)), tiny, replace(QUICK, ema=0.0))
     trainer.step(0)
     for name, tensor in trainer.network.state_dict().items():
         torch.testing.assert_close(trainer.average.state_dict()[name], tensor, msg=name)
 
 
-def test_hard_labels_are_used_when_asked_for(tiny: SegmenterConfig, squares: Squares) -> None:
+def test_hard_labels_are_used_when_asked_for(squares: Squares) -> None:
     data = squares(2, soft=True)
-    assert SegmenterTrainer(data, tiny, QUICK).soft is not None
-    assert SegmenterTrainer(data, tiny, replace(QUICK, labels="hard")).soft is None
+    assert Stored(data).batch(2, torch.device("cpu")).soft is not None
+    assert Stored(data, "hard").batch(2, torch.device("cpu")).soft is None
 
 
 def test_learning_rate_rises_then_falls_to_zero() -> None:
@@ -144,12 +145,12 @@ def test_wrong_inputs_are_named(tmp_path: Path, tiny: SegmenterConfig, squares: 
     data = squares(2)
 
     def attempt(**changed: object) -> None:
-        SegmenterTrainer(replace(data, **changed), tiny, QUICK)  # pyright: ignore[reportArgumentType]
+        SegmenterTrainer(Stored(replace(data, **changed)), tiny, QUICK)  # pyright: ignore[reportArgumentType]
 
     with pytest.raises(UsageError, match="no labelled pictures"):
-        SegmenterTrainer(data.take([]), tiny, QUICK)
+        SegmenterTrainer(Stored(data.take([])), tiny, QUICK)
     with pytest.raises(UsageError, match=r"16x16 px with 3 channel\(s\), the segmenter takes 16x16 with 1"):
-        SegmenterTrainer(squares(2, channels=3), tiny, QUICK)
+        SegmenterTrainer(Stored(squares(2, channels=3)), tiny, QUICK)
     with pytest.raises(GannotateError, match=r"p0: unknown class id 7"):
         attempt(label_maps=np.full_like(data.label_maps, 7))
     with pytest.raises(UsageError, match="nothing is labelled"):
