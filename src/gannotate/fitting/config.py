@@ -114,7 +114,7 @@ class FitConfig:
 
 OURS: dict[str, dict[str, Any]] = {
     "light": {"steps": 200, "batch": 4, "learning_rate": 0.003},
-    "cnn": {"steps": 300, "batch": 2, "learning_rate": 0.004},
+    "cnn": {"steps": 300, "batch": 2, "learning_rate": 0.001},
     "fpn": {"steps": 150, "batch": 2, "learning_rate": 0.002},
     "mlp": {"steps": 300, "pixels": 1024, "learning_rate": 0.003},
     "ensemble": {"steps": 300, "pixels": 512, "learning_rate": 0.003},
