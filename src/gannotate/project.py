@@ -1,7 +1,8 @@
 """The project folder: project.yaml, generator/, pool/, annotations/ and numbered folders of what was made.
 
-Everything is a plain file (YAML, PNG palette label maps, JSON lines, safetensors), written atomically. A
-picture is its seed: pool and annotations are kept by seed, never as feature dumps.
+Everything is a plain file (YAML, PNG palette label maps, JSON lines, safetensors), written atomically. A generated
+picture is its seed: pool and annotations are kept by seed, never as feature dumps. A real picture has a number from
+FIRST_REAL on in place of a seed, which no generated one has, so that it is kept in the same way.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -25,7 +26,13 @@ from gannotate.labels import ClassInfo, Mirror, read_label_map, write_label_map
 from gannotate.project_config import FORMAT_VERSION, ProjectConfig, parse_config
 from gannotate.record import is_finished, now
 
-__all__ = ["FORMAT_VERSION", "Annotation", "PoolPicture", "Project", "ProjectConfig"]
+__all__ = ["FORMAT_VERSION", "Annotation", "PoolPicture", "Project", "ProjectConfig", "RealPicture", "is_real"]
+
+Source = Literal["generated", "real", "any"]
+"""Which pictures: those that the generator drew, those that came from files, or both."""
+
+FIRST_REAL = 4_000_000_001
+"""Number of a project's first real picture, the others follow; seeds end below. All fit into 32 bits, as seeds do."""
 
 KINDS = {
     "decoders": "gannotate fit",
@@ -35,23 +42,71 @@ KINDS = {
 }
 """Folders of numbered runs, and the command that makes one."""
 
-GENERATOR_FILES = ("config.json", "model.safetensors", "card.md")
+GENERATOR_FILES = ("config.json", "model.safetensors", "card.md", "discriminator.safetensors")
+
+
+@dataclass(frozen=True)
+class RealPicture:
+    """Where a real picture of the pool comes from, and which part of it the pool shows.
+
+    name: how label files call it, unique in the project and no number. file: its name in the folder or zip. sha256: of
+    the file. width, height: its own size in px. left, top, side_px: the square of it that was scaled to the project's
+    size.
+    """
+
+    name: str
+    file: str
+    sha256: str
+    width: int
+    height: int
+    left: int
+    top: int
+    side_px: int
 
 
 @dataclass(frozen=True)
 class PoolPicture:
-    """A picture offered for labelling: its seed and how it was drawn (psi, cutoff, noise)."""
+    """A picture offered for labelling: its seed and how it was drawn (psi, cutoff, noise).
+
+    A real one has a number from FIRST_REAL on for a seed, no options, and `real` says where it comes from.
+    """
 
     seed: int
     options: dict[str, Any]
+    real: RealPicture | None = None
+
+    @property
+    def name(self) -> str:
+        """How label files call it: the seed, or the real picture's name."""
+        return self.real.name if self.real else str(self.seed)
+
+    def as_row(self) -> dict[str, Any]:
+        """Its line in pool.jsonl."""
+        if self.real is None:
+            return {"seed": self.seed, "source": "generated", **self.options}
+        return {"seed": self.seed, "source": "real", **asdict(self.real)}
+
+
+REAL_FIELDS = tuple(item.name for item in fields(RealPicture))
+
+
+def is_real(seed: int) -> bool:
+    """Whether a picture's number is that of a real one: then no generator draws it."""
+    return seed >= FIRST_REAL
+
+
+def belongs(seed: int, source: Source) -> bool:
+    """Whether a picture is one of the asked-for kind."""
+    return source == "any" or is_real(seed) == (source == "real")
 
 
 @dataclass(frozen=True)
 class Annotation:
     """Where one annotation comes from. Its label map is annotations/SEED.png.
 
-    source: `person`, `simulated` (a network trained on other labels), `exact` (a renderer), or `unknown` for
-    a file without a row. about: for a simulated one, which network, how many labels it saw and its own mIoU.
+    source: `person`, `simulated` (a network trained on other labels), `exact` (a renderer), `imported` (from another
+    tool's files, which do not tell who made them), or `unknown` for a file without a row. about: for a simulated one,
+    which network, how many labels it saw and its own mIoU; for an imported one, its format and file.
     """
 
     seed: int
@@ -88,8 +143,8 @@ class Project:
         return cls(folder, parse_config(text, str(path)))
 
     @classmethod
-    def create(cls, folder: str | Path, config: ProjectConfig, generator: str | Path) -> Project:
-        """Makes a project with a copy of the generator folder; the folder appears whole or not at all.
+    def create(cls, folder: str | Path, config: ProjectConfig, generator: str | Path | None = None) -> Project:
+        """Makes a project with a copy of the generator folder, if any; the folder appears whole or not at all.
 
         Raises:
             UsageError: `folder` exists and is not empty.
@@ -104,9 +159,8 @@ class Project:
             raise disk_error(error, folder) from error
         try:
             building.chmod(0o755)
-            for name in GENERATOR_FILES:
-                if (Path(generator) / name).exists():
-                    write_bytes(building / "generator" / name, (Path(generator) / name).read_bytes())
+            if generator is not None:
+                _copy_generator(Path(generator), building / "generator")
             write_text(building / "project.yaml", config.to_yaml())
             os.replace(building, folder)
         except OSError as error:
@@ -127,32 +181,79 @@ class Project:
 
     @property
     def generator_folder(self) -> Path:
-        """The project's own copy of the generator."""
+        """The project's own copy of the generator.
+
+        Raises:
+            UsageError: a project of real pictures only.
+        """
+        if self.config.generator is None:
+            raise UsageError(
+                f"{self.folder} has no generator, only real pictures; write their labels with `gannotate data export "
+                f"{self.folder} --format palette --out DIR` and train on them with `gannotate train {self.folder} "
+                "--labelled DIR`"
+            )
         return self.folder / "generator"
 
-    def pool(self) -> list[PoolPicture]:
-        """The pictures offered for labelling, by seed."""
-        rows = read_rows(self.folder / "pool" / "pool.jsonl", ("seed", "psi", "cutoff", "noise"))
-        pictures = [
-            PoolPicture(int(row["seed"]), {name: row[name] for name in ("psi", "cutoff", "noise")}) for row in rows
-        ]
+    def pool(self, source: Source = "generated") -> list[PoolPicture]:
+        """The pictures offered for labelling, by seed, the real ones last.
+
+        Who draws pictures again, or reads their activations, asks for the generated ones; who shows or labels them,
+        for any.
+        """
+        rows = read_rows(self.folder / "pool" / "pool.jsonl", ("seed",))
+        pictures = [self._picture(row) for row in rows if belongs(int(row["seed"]), source)]
         return sorted(pictures, key=lambda picture: picture.seed)
+
+    def _picture(self, row: dict[str, Any]) -> PoolPicture:
+        seed = int(row["seed"])
+        try:
+            if is_real(seed):
+                return PoolPicture(seed, {}, RealPicture(**{name: row[name] for name in REAL_FIELDS}))
+            return PoolPicture(seed, {name: row[name] for name in ("psi", "cutoff", "noise")})
+        except KeyError as error:
+            raise GannotateError(
+                f"{self.folder}/pool/pool.jsonl lacks {error} for picture {seed}; mend or remove that line"
+            ) from error
 
     def pool_picture_path(self, seed: int) -> Path:
         """Where the picture of `seed` is."""
         return self.folder / "pool" / "images" / f"{seed}.png"
 
-    def add_to_pool(self, pictures: Sequence[tuple[PoolPicture, bytes]]) -> None:
+    def add_to_pool(self, pictures: Iterable[tuple[PoolPicture, bytes]]) -> None:
         """Adds pictures (with their PNG bytes); the list is written last, so it names only whole files."""
-        kept = {picture.seed: picture for picture in self.pool()}
+        kept = {picture.seed: picture for picture in self.pool("any")}
         for picture, png in pictures:
             write_bytes(self.pool_picture_path(picture.seed), png)
             kept[picture.seed] = picture
-        rows = [{"seed": seed, **kept[seed].options} for seed in sorted(kept)]
-        write_rows(self.folder / "pool" / "pool.jsonl", rows)
+        write_rows(self.folder / "pool" / "pool.jsonl", [kept[seed].as_row() for seed in sorted(kept)])
 
-    def annotations(self) -> list[Annotation]:
+    def add_real(self, pictures: Iterable[tuple[RealPicture, bytes]]) -> list[int]:
+        """Adds real pictures (with the PNG bytes of what the pool shows); gives the number of each.
+
+        An older gannotate cannot open the project from then on.
+        """
+        self._upgrade()
+        first = max([FIRST_REAL - 1, *(picture.seed for picture in self.pool("real"))]) + 1
+        added: list[int] = []
+
+        def numbered() -> Iterator[tuple[PoolPicture, bytes]]:
+            for seed, (real, png) in enumerate(pictures, start=first):
+                added.append(seed)
+                yield PoolPicture(seed, {}, real), png
+
+        self.add_to_pool(numbered())
+        return added
+
+    def _upgrade(self) -> None:
+        """Raises the format in project.yaml, so that a gannotate that knows no real pictures refuses it."""
+        if self.config.format_version < FORMAT_VERSION:
+            self.config = self.config.model_copy(update={"format_version": FORMAT_VERSION})
+            write_text(self.folder / "project.yaml", self.config.to_yaml())
+
+    def annotations(self, source: Source = "generated") -> list[Annotation]:
         """Every annotations/SEED.png by seed, with what annotations.jsonl says about it.
+
+        source: of which pictures; a decoder learns from those of generated ones only.
 
         Raises:
             GannotateError: a PNG there is not named by a seed.
@@ -163,6 +264,8 @@ class Project:
         for path in folder.glob("*.png"):
             if not path.stem.isdecimal():
                 raise GannotateError(f"{path} is not named by a picture's seed; name it like annotations/17.png")
+            if not belongs(int(path.stem), source):
+                continue
             row = rows.get(int(path.stem), {})
             found.append(
                 Annotation(int(path.stem), row.get("source", "unknown"), row.get("about", {}), row.get("saved", ""))
@@ -248,6 +351,12 @@ class Project:
         known = [path.name for path in made]
         shown = ", ".join(known) or "none yet"
         raise UsageError(f"{self.folder} has no {kind[:-1]} {name!r}; it has {shown}{nearest(name, known)}")
+
+
+def _copy_generator(origin: Path, target: Path) -> None:
+    for name in GENERATOR_FILES:
+        if (origin / name).exists():
+            write_bytes(target / name, (origin / name).read_bytes())
 
 
 def digest(path: str | Path) -> str:

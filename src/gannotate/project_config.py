@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from gannotate.errors import GannotateError, UsageError, nearest
 from gannotate.labels import MAX_CLASSES, Mirror
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""1: a generator, and pool pictures drawn by it. 2: real pictures too, and projects without a generator."""
 
 
 class Strict(BaseModel):
@@ -82,7 +83,8 @@ class ProjectConfig(Strict):
     mirror: MirrorEntry = MirrorEntry()
     turn90: bool = False
     draw: DrawEntry = DrawEntry()
-    generator: GeneratorEntry
+    generator: GeneratorEntry | None = None
+    """None: a project of real pictures only."""
 
     def to_yaml(self) -> str:
         """The text of project.yaml."""
@@ -113,6 +115,8 @@ def parse_config(text: str, source: str) -> ProjectConfig:
         config = ProjectConfig.model_validate(values)
     except ValidationError as error:
         raise GannotateError(f"{source}: {_first_problem(error)}") from error
+    if config.generator is None and version < 2:
+        raise GannotateError(f"{source}: the key 'generator' is missing")
     config.mirror.with_ids([item.name for item in config.classes])
     return config
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from gannotate.errors import GannotateError, UsageError
-from gannotate.project import PoolPicture, Project
+from gannotate.project import PoolPicture, Project, RealPicture, is_real
 from gannotate.project_config import ClassEntry, GeneratorEntry, MirrorEntry, ProjectConfig, parse_config
 from gannotate.record import recorded
 
@@ -92,7 +93,7 @@ def test_a_full_disk_keeps_the_old_annotation(project: Project, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("format_version: 2\nsize: 64", "written by a newer gannotate .format 2, this one reads up to 1.; upgrade"),
+        ("format_version: 3\nsize: 64", "written by a newer gannotate .format 3, this one reads up to 2.; upgrade"),
         ("size: 64", "no format_version; add the line"),
         ("[1, 2]", "holds no fields"),
         ("format_version: {", "is not YAML"),
@@ -132,6 +133,69 @@ def test_the_pool_is_kept_by_seed(project: Project):
     project.add_to_pool([(PoolPicture(5, DRAWN), b"five again")])
     assert [picture.seed for picture in project.pool()] == [3, 5]
     assert project.pool_picture_path(5).read_bytes() == b"five again"
+
+
+REAL = RealPicture(name="chest-1", file="chest-1.jpg", sha256="0" * 64, width=9, height=6, left=1, top=0, side_px=6)
+
+
+def test_real_pictures_have_numbers_that_no_seed_has(project: Project):
+    project.add_to_pool([(PoolPicture(5, DRAWN), b"five")])
+    first = project.add_real([(REAL, b"one"), (dataclasses.replace(REAL, name="chest-2"), b"two")])
+    assert first == [4_000_000_001, 4_000_000_002]
+    assert project.add_real([(dataclasses.replace(REAL, name="chest-3"), b"three")]) == [4_000_000_003]
+    project.add_to_pool([(PoolPicture(6, DRAWN), b"six")])
+    opened = Project.open(project.folder)
+    assert [picture.seed for picture in opened.pool()] == [5, 6]
+    assert [picture.name for picture in opened.pool("any")] == ["5", "6", "chest-1", "chest-2", "chest-3"]
+    assert opened.pool("real")[0] == PoolPicture(first[0], {}, REAL)
+    assert opened.pool_picture_path(first[1]).read_bytes() == b"two"
+    assert all(is_real(picture.seed) == (picture.real is not None) for picture in opened.pool("any"))
+    assert first[-1] < 2**32  # the annotator's and NumPy's limit of a seed
+
+
+def test_annotations_of_real_pictures_are_asked_for(project: Project):
+    (number,) = project.add_real([(REAL, b"one")])
+    for seed in (3, number):
+        project.write_annotation(seed, np.zeros((4, 4), np.uint8), "person", {})
+    assert [one.seed for one in project.annotations()] == [3]
+    assert [one.seed for one in project.annotations("real")] == [number]
+    assert [one.seed for one in project.annotations("any")] == [3, number]
+
+
+def test_a_project_of_the_first_format_opens_and_is_raised_by_real_pictures(project: Project):
+    text = project.config.to_yaml().replace("format_version: 2", "format_version: 1")
+    (project.folder / "project.yaml").write_text(text)
+    old_row = '{"seed": 5, "psi": 1.0, "cutoff": null, "noise": "const"}'
+    (project.folder / "pool").mkdir()
+    (project.folder / "pool" / "pool.jsonl").write_text(old_row + "\n")
+    opened = Project.open(project.folder)
+    assert opened.pool() == [PoolPicture(5, DRAWN)]
+    assert opened.config.format_version == 1
+    opened.add_real([(REAL, b"one")])
+    again = Project.open(project.folder)
+    assert again.config == opened.config
+    assert again.config.format_version == 2
+    assert len(again.pool("any")) == 2
+
+
+def test_a_project_of_real_pictures_only(tmp_path: Path):
+    project = Project.create(tmp_path / "real", config(generator=None))
+    assert Project.open(project.folder).config.generator is None
+    with pytest.raises(UsageError, match="has no generator, only real pictures; write their labels with"):
+        _ = project.generator_folder
+    with pytest.raises(GannotateError, match="the key 'generator' is missing"):
+        parse_config(project.config.to_yaml().replace("format_version: 2", "format_version: 1"), "project.yaml")
+
+
+def test_a_pool_row_that_lacks_something_is_named(project: Project):
+    (project.folder / "pool").mkdir()
+    for row, part in (
+        ('{"seed": 6, "psi": 1.0}', "lacks 'cutoff' for picture 6"),
+        ('{"seed": 4000000001}', "lacks 'name'"),
+    ):
+        (project.folder / "pool" / "pool.jsonl").write_text(row + "\n")
+        with pytest.raises(GannotateError, match=part):
+            project.pool("any")
 
 
 def test_a_torn_pool_list_is_refused(project: Project):

@@ -23,7 +23,7 @@ from gannotate.errors import GannotateError, UsageError
 from gannotate.files import write_bytes, write_text
 from gannotate.jsonlines import read_rows, write_rows
 from gannotate.labels import IGNORE, MAX_CLASSES, check_label_map, decode_label_map, encode_label_map
-from gannotate.project import Annotation, Project
+from gannotate.project import Annotation, Project, Source, is_real
 from gannotate.project_config import ClassEntry, MirrorEntry, ProjectConfig, parse_config
 from gannotate.record import now
 
@@ -113,6 +113,22 @@ class Store:
             self._last[seed] = (editor, base)
             return current + 1
 
+    def put(self, seed: int, label_map: LabelMap, source: str, about: dict[str, Any]) -> int:
+        """Writes a map that was not made here, as a version of its own; the one before stays in the history.
+
+        Unlike `save` it asks for no base: who calls it has decided to replace. An equal map changes nothing.
+
+        Raises:
+            UsageError: not a picture of the pool. GannotateError: unknown class ids, another size, or a full disk.
+        """
+        with self._lock:
+            self.check_seed(seed)
+            current = self._settle(seed)
+            if current and np.array_equal(label_map, self._current(seed)):
+                return current
+            self.project.write_annotation(seed, label_map, source, about)
+            return self._settle(seed)
+
     def version(self, seed: int, version: int) -> LabelMap:
         """An older map.
 
@@ -124,9 +140,9 @@ class Store:
             self._settle(seed)
             return self._decode(seed, version)
 
-    def labelled(self) -> dict[int, float]:
+    def labelled(self, source: Source = "any") -> dict[int, float]:
         """Which pictures of the pool have labels, by seed, and on which part of their pixels (above 0, up to 1)."""
-        pool, found = set(self.seeds()), {}
+        pool, found = set(self.seeds(source)), {}
         for path in sorted(self.folder.glob("*.png")):
             if path.stem.isdecimal() and int(path.stem) in pool:
                 seed, about = int(path.stem), path.stat()
@@ -160,13 +176,12 @@ class Store:
     def check_seed(self, seed: int) -> None:
         """Raises UsageError when the pool has no picture of this seed."""
         if not self.project.pool_picture_path(seed).exists() or seed not in self.seeds():
-            raise UsageError(
-                f"the pool has no picture {seed}; draw it with `gannotate sample --first-seed {seed} -n 1`"
-            )
+            how = "--pictures DIR" if is_real(seed) else f"--first-seed {seed} -n 1"
+            raise UsageError(f"the pool has no picture {seed}; add it with `gannotate sample {how}`")
 
-    def seeds(self) -> list[int]:
-        """Every picture of the pool, ascending."""
-        return [picture.seed for picture in self.project.pool()]
+    def seeds(self, source: Source = "any") -> list[int]:
+        """Pictures of the pool, ascending: all of them, or the generated or real ones."""
+        return [picture.seed for picture in self.project.pool(source)]
 
     def classes_version(self) -> str:
         """Changes with every change of project.yaml; a change of classes names the one it started from."""

@@ -30,6 +30,12 @@ def choose(
     """
     annotations = project.annotations()
     if not annotations:
+        if project.annotations("real"):
+            raise UsageError(
+                f"{project.folder} has labels of real pictures only, and a decoder learns from the generator's; train "
+                f"on them: `gannotate data export {project.folder} --only real --format palette --out DIR`, then "
+                f"`gannotate train {project.folder} --labelled DIR`"
+            )
         raise UsageError(
             f"{project.folder} has no annotations; put label maps of pool pictures into "
             f"{project.folder}/annotations/SEED.png, or make some with `gannotate simulate {project.folder} "

@@ -17,8 +17,8 @@ from PIL import Image
 from gannotate.errors import GannotateError, UsageError
 from gannotate.project import Project
 from gannotate.record import read_record
-from gannotate.segmenters.build import read_segmenter_config
-from gannotate.segmenters.predict import Segmenter
+from gannotate.segmenters.loading import describe
+from gannotate.segmenters.predict import Predictor
 
 EVALUATION = "evaluation.json"
 """File in a segmenter's folder: its latest scores, and on what."""
@@ -31,13 +31,13 @@ def about_segmenter(folder: str | Path) -> dict[str, Any]:
         segmenter (its folder), network, labels (how many it learned from) and label_source, miou and miou_on; None
         for what its folder does not tell.
     """
-    config = read_segmenter_config(folder)
-    trained = config["about"] | ((read_record(folder) or {}).get("about") or {})
+    network, about = describe(folder)
+    trained = about | ((read_record(folder) or {}).get("about") or {})
     evaluation = Path(folder) / EVALUATION
     scores = json.loads(evaluation.read_text()) if evaluation.exists() else {}
     return {
         "segmenter": str(folder),
-        "network": f"{config['segmenter']['architecture']} {config['segmenter']['encoder']}",
+        "network": network,
         "labels": trained.get("labels", trained.get("pictures")),
         "label_source": trained.get("label_source"),
         "miou": scores.get("miou"),
@@ -53,12 +53,12 @@ def to_simulate(project: Project, count: int | None = None, replace: bool = Fals
     Raises:
         UsageError: there are none, or fewer than `count`.
     """
-    pool = [picture.seed for picture in project.pool()]
+    pool = [picture.seed for picture in project.pool("any")]
     if not pool:
         raise UsageError(
             f"{project.folder} has no pool pictures; draw some with `gannotate sample {project.folder} -n 20`"
         )
-    kept = {one.seed for one in project.annotations() if not (replace and one.source == "simulated")}
+    kept = {one.seed for one in project.annotations("any") if not (replace and one.source == "simulated")}
     seeds = [seed for seed in pool if seed not in kept]
     if not seeds or (count is not None and not 1 <= count <= len(seeds)):
         asked = "every pool picture is annotated" if not seeds else f"-n is {count}"
@@ -69,7 +69,7 @@ def to_simulate(project: Project, count: int | None = None, replace: bool = Fals
     return seeds[:count]
 
 
-def simulate(project: Project, segmenter: Segmenter, seeds: list[int], about: dict[str, Any]) -> Iterator[int]:
+def simulate(project: Project, segmenter: Predictor, seeds: list[int], about: dict[str, Any]) -> Iterator[int]:
     """Labels pool pictures with `segmenter`, and marks the annotations as simulated; yields each seed when it is done.
 
     Raises:
@@ -82,7 +82,7 @@ def simulate(project: Project, segmenter: Segmenter, seeds: list[int], about: di
         yield seed
 
 
-def check_classes(project: Project, segmenter: Segmenter) -> None:
+def check_classes(project: Project, segmenter: Predictor) -> None:
     """Checks that a segmenter has the project's classes, by number and, where it has names, by name.
 
     Raises:

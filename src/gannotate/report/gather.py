@@ -109,7 +109,7 @@ def gather(project: Project) -> Findings:
         others=tuple(others),
         compared=tuple(run for run in runs["segmenters"] if run.folder.name in map(scored, others)),
         annotated=tuple(_annotated(project, decoder)),
-        annotations=tuple(project.annotations()),
+        annotations=tuple(project.annotations("any")),
         generated=_generated(project, dataset),
         examples=() if evaluation is None else tuple(read_examples(evaluation.folder / "examples", _classes(project))),
     )
@@ -165,7 +165,7 @@ def _segmenter(segmenters: list[Run], evaluation: Run | None) -> Run | None:
 
 def _annotated(project: Project, decoder: Run | None) -> list[Annotated]:
     used = shots_of(decoder)
-    there = [one for one in project.annotations() if project.pool_picture_path(one.seed).exists()]
+    there = [one for one in project.annotations("any") if project.pool_picture_path(one.seed).exists()]
     found = []
     for one in sorted(there, key=lambda one: (one.seed not in used, one.seed))[:MOST_ANNOTATED]:
         picture = _picture(project.pool_picture_path(one.seed))

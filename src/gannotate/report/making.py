@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from html import escape
 
+from gannotate.project_config import GeneratorEntry
 from gannotate.report.gather import EVALUATE, Findings, Run, scored, shots_of
 from gannotate.report.plots import curve_svg
 from gannotate.report.tables import clock, facts
@@ -31,7 +32,7 @@ def making(found: Findings) -> str:
     rows = [
         ("labels used", f"{len(seeds)}, {escape(label_sources(found.used))}"),
         ("their seeds", escape(", ".join(map(str, seeds)) or "-")),
-        ("generator", f"{escape(generator.architecture)}, {escape(generator.source)}"),
+        ("generator", _drawn_by(generator)),
         ("hardware", escape(hardware(found))),
         ("peak memory", "-" if memory is None else f"{memory:,.0f} MB"),
         ("software", escape(software(found))),
@@ -79,3 +80,9 @@ def _missing(found: Findings) -> list[str]:
         "test figures (gannotate evaluate)": found.evaluation,
     }
     return [name for name, there in made.items() if not there]
+
+
+def _drawn_by(generator: GeneratorEntry | None) -> str:
+    if generator is None:
+        return "none: real pictures only"
+    return f"{escape(generator.architecture)}, {escape(generator.source)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -20,8 +20,8 @@ SEGMENTER = ModelKind("segmenter", "train")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SegmenterConfig:
-    """What a segmentation network is; everything needed to build it and to read its answers."""
+class AnswerConfig:
+    """Which pictures a model takes, and which classes it tells apart, whatever kind of model it is."""
 
     classes: int
     """Number of classes, background included."""
@@ -29,6 +29,42 @@ class SegmenterConfig:
     """1 for grey pictures, 3 for RGB."""
     size: int
     """Side in px of the square pictures that the network sees; others are brought to it and back."""
+    class_names: tuple[str, ...] = ()
+    """Names of the classes, in order."""
+    colours: tuple[tuple[int, int, int], ...] = ()
+    """RGB colours of the classes, 0-255, in order."""
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.classes <= MAX_CLASSES:
+            raise UsageError(f"{self.classes} classes were given; a segmenter tells 2 to {MAX_CLASSES} apart")
+        if self.image_channels not in (1, 3):
+            raise UsageError(f"image_channels is {self.image_channels}; use 1 (grey) or 3 (RGB)")
+        for name, given in (("class names", self.class_names), ("colours", self.colours)):
+            if given and len(given) != self.classes:
+                raise UsageError(f"{len(given)} {name} were given for {self.classes} classes; give one for each")
+
+    @property
+    def class_infos(self) -> tuple[ClassInfo, ...]:
+        """The classes with names and colours; numbered names and default colours where none were given."""
+        names = self.class_names or tuple(f"class {index}" for index in range(self.classes))
+        colours = self.colours or tuple(default_colour(index) for index in range(self.classes))
+        return tuple(ClassInfo(name, colour) for name, colour in zip(names, colours, strict=True))
+
+    @classmethod
+    def of_classes(cls, classes: Sequence[ClassInfo], **settings: Any) -> Self:
+        """A config with number, names and colours taken from `classes`."""
+        return cls(
+            classes=len(classes),
+            class_names=tuple(item.name for item in classes),
+            colours=tuple(item.colour for item in classes),
+            **settings,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmenterConfig(AnswerConfig):
+    """What a segmentation network is; everything needed to build it and to read its answers."""
+
     architecture: Architecture = "unet"
     """The network's name, see `ARCHITECTURES`."""
     encoder: str = ""
@@ -40,20 +76,13 @@ class SegmenterConfig:
     """
     weights: str = RANDOM
     """What the encoder started from: random, imagenet, or the path of weights; nothing reads it after training."""
-    class_names: tuple[str, ...] = ()
-    """Names of the classes, in order."""
-    colours: tuple[tuple[int, int, int], ...] = ()
-    """RGB colours of the classes, 0-255, in order."""
 
     def __post_init__(self) -> None:
         info = architecture_info(self.architecture)
         for name in ("encoder", "depth", "decoder_width"):
             if not getattr(self, name):  # frozen for others: here it is still being made
                 object.__setattr__(self, name, getattr(info, name))
-        if not 2 <= self.classes <= MAX_CLASSES:
-            raise UsageError(f"{self.classes} classes were given; a segmenter tells 2 to {MAX_CLASSES} apart")
-        if self.image_channels not in (1, 3):
-            raise UsageError(f"image_channels is {self.image_channels}; use 1 (grey) or 3 (RGB)")
+        super().__post_init__()
         if self.depth not in info.depths:
             least, most = min(info.depths), max(info.depths)
             accepted = f"{least} to {most}" if most > least else f"{most}"
@@ -67,26 +96,6 @@ class SegmenterConfig:
             )
         if self.decoder_width < wide:
             raise UsageError(f"decoder_width is {self.decoder_width}; use at least {wide}")
-        for name, given in (("class names", self.class_names), ("colours", self.colours)):
-            if given and len(given) != self.classes:
-                raise UsageError(f"{len(given)} {name} were given for {self.classes} classes; give one for each")
-
-    @property
-    def class_infos(self) -> tuple[ClassInfo, ...]:
-        """The classes with names and colours; numbered names and default colours where none were given."""
-        names = self.class_names or tuple(f"class {index}" for index in range(self.classes))
-        colours = self.colours or tuple(default_colour(index) for index in range(self.classes))
-        return tuple(ClassInfo(name, colour) for name, colour in zip(names, colours, strict=True))
-
-    @classmethod
-    def of_classes(cls, classes: Sequence[ClassInfo], **settings: Any) -> SegmenterConfig:
-        """A config with number, names and colours taken from `classes`."""
-        return cls(
-            classes=len(classes),
-            class_names=tuple(item.name for item in classes),
-            colours=tuple(item.colour for item in classes),
-            **settings,
-        )
 
 
 def build_network(config: SegmenterConfig) -> nn.Module:

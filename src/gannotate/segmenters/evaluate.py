@@ -1,4 +1,4 @@
-"""Testing a segmenter on labelled pictures that it has not seen."""
+"""Testing whatever labels pictures on labelled pictures that it has not seen."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from gannotate.data.labelled import LabelledSet
 from gannotate.metrics.calibration import Reliability, ReliabilityCounter
 from gannotate.metrics.confusion import Absent, confusion, scores
-from gannotate.segmenters.predict import Segmenter
+from gannotate.segmenters.predict import Predictor
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Answers:
     reliability: Reliability
 
 
-def ask(segmenter: Segmenter, test: LabelledSet) -> Answers:
+def ask(segmenter: Predictor, test: LabelledSet) -> Answers:
     """Labels the test pictures at their own size; the probabilities are counted and not kept.
 
     Raises:
@@ -35,7 +35,7 @@ def ask(segmenter: Segmenter, test: LabelledSet) -> Answers:
 
 
 def evaluate(
-    segmenter: Segmenter, test: LabelledSet, absent: Absent = "skip", answers: Answers | None = None
+    segmenter: Predictor, test: LabelledSet, absent: Absent = "skip", answers: Answers | None = None
 ) -> dict[str, Any]:
     """Scores over all pixels of all test pictures together, at the pictures' own size.
 

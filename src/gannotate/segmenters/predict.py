@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, overload
+from typing import Generic, Literal, TypeVar, overload
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from gannotate.errors import UsageError
-from gannotate.segmenters.build import SegmenterConfig, load_segmenter
+from gannotate.segmenters.build import AnswerConfig, SegmenterConfig, load_segmenter
 from gannotate.segmenters.tiling import View, tiled
 
 WHOLE = View()
@@ -26,7 +26,10 @@ BATCH = 32
 """Pictures that pass the network together."""
 
 
-class Predictor(ABC):
+Config = TypeVar("Config", bound=AnswerConfig)
+
+
+class Predictor(ABC, Generic[Config]):
     """What labels pictures, whatever computes the answers; the same call gives the same answer each time.
 
     A picture that is not size x size is brought to that size (as for training), and its class probabilities are
@@ -34,7 +37,7 @@ class Predictor(ABC):
     and the other way round. A `View` shows the picture in tiles, or at several scales.
     """
 
-    config: SegmenterConfig
+    config: Config
 
     @abstractmethod
     def answers(self, batch: np.ndarray | Sequence[np.ndarray], scale: float) -> Iterator[np.ndarray]:
@@ -100,7 +103,7 @@ class Predictor(ABC):
                 yield found[0] if len(found) == 1 else np.mean(found, axis=0)
 
 
-class Segmenter(Predictor):
+class Segmenter(Predictor[SegmenterConfig]):
     """A trained network that labels pictures."""
 
     def __init__(self, network: nn.Module, config: SegmenterConfig) -> None:
@@ -124,7 +127,7 @@ class Segmenter(Predictor):
         x = np.stack([brought_to(picture, side, self.config.image_channels) for picture in batch])
         answers = self._probabilities(torch.from_numpy(x).permute(0, 3, 1, 2))
         for picture, answer in zip(batch, answers, strict=True):
-            yield _at_size(answer, picture.shape[0], picture.shape[1]).cpu().numpy()
+            yield at_size(answer, picture.shape[0], picture.shape[1]).cpu().numpy()
 
     @torch.inference_mode()
     def _probabilities(self, x: UInt8[Tensor, "n c s s"]) -> Float[Tensor, "n k s s"]:
@@ -169,7 +172,8 @@ def check_pictures(pictures: np.ndarray | Sequence[np.ndarray]) -> None:
             )
 
 
-def _at_size(probabilities: Float[Tensor, "k s s"], height: int, width: int) -> Float[Tensor, "k h w"]:
+def at_size(probabilities: Float[Tensor, "k s s"], height: int, width: int) -> Float[Tensor, "k h w"]:
+    """Class probabilities brought to another size bilinearly."""
     if probabilities.shape[1:] == (height, width):
         return probabilities
     return F.interpolate(probabilities[None], (height, width), mode="bilinear", align_corners=False)[0]

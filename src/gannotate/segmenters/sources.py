@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from gannotate.data.labelled import LabelledSet
 from gannotate.errors import GannotateError, UsageError
 from gannotate.labels import IGNORE, check_label_map
-from gannotate.segmenters.build import SegmenterConfig
+from gannotate.segmenters.build import AnswerConfig, SegmenterConfig
 
 Labels = Literal["soft", "hard"]
 """Learn from class probabilities where the data has them, or from label maps alone."""
@@ -40,6 +42,14 @@ class Source(Protocol):
 
     def batch(self, count: int, device: torch.device) -> Batch:
         """`count` pictures, drawn with torch's global generator, which the training loop seeds before each step."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Counters, json-able: with them the next batch is the one that would have come without an interruption."""
+        ...
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Takes back what `state` gave."""
         ...
 
 
@@ -81,6 +91,90 @@ class Stored:
             None if self.soft is None else self.soft[picked].to(device).float(),
         )
 
+    def state(self) -> dict[str, Any]:
+        """Nothing: batches do not depend on those before them."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Nothing to take back."""
+
+
+class Mixed:
+    """Fills a part of each batch from each of several sources, e.g. a quarter from real labelled pictures."""
+
+    def __init__(self, parts: Sequence[tuple[Source, float]]) -> None:
+        """Each source with its share of the pictures, above 0; the shares add up to 1.
+
+        Raises:
+            UsageError: other shares.
+        """
+        shares = [share for _, share in parts]
+        if not shares or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
+            raise UsageError(f"the shares of a mix are {shares}; give each source a share above 0, 1 in all")
+        self.parts = tuple(parts)
+        self.given = [0] * len(self.parts)
+
+    def check(self, config: SegmenterConfig) -> None:
+        """Checks every source."""
+        for source, _ in self.parts:
+            source.check(config)
+
+    def about(self, classes: int) -> dict[str, Any]:
+        """The shares, and what each source is."""
+        parts = [(source.about(classes), share) for source, share in self.parts]
+        return {
+            "soft_labels": any(about.get("soft_labels") for about, _ in parts),
+            "mix": [{"share": share, **about} for about, share in parts],
+        }
+
+    def batch(self, count: int, device: torch.device) -> Batch:
+        """`count` pictures; after any number of batches each source has given its share to within one picture."""
+        numbers = self.split(count)
+        taken = [(source, number) for (source, _), number in zip(self.parts, numbers, strict=True) if number]
+        self.given = [before + now for before, now in zip(self.given, numbers, strict=True)]
+        return join([source.batch(number, device) for source, number in taken])
+
+    def split(self, count: int) -> list[int]:
+        """How many of the next `count` pictures each source gives: one by one, from the one furthest behind."""
+        numbers, total = [0] * len(self.parts), sum(self.given)
+        for place in range(1, count + 1):
+            behind = [
+                share * (total + place) - given - number
+                for (_, share), given, number in zip(self.parts, self.given, numbers, strict=True)
+            ]
+            numbers[behind.index(max(behind))] += 1
+        return numbers
+
+    def state(self) -> dict[str, Any]:
+        """What each source has given, and the sources' own counters."""
+        return {"given": list(self.given), "parts": [source.state() for source, _ in self.parts]}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Takes back what `state` gave."""
+        self.given = list(state["given"])
+        for (source, _), part in zip(self.parts, state["parts"], strict=True):
+            source.load_state(part)
+
+
+def join(batches: Sequence[Batch]) -> Batch:
+    """Several batches as one; where only some have class probabilities, the others' are 1 for the class of each pixel.
+
+    An IGNORE pixel gets probability 1 for class 0, which teaches nothing: its label map still says IGNORE.
+    """
+    if len(batches) == 1:
+        return batches[0]
+    widths = [batch.soft.shape[1] for batch in batches if batch.soft is not None]
+    soft = torch.cat([_probabilities(batch, widths[0]) for batch in batches]) if widths else None
+    pictures = torch.cat([batch.pictures for batch in batches])
+    return Batch(pictures, torch.cat([batch.label_maps for batch in batches]), soft)
+
+
+def _probabilities(batch: Batch, classes: int) -> Float[Tensor, "n k h w"]:
+    if batch.soft is not None:
+        return batch.soft
+    known = torch.where(batch.label_maps == IGNORE, 0, batch.label_maps)
+    return F.one_hot(known, classes).permute(0, 3, 1, 2).to(batch.pictures)
+
 
 def pick(available: int, count: int) -> Int[Tensor, "n ..."]:
     """`count` of the numbers below `available`; each at most once unless there are fewer."""
@@ -92,7 +186,7 @@ def to_float(pictures: Tensor) -> Float[Tensor, "n c h w"]:
     return pictures.float() / 127.5 - 1
 
 
-def check_data(data: LabelledSet, config: SegmenterConfig) -> None:
+def check_data(data: LabelledSet, config: AnswerConfig) -> None:
     """Checks that the pictures and labels fit the network.
 
     Raises:

@@ -1,4 +1,6 @@
-"""What a segmentation network starts from: random weights, its encoder's ImageNet weights, or any file of weights.
+"""What a segmentation network starts from: random weights, its encoder's ImageNet weights, or any other weights.
+
+Others are a segmenter's folder, a pre-trained encoder's (`gannotate pretrain`) or a file of weights.
 
 Nothing is fetched unless `imagenet` is asked for by name. Such weights expect pictures less the mean and by the
 deviation of ImageNet's colours; the networks here see [-1, 1]. Both are a shift and a gain a channel, the gains equal
@@ -7,9 +9,11 @@ to 2 %, and the batch normalisation after the first convolution takes out the sh
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -33,9 +37,9 @@ def fill(network: nn.Module, weights: str, encoder: str) -> None:
 
     Args:
         weights: random; imagenet, for the encoder called `encoder` (fetched from the hub unless its cache has it); or
-            a path: a segmenter's folder, or a .safetensors, .pth or .pt file with the encoder's tensors by
-            torchvision's, timm's or our names. All of the encoder must be there; what else fits by name and shape is
-            taken too. The first convolution is brought from RGB to grey or back.
+            a path: a segmenter's or a pre-trained encoder's folder, or a .safetensors, .pth or .pt file with the
+            encoder's tensors by torchvision's, timm's or our names. All of the encoder must be there; what else fits
+            by name and shape is taken too. The first convolution is brought from RGB to grey or back.
 
     Raises:
         UsageError: no such file, the network has no encoder, or the file is of another one. GannotateError: the
@@ -54,6 +58,23 @@ def fill(network: nn.Module, weights: str, encoder: str) -> None:
             f"first is {missing[0]}; give weights of that encoder, or choose theirs with --encoder"
         )
     network.load_state_dict(own | found)
+
+
+def encoder_in(weights: str) -> dict[str, Any]:
+    """Name and depth of the encoder in a segmenter's or pre-trained encoder's folder; {} for anything else.
+
+    Raises:
+        GannotateError: the folder's config.json is damaged.
+    """
+    path = Path(weights) / "config.json"
+    if weights in (RANDOM, IMAGENET) or not path.is_file():
+        return {}
+    try:
+        config = json.loads(path.read_text())
+        kept = config.get("segmenter") or config.get("encoder") or {}
+        return {name: kept[name] for name in ("encoder", "depth") if name in kept}
+    except (ValueError, AttributeError, TypeError, OSError) as error:
+        raise GannotateError(f"{path} is damaged ({error}); make or copy that folder again") from error
 
 
 def _imagenet(encoder: str, network: nn.Module) -> dict[str, Tensor]:
@@ -76,7 +97,10 @@ def _imagenet(encoder: str, network: nn.Module) -> dict[str, Tensor]:
 def _read(path: Path) -> dict[str, Tensor]:
     file = path / "model.safetensors" if path.is_dir() else path
     if not file.is_file():
-        raise UsageError(f"{path} is no file of weights; use random, imagenet, a segmenter's folder or a weights file")
+        raise UsageError(
+            f"{path} is no file of weights; use random, imagenet, a weights file, or the folder of a segmenter or of a "
+            "pre-trained encoder"
+        )
     try:
         if file.suffix == ".safetensors":
             return load_file(file)

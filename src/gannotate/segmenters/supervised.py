@@ -127,12 +127,13 @@ class SegmenterTrainer:
         follow(self.average, self.network, self.training.ema, index)
 
     def state(self) -> dict[str, Any]:
-        """Weights, average, optimizer and what is trained on what."""
+        """Weights, average, optimizer, the source's counters, and what is trained on what."""
         return {
             "about": self.about,
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "source": self.source.state(),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -150,6 +151,7 @@ class SegmenterTrainer:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.source.load_state(state["source"])
 
 
 def learning_rate_factor(index: int, steps: int) -> float:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from gannotate.annotate.store import StaleVersion, Store, changed_classes
 from gannotate.errors import GannotateError, UsageError
 from gannotate.labels import IGNORE, read_label_map, write_label_map
-from gannotate.project import Project
+from gannotate.project import Project, RealPicture
 from gannotate.project_config import ClassEntry
 
 A, B, C = (np.full((16, 16), value, np.uint8) for value in (0, 1, 2))
@@ -101,6 +101,41 @@ def test_a_png_painted_by_hand_or_deleted_is_a_new_version(store: Store):
     store.project.annotation_path(3).unlink()
     assert store.load(3).version == edited.version + 1
     assert (store.load(3).label_map == IGNORE).all()
+
+
+def real_picture(store: Store) -> int:
+    """Adds a real picture to the pool."""
+    real = RealPicture(name="r", file="r.png", sha256="0", width=16, height=16, left=0, top=0, side_px=16)
+    (number,) = store.project.add_real([(real, b"png")])
+    return number
+
+
+def test_a_real_picture_is_labelled_as_any_other(store: Store):
+    number = real_picture(store)
+    store.save(3, A, 0)
+    assert store.save(number, B, 0) == 1
+    store.mark(number, "unsure")
+    assert reopened(store).load(number).source == "person"
+    assert store.seeds() == [*store.seeds("generated"), number]
+    assert (store.labelled("real"), store.labelled("generated")) == ({number: 1.0}, {3: 1.0})
+    assert store.labelled() == {3: 1.0, number: 1.0}
+    with pytest.raises(UsageError, match="add it with `gannotate sample --pictures DIR`"):
+        store.load(number + 1)
+
+
+def test_a_map_that_is_put_there_is_a_version_and_keeps_its_source(store: Store):
+    store.save(3, A, 0)
+    assert store.put(3, B, "imported", {"format": "coco"}) == 2
+    assert (store.load(3).source, store.load(3).version) == ("imported", 2)
+    assert (store.version(3, 1) == A).all()
+    assert store.put(3, B, "imported", {"format": "voc"}) == 2  # the same map again is no change
+    assert store.put(5, C, "imported", {}) == 1
+    with pytest.raises(StaleVersion):
+        store.save(3, C, 1)
+    with pytest.raises(GannotateError, match="unknown class id 3"):
+        store.put(5, np.full((16, 16), 3, np.uint8), "imported", {})
+    with pytest.raises(UsageError, match="the pool has no picture"):
+        store.put(99, A, "imported", {})
 
 
 def test_annotations_from_before_are_version_1(store: Store):

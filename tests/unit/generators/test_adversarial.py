@@ -190,8 +190,8 @@ def test_a_run_leaves_a_generator_with_card_grids_and_logs(tmp_path):
     assert load_generator(tmp_path).size == 16
     assert "KID" in (tmp_path / "card.md").read_text()
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "best.png", "card.md", "checkpoint.safetensors", "config.json", "log.csv", "log.jsonl", "model.safetensors",
-        "snapshots", "training.json",
+        "best.png", "card.md", "checkpoint.safetensors", "config.json", "discriminator.safetensors", "log.csv",
+        "log.jsonl", "model.safetensors", "snapshots", "training.json",
     ]  # fmt: skip
 
 

@@ -12,8 +12,9 @@ import torch
 from safetensors.torch import save_file
 
 from gannotate.errors import GannotateError, UsageError
+from gannotate.files import write_json
 from gannotate.segmenters.build import SegmenterConfig, build_network, load_segmenter, save_segmenter
-from gannotate.segmenters.start_weights import fill
+from gannotate.segmenters.start_weights import encoder_in, fill
 from gannotate.torchvision_operators import make_importable
 
 make_importable()
@@ -40,6 +41,16 @@ def test_a_segmenters_folder_gives_all_that_fits(tmp_path: Path, tiny: Segmenter
         name for name in state if state[name].shape == before[name].shape and torch.equal(state[name], before[name])
     }
     assert set(state) - same == {"segmentation_head.0.weight", "segmentation_head.0.bias"}
+
+
+@pytest.mark.parametrize("kind", ["segmenter", "encoder"])
+def test_a_folder_says_which_encoder_it_has(tmp_path: Path, kind: str) -> None:
+    write_json(tmp_path / "config.json", {kind: {"encoder": "resnet34", "depth": 3, "size": 64}})
+    assert encoder_in(str(tmp_path)) == {"encoder": "resnet34", "depth": 3}
+    assert encoder_in("random") == encoder_in(str(tmp_path / "weights.pth")) == {}
+    (tmp_path / "config.json").write_text("[1]")
+    with pytest.raises(GannotateError, match=r"config.json is damaged"):
+        encoder_in(str(tmp_path))
 
 
 def test_a_saved_segmenter_needs_its_start_weights_no_more(tmp_path: Path, tiny: SegmenterConfig) -> None:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor, nn
 
+from gannotate.errors import GannotateError
+from gannotate.files import write_bytes
 from gannotate.generators.ops import LEAKY_GAIN, LEAKY_SLOPE, Conv, Dense
 from gannotate.generators.stylegan2 import StyleGAN2Config
+
+FILE = "discriminator.safetensors"
+"""Beside a generator's model.safetensors: the discriminator of the same snapshot, in float16."""
 
 
 class DiscriminatorBlock(nn.Module):
@@ -62,7 +73,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, config: StyleGAN2Config, group: int = 4, patch_stem: bool = False) -> None:
         super().__init__()
-        self.group = group
+        self.config, self.group, self.patch_stem = config, group, patch_stem
         resolutions = config.resolutions[1:]
         if patch_stem:
             resolutions = resolutions[:-1]
@@ -83,3 +94,47 @@ class Discriminator(nn.Module):
         x = self.blocks(self.fromrgb(picture))
         x = self.conv(minibatch_std(x, self.group, parts))
         return self.out(self.fc(x.flatten(1)))[:, 0]
+
+    def activations(self, picture: Float[Tensor, "n c h w"]) -> list[Tensor]:
+        """What the stem and each block make of a picture, (n, channels, h, w), large to small.
+
+        The batch statistic comes later, so these are each picture's own.
+        """
+        found = [self.fromrgb(picture)]
+        for block in self.blocks:
+            found.append(block(found[-1]))
+        return found
+
+    def config_dict(self) -> dict[str, Any]:
+        """What `load_discriminator` needs to build this network again, json-able."""
+        return {"network": asdict(self.config), "group": self.group, "patch_stem": self.patch_stem}
+
+
+def save_discriminator(folder: str | Path, discriminator: Discriminator) -> None:
+    """Writes `folder`/discriminator.safetensors: weights in float16, the configuration in the header."""
+    tensors = {name: tensor.detach().half().cpu().contiguous() for name, tensor in discriminator.state_dict().items()}
+    header = {"discriminator": json.dumps(discriminator.config_dict())}
+    write_bytes(Path(folder) / FILE, save(tensors, metadata=header))
+
+
+def load_discriminator(folder: str | Path, device: str | torch.device = "cpu") -> Discriminator | None:
+    """The discriminator kept beside the generator in `folder`, in float32 and frozen; None when there is none.
+
+    Raises:
+        GannotateError: damaged.
+    """
+    path = Path(folder) / FILE
+    if not path.exists():
+        return None
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            config = json.loads((file.metadata() or {})["discriminator"])
+            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (not a dict)
+        network = StyleGAN2Config(**config["network"])
+        discriminator = Discriminator(network, int(config["group"]), bool(config["patch_stem"]))
+        discriminator.load_state_dict(tensors)
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise GannotateError(
+            f"{path} is damaged ({str(error).splitlines()[0]}); copy it again, or delete it to go on without it"
+        ) from error
+    return discriminator.eval().requires_grad_(False).to(device)

@@ -10,6 +10,7 @@ import numpy as np
 
 from gannotate.data.writing import encode_picture
 from gannotate.files import write_bytes
+from gannotate.generators.adversarial.discriminator import save_discriminator
 from gannotate.generators.adversarial.trainer import AdversarialTrainer
 from gannotate.generators.base import draw, to_uint8
 from gannotate.generators.build import save_generator
@@ -45,7 +46,10 @@ def spread(pictures: np.ndarray) -> float:
 
 
 class SnapshotHook:
-    """Every `every` steps: a grid, the figures, and `folder`/model.safetensors when they are the best so far."""
+    """Every `every` steps: a grid, the figures, and the generator in `folder` when it is the best so far.
+
+    Its discriminator is kept beside it (discriminator.safetensors).
+    """
 
     def __init__(
         self,
@@ -76,6 +80,8 @@ class SnapshotHook:
         best = self.trainer.best_kid is None or figures.get("kid", 0.0) <= self.trainer.best_kid
         if best:
             self.trainer.best_kid = figures.get("kid")
+            # the discriminator knows what matters in these pictures: inversion compares with its features
+            save_discriminator(self.folder, self.trainer.discriminator)
             save_generator(self.folder, average, **self.about, kimg=kimg, figures=dict(figures))
             write_card(self.folder)
             write_grid(self.folder / "best.png", pictures_of_seeds(average, GRID_SEEDS))

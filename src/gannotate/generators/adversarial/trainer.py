@@ -41,8 +41,8 @@ class AdversarialTrainer:
         self.discriminator = Discriminator(config.network, config.group, config.patch_stem).to(self.device)
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
         path_interval = config.path_interval if config.path_weight else None
-        self.g_optimizer = _lazy_adam(self.generator.parameters(), config.learning_rate, path_interval)
-        self.d_optimizer = _lazy_adam(self.discriminator.parameters(), config.learning_rate, config.r1_interval)
+        self.g_optimizer = lazy_adam(self.generator.parameters(), config.learning_rate, path_interval)
+        self.d_optimizer = lazy_adam(self.discriminator.parameters(), config.learning_rate, config.r1_interval)
         self.ada = AdaController(target=config.ada_target, kimg=config.ada_kimg)
         self.changes = AugmentConfig() if config.augment == "ada" else MILD
         self.path_mean = 0.0
@@ -138,7 +138,7 @@ class AdversarialTrainer:
         real_logits, fake_logits = logits.chunk(2)
         self.ada.note(real_logits.detach())
         loss = discriminator_loss(real_logits, fake_logits)
-        _descend(self.d_optimizer, loss)
+        descend(self.d_optimizer, loss)
         return {
             "d_loss": float(loss.detach()),
             "d_real_sign": float(real_logits.detach().sign().mean()),
@@ -150,13 +150,13 @@ class AdversarialTrainer:
         # second derivative has to go through the warp
         seen = self._augment(real).detach().requires_grad_(True)
         penalty = r1_penalty(seen, self.discriminator(seen))
-        _descend(self.d_optimizer, penalty * (self.config.r1_gamma / 2 * self.config.r1_interval))
+        descend(self.d_optimizer, penalty * (self.config.r1_gamma / 2 * self.config.r1_interval))
         return {"r1": float(penalty.detach())}
 
     def _generator_step(self, fake: Tensor) -> dict[str, float]:
         self.discriminator.requires_grad_(False)
         loss = generator_loss(self.discriminator(self._augment(fake)))
-        _descend(self.g_optimizer, loss)
+        descend(self.g_optimizer, loss)
         self.discriminator.requires_grad_(True)
         return {"g_loss": float(loss.detach())}
 
@@ -168,7 +168,7 @@ class AdversarialTrainer:
         lengths = path_lengths(picture, w, torch.randn_like(picture))
         self.path_mean += PATH_DECAY * (float(lengths.detach().mean()) - self.path_mean)
         penalty = (lengths - self.path_mean).square().mean()
-        _descend(self.g_optimizer, penalty * (self.config.path_weight * self.config.path_interval))
+        descend(self.g_optimizer, penalty * (self.config.path_weight * self.config.path_interval))
         return {"path_penalty": float(penalty.detach()), "path_length": float(lengths.detach().mean())}
 
     @torch.no_grad()
@@ -184,13 +184,13 @@ class AdversarialTrainer:
         self.average.mapping.w_avg.copy_(self.generator.mapping.w_avg)
 
 
-def _lazy_adam(parameters: Iterable[nn.Parameter], rate: float, interval: int | None) -> torch.optim.Adam:
+def lazy_adam(parameters: Iterable[nn.Parameter], rate: float, interval: int | None) -> torch.optim.Adam:
     """Adam whose settings make up for one extra regularisation step every `interval` (StyleGAN2, appendix B)."""
     part = 1.0 if interval is None else interval / (interval + 1)
     return torch.optim.Adam(parameters, lr=rate * part, betas=(0.0, 0.99**part), eps=1e-8)
 
 
-def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     for group in optimizer.param_groups:

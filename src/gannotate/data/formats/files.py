@@ -1,0 +1,97 @@
+"""The files of a folder or zip, by name, read in bounded memory; nothing outside of it can be named."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from gannotate.data.pictures import SUFFIXES
+from gannotate.errors import GannotateError, UsageError
+
+MOST_BYTES = 1 << 29
+"""A larger file is refused: half a gigabyte of JSON or of one label map is no label file."""
+
+
+class Files:
+    """Names of the files below a folder or in a zip, sorted, with / between folders; hidden ones are left out.
+
+    `path` may also be one file of a folder, e.g. one JSON of several: `chosen` is its name then.
+    """
+
+    def __init__(self, path: str | Path, kinds: Sequence[str] = ()) -> None:
+        self.path, self.chosen = Path(path), ""
+        self._zip: zipfile.ZipFile | None = None
+        if self.path.is_file() and self.path.suffix.lower() in kinds:
+            self.path, self.chosen = self.path.parent, self.path.name
+        if not self.path.exists():
+            raise UsageError(f"{path} does not exist; give the folder or zip with the labels")
+        if self.path.is_file():
+            try:
+                self._zip = zipfile.ZipFile(self.path)
+            except (zipfile.BadZipFile, OSError) as error:
+                raise UsageError(f"{path} is not a folder or a zip ({error})") from error
+            names = [info.filename for info in self._zip.infolist() if not info.is_dir()]
+        else:
+            names = [item.relative_to(self.path).as_posix() for item in self.path.rglob("*") if item.is_file()]
+        self.names = tuple(sorted(name for name in names if not _hidden(name)))
+        self._known = frozenset(self.names)
+        self._pictures: dict[str, list[str]] | None = None
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._known
+
+    def ending(self, *endings: str, under: str = "") -> list[str]:
+        """Names that end so (any case), in a folder and below it."""
+        inside = under + "/" if under else ""
+        return [name for name in self.names if name.startswith(inside) and name.lower().endswith(endings)]
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one file.
+
+        Raises:
+            GannotateError: not there, not readable, or larger than MOST_BYTES when unpacked.
+        """
+        if name not in self._known:
+            raise GannotateError(f"{self.path} has no {name}")
+        try:
+            with self._zip.open(name) if self._zip else (self.path / name).open("rb") as file:
+                data = file.read(MOST_BYTES + 1)
+        except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+            raise GannotateError(f"{name} cannot be read ({error})") from error
+        if len(data) > MOST_BYTES:
+            raise GannotateError(f"{name} has more than {MOST_BYTES >> 20} MB")
+        return data
+
+    def picture(self, name: str, folders: Sequence[str] = ("images",)) -> str | None:
+        """The picture file that a label file means by `name`: by that path, in one of `folders`, or by its last part.
+
+        Whatever `name` says, only a file of this folder or zip is found; None when there is none, or two fit.
+        """
+        last = PurePosixPath(name.replace("\\", "/")).name
+        for tried in (name, *(f"{folder}/{name}" for folder in folders), *(f"{folder}/{last}" for folder in folders)):
+            if tried in self._known and tried.lower().endswith(SUFFIXES):
+                return tried
+        if self._pictures is None:
+            self._pictures = {}
+            for known in self.ending(*SUFFIXES):
+                self._pictures.setdefault(PurePosixPath(known).name, []).append(known)
+        found = self._pictures.get(last, [])
+        return found[0] if len(found) == 1 else None
+
+    def beside(self, stem: str, folder: str) -> str | None:
+        """The picture FOLDER/STEM.* for a mask of that stem; the folder may be `.`."""
+        path = (PurePosixPath(folder) / stem).as_posix()
+        tried = (f"{path}{ending}" for suffix in SUFFIXES for ending in (suffix, suffix.upper()))
+        return next((name for name in tried if name in self._known), None)
+
+
+def stem_of(name: str, under: str = "") -> str:
+    """A file's name in its folder without ending, e.g. `a/b` for masks/a/b.png under masks."""
+    path = PurePosixPath(name)
+    inside = path.relative_to(under) if under else path
+    return str(inside.with_suffix(""))
+
+
+def _hidden(name: str) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
