@@ -1,0 +1,217 @@
+"""Training an encoder on its generator's own pictures, by the common training loop.
+
+Of those every latent is known. Real pictures, where given, are learned from too: only how well they are redrawn counts.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from gannotate.decoders.base import last_of_each_resolution
+from gannotate.errors import UsageError
+from gannotate.generators.base import Generator, from_uint8
+from gannotate.inversion.encoder import EncoderConfig, make_encoder, save_encoder, tap_distance
+from gannotate.inversion.latents import LatentStatistics, latent_statistics
+from gannotate.inversion.losses import OfflineLoss, PictureLoss, distances
+from gannotate.inversion.projector import InversionConfig, check_pictures
+from gannotate.seeding import stream_seed
+from gannotate.synthesis import fingerprint
+from gannotate.training.average import follow
+from gannotate.training.loop import LoopConfig, Progress, train
+
+EMA = 0.995
+"""Of the averaged weights, which are kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderTraining:
+    """How an encoder is trained."""
+
+    steps: int = 3000
+    """Optimisation steps."""
+    batch: int = 16
+    """Pictures a step, drawn anew for each; and half as many real ones, where given."""
+    learning_rate: float = 0.001
+    """Adam's first step size; it goes to 0 along half a cosine."""
+    mixing: float = 0.5
+    """Part of the pictures that are drawn with two styles, so that w+ is learned too."""
+    w_weight: float = 0.1
+    """Weight of the latents' mean squared error, in deviations of random latents."""
+    picture_weight: float = 1.0
+    """Weight of the redrawn picture's distance."""
+    tap_weight: float = 0.0
+    """Weight of the activations' relative squared error, averaged over the last tap of each resolution."""
+    width: int = EncoderConfig.width
+    """Channels at half the picture's size."""
+    seed: int = 0
+    """Seed of every random draw."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} of the encoder is {getattr(self, name)}; use 1 or more")
+        if not 0 <= self.mixing <= 1:
+            raise UsageError(f"mixing is {self.mixing}; use a part of the pictures, 0 to 1")
+        weights = (self.w_weight, self.picture_weight, self.tap_weight)
+        if min(weights) < 0 or not any(weights):
+            raise UsageError(f"the encoder's weights are {weights}; use 0 or more, and at least one above 0")
+
+
+class EncoderTrainer:
+    """Teaches an encoder the latents of drawn pictures, and to redraw `real` ones; `average` is the one to keep."""
+
+    def __init__(
+        self,
+        generator: Generator,
+        config: EncoderTraining,
+        loss: PictureLoss,
+        statistics: LatentStatistics,
+        real: UInt8[np.ndarray, "n h w c"] | None = None,
+    ) -> None:
+        self.generator, self.config, self.loss = generator.eval().requires_grad_(False), config, loss
+        with torch.random.fork_rng():
+            torch.manual_seed(stream_seed(config.seed, "encoder"))
+            self.encoder = make_encoder(generator, statistics, config.width)
+        self.average = copy.deepcopy(self.encoder).eval().requires_grad_(False)
+        self.optimizer = torch.optim.Adam(self.encoder.parameters(), config.learning_rate)
+        taps = last_of_each_resolution(generator.taps) if config.tap_weight else ()
+        self.tap_names = tuple(tap.name for tap in taps)
+        self.statistics, self.real = statistics, real
+        self.weights = {
+            "w": config.w_weight,
+            "picture": config.picture_weight,
+            "taps": config.tap_weight,
+            "real": config.picture_weight,
+            "typicality": InversionConfig.prior_weight,
+        }
+        self.about: dict[str, Any] = {
+            "settings": asdict(config),
+            "loss": loss.name,
+            "generator": fingerprint(generator),
+            "real_pictures": None,
+        }
+        if real is not None:
+            check_pictures(generator, from_uint8(real[:1]))
+            digest = hashlib.sha256(np.ascontiguousarray(real).tobytes()).hexdigest()
+            self.about["real_pictures"] = {"count": len(real), "sha256": digest}
+
+    def step(self, index: int) -> dict[str, float]:
+        """One step on newly drawn pictures."""
+        config = self.config
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.learning_rate * 0.5 * (1 + math.cos(math.pi * index / config.steps))
+        parts = self._of_drawn() | ({} if self.real is None else self._of_real(self.real))
+        total = torch.stack([self.weights[name] * part for name, part in parts.items()]).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        self.optimizer.step()
+        follow(self.average, self.encoder, EMA, index)
+        return {"loss": float(total.detach())} | {name: float(part.detach()) for name, part in parts.items()}
+
+    def state(self) -> dict[str, Any]:
+        """Weights, average, optimizer and the settings."""
+        return {
+            "about": self.about,
+            "encoder": self.encoder.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Takes back what `state` gave.
+
+        Raises:
+            UsageError: the state is of a training with other settings.
+        """
+        if state["about"] != self.about:
+            raise UsageError("the encoder to resume was trained with other settings; give a new folder to --encoder")
+        self.encoder.load_state_dict(state["encoder"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def _of_drawn(self) -> dict[str, Tensor]:
+        """How far newly drawn pictures' latents, their redrawing and its activations are from the truth."""
+        config = self.config
+        with torch.no_grad():
+            w, noise = self._latents(), self._noise(config.batch)
+            drawn = self.generator.synthesize(w, noise, taps=self.tap_names)
+        found = self.encoder(drawn.picture)
+        parts = {"w": ((found - w) / self.encoder.deviation).square().mean()}
+        if config.picture_weight or config.tap_weight:
+            # the same noise again, so that only the latents make a difference
+            redrawn = self.generator.synthesize(found, noise, taps=self.tap_names)
+            parts["picture"] = self._distance(redrawn.picture, drawn.picture)
+            if config.tap_weight:
+                parts["taps"] = tap_distance(list(redrawn.taps.values()), list(drawn.taps.values()))
+        return parts
+
+    def _of_real(self, real: UInt8[np.ndarray, "n h w c"]) -> dict[str, Tensor]:
+        """How far some real pictures are from what their latents draw, and how strange those latents are."""
+        count = -(-self.config.batch // 2)
+        pictures = from_uint8(real[torch.randint(len(real), (count,)).numpy()]).to(next(self.generator.parameters()))
+        found = self.encoder(pictures)
+        redrawn = self.generator.synthesize(found, self._noise(count)).picture
+        return {"real": self._distance(redrawn, pictures), "typicality": self.statistics.typicality(found).mean()}
+
+    def _distance(self, pictures: Float[Tensor, "n c h w"], truth: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
+        with torch.no_grad():
+            target = self.loss.features(truth)
+        return distances(self.loss.features(pictures), target).mean()
+
+    def _latents(self) -> Float[Tensor, "n styles w"]:
+        """w+ of random latents; a part of them changes to a second one at a random layer."""
+        count, styles = self.config.batch, self.generator.style_count
+        like = next(self.generator.parameters())
+        first, second = (self.generator.map(torch.randn(count, self.generator.z_dim).to(like)) for _ in range(2))
+        change = torch.randint(1, styles, (count, 1)) if styles > 1 else torch.ones(count, 1)
+        change = torch.where(torch.rand(count, 1) < self.config.mixing, change, styles)
+        keep = (torch.arange(styles)[None] < change)[:, :, None].to(like.device)
+        return torch.where(keep, first, second)
+
+    def _noise(self, count: int) -> list[Tensor]:
+        like = next(self.generator.parameters())
+        return [torch.randn(count, 1, height, width).to(like) for height, width in self.generator.noise_shapes]
+
+
+def train_encoder(
+    generator: Generator,
+    folder: Path,
+    config: EncoderTraining | None = None,
+    *,
+    loss: PictureLoss | None = None,
+    statistics: LatentStatistics | None = None,
+    real: UInt8[np.ndarray, "n h w c"] | None = None,
+    minutes: float | None = None,
+    resume: bool = True,
+    about: dict[str, Any] | None = None,
+) -> Iterator[Progress]:
+    """Trains; iterate to the end. Afterwards `folder` is an encoder (see `load_encoder`) with its log.
+
+    A killed training goes on from its checkpoint with the same call. `real` are pictures of the generator's size, e.g.
+    those that it was trained on: the start for real pictures becomes much closer. `about` goes to config.json.
+
+    Raises:
+        UsageError: a class-conditional generator, real pictures of another shape, or a training to resume with other
+            settings.
+    """
+    config, loss = config or EncoderTraining(), loss or OfflineLoss()
+    trainer = EncoderTrainer(generator, config, loss, statistics or latent_statistics(generator), real)
+    loop = LoopConfig(steps=config.steps, minutes=minutes, seed=config.seed)
+    last = None
+    for progress in train(trainer, folder, loop, resume=resume):
+        last = progress
+        yield progress
+    done = {"steps": last.done, "seconds": round(last.seconds, 1)} if last else {}
+    save_encoder(folder, trainer.average, **trainer.about, **done, **(about or {}))
+    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
