@@ -1,0 +1,272 @@
+"""A decoder and a segmenter that teach each other (Yang et al. 2022, "Learning to Annotate Part Segmentation with
+Gradient Matching", algorithms 1 and 2): the segmenter learns from generated pictures with the decoder's labels, the
+decoder from what these labels do to the segmenter's loss on labelled real pictures."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Generator as Steps
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from gannotate.decoders.base import Decoder
+from gannotate.errors import UsageError
+from gannotate.fitting.pupil import Pupil, about_task, check_about, make_optimizer, rate_factor, take_step
+from gannotate.fitting.real_task import (
+    DrawnPictures,
+    RealPictures,
+    RealTask,
+    SegmenterChoice,
+    Watch,
+    check_at_least,
+    check_one_of,
+    check_rate,
+    check_task,
+    to_side,
+)
+from gannotate.fitting.teacher import TEACHER, teach_teacher
+from gannotate.labels import IGNORE
+from gannotate.seeding import stream_seed
+from gannotate.segmenters.build import build_network, load_segmenter
+from gannotate.training.loop import LoopConfig, Progress, train
+
+State = Literal["continued", "reinitialised", "fixed"]
+"""What becomes of the segmenter: it learns on, starts anew every so many steps, or stays as it started."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlternationConfig(SegmenterChoice):
+    """How decoder and segmenter take turns."""
+
+    batch: int = 4
+    """Labelled pictures a step; drawn with replacement when there are fewer."""
+    segmenter_rate: float = 0.002
+    """The segmenter's first step size; it goes as the decoder's."""
+    segmenter_state: State = "continued"
+    """continued (it learns on), reinitialised (it starts anew every so many steps) or fixed."""
+    reinitialise_every: int = 0
+    """Decoder steps between new starts, for reinitialised (the paper's ablation: 1)."""
+    balance: float = 0.0
+    """How much more rare classes count in the segmenter's loss: 0 as the pictures have them, 1 all classes alike."""
+    interval: int = 1
+    """Decoder steps for each step of the segmenter (the paper's K)."""
+    warm_start: int = 0
+    """First steps, in which the decoder learns from the pre-trained segmenter's labels instead."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_rate("segmenter rate", self.segmenter_rate)
+        check_one_of("segmenter state", self.segmenter_state, get_args(State))
+        check_at_least(1, batch=self.batch, interval=self.interval)
+        check_at_least(0, warm_start=self.warm_start, reinitialise_every=self.reinitialise_every)
+        if (self.segmenter_state == "reinitialised") != (self.reinitialise_every > 0):
+            raise UsageError(
+                f"reinitialise every is {self.reinitialise_every} with segmenter state {self.segmenter_state}; give "
+                "steps, e.g. 500, with reinitialised, and only there"
+            )
+        if not 0 <= self.balance <= 1:
+            raise UsageError(f"balance is {self.balance}; use 0 (as in the pictures) to 1 (all classes alike)")
+        if self.warm_start and not self.pretrain:
+            raise UsageError(
+                "a warm start was asked for, but the segmenter is not pre-trained; give pretrain, e.g. 200"
+            )
+
+
+Weights = Mapping[str, Tensor]
+"""Parameters of a segmenter by name."""
+
+Labelled = tuple[Float[Tensor, "n c s s"], Int[Tensor, "n s s"]]
+"""Pictures and their label maps, 255 = ignore."""
+
+Softly = tuple[Float[Tensor, "n c s s"], Float[Tensor, "n k s s"]]
+"""Pictures and their class probabilities."""
+
+
+class Student:
+    """The segmenter that learns beside the decoder.
+
+    network: in training mode throughout, so batch statistics are those of the batch, as in the paper. class_weights:
+    how much a pixel of each class counts in its losses.
+    """
+
+    def __init__(self, network: nn.Module, config: AlternationConfig, class_weights: Float[Tensor, " k"]) -> None:
+        self.network = network.requires_grad_(True).train()
+        self.config, self.class_weights = config, class_weights
+        self.optimizer = make_optimizer(network, config.optimizer, config.segmenter_rate)
+
+    @property
+    def weights(self) -> dict[str, nn.Parameter]:
+        """All parameters by name."""
+        return dict(self.network.named_parameters())
+
+    def loss(self, labelled: Labelled, weights: Weights | None = None) -> Float[Tensor, ""]:
+        """Mean cross-entropy against label maps, with these weights in place of the network's own."""
+        pictures, label_maps = labelled
+        known = label_maps != IGNORE
+        each = F.cross_entropy(
+            self._logits(pictures, weights), label_maps, self.class_weights, ignore_index=IGNORE, reduction="none"
+        )
+        return each.sum() / known.sum().clamp(min=1)
+
+    def soft_loss(self, softly: Softly, weights: Weights | None = None) -> Float[Tensor, ""]:
+        """Mean cross-entropy against class probabilities, through which gradients flow."""
+        pictures, soft = softly
+        each = soft * self._logits(pictures, weights).log_softmax(1)
+        return -(each * self.class_weights[:, None, None]).sum(1).mean()
+
+    def learn(self, softly: Softly, factor: float) -> float:
+        """One step on pictures with class probabilities; returns the loss."""
+        loss = self.soft_loss(softly)
+        take_step(self.optimizer, loss, self.network.parameters(), self.config.segmenter_rate * factor)
+        return float(loss.detach())
+
+    def _logits(self, pictures: Tensor, weights: Weights | None) -> Tensor:
+        if weights is None:
+            return self.network(pictures)
+        return functional_call(self.network, dict(weights), (pictures,))
+
+
+Objective = Callable[[Student, Labelled, Sequence[Softly]], Float[Tensor, ""]]
+"""What the decoder lowers: a function of the segmenter, labelled pictures, and generated ones with its own labels."""
+
+
+class AlternatingTrainer:
+    """One decoder step after another, with a step of the segmenter after every `interval` of them.
+
+    `draws` batches of generated pictures go to the objective. `teacher` is the folder of the pre-trained segmenter.
+    """
+
+    def __init__(
+        self,
+        task: RealTask,
+        config: AlternationConfig,
+        objective: Objective,
+        draws: int = 1,
+        teacher: Path | None = None,
+    ) -> None:
+        check_task(task, config)
+        self.task, self.config, self.objective, self.draws = task, config, objective, draws
+        self.pupil = Pupil(task, config)
+        self.teacher = None if teacher is None else load_segmenter(teacher, task.device)[0]
+        self.class_weights = class_weights(task.labelled.label_maps, len(task.classes), config.balance).to(task.device)
+        self.student = Student(self._new_network(0), config, self.class_weights)
+        self.labelled = RealPictures(task, config.augment)
+        self.drawn = DrawnPictures(task, config, self.pupil.decoder.tap_names)
+        self.about = about_task(task, config)
+
+    def step(self, index: int) -> dict[str, float]:
+        """One step of the decoder, and where its turn has come, one of the segmenter."""
+        config = self.config
+        if config.segmenter_state == "reinitialised" and index and index % config.reinitialise_every == 0:
+            self.student = Student(self._new_network(index), config, self.class_weights)
+        found = {"loss": self._teach_decoder(index)}
+        if config.segmenter_state != "fixed" and (index + 1) % config.interval == 0:
+            found["segmenter_loss"] = self._teach_segmenter(rate_factor(config, index))
+        return found
+
+    def _teach_decoder(self, index: int) -> float:
+        self.pupil.decoder.train()
+        if index < self.config.warm_start:
+            loss = self._warm_loss()
+        else:
+            labelled = self.labelled(self.config.batch)
+            generated = [self._labelled_by_decoder() for _ in range(self.draws)]
+            loss = self.objective(self.student, labelled, generated)
+        return self.pupil.learn(loss, index)
+
+    def _teach_segmenter(self, factor: float) -> float:
+        self.pupil.decoder.eval()
+        with torch.no_grad():
+            softly = self._labelled_by_decoder()
+        return self.student.learn(softly, factor)
+
+    def _labelled_by_decoder(self) -> Softly:
+        pictures, taps = self.drawn(self.config.generated)
+        return self._to_side(pictures), self._to_side(self.pupil.decoder(taps).softmax(1))
+
+    def _warm_loss(self) -> Tensor:
+        assert self.teacher is not None
+        pictures, taps = self.drawn(self.config.generated)
+        with torch.no_grad():
+            soft = self.teacher(self._to_side(pictures)).softmax(1)
+        return -(soft * self._to_side(self.pupil.decoder(taps).log_softmax(1))).sum(1).mean()
+
+    def _to_side(self, x: Tensor) -> Tensor:
+        return to_side(x, self.config.picture_size(self.task.generator)).contiguous(memory_format=torch.channels_last)
+
+    def _new_network(self, index: int) -> nn.Module:
+        """The pre-trained network; where there is none, one with weights drawn for step `index`."""
+        if self.teacher is not None:
+            return copy.deepcopy(self.teacher)
+        with torch.random.fork_rng():
+            torch.manual_seed(stream_seed(self.config.seed, "segmenter", index))
+            network = build_network(self.config.segmenter_config(self.task))
+        return network.to(self.task.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+    def finish(self) -> Decoder:
+        """The averaged decoder, in evaluation mode."""
+        return self.pupil.average
+
+    def state(self) -> dict[str, Any]:
+        """Weights, average and optimizers of both, and what is learned from what."""
+        return {
+            "about": self.about,
+            "pupil": self.pupil.state(),
+            "segmenter": self.student.network.state_dict(),
+            "segmenter_optimizer": self.student.optimizer.state_dict(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Takes back what `state` gave.
+
+        Raises:
+            UsageError: the state is of a fit with other settings or pictures.
+        """
+        check_about(state["about"], self.about)
+        self.pupil.load_state(state["pupil"])
+        self.student.network.load_state_dict(state["segmenter"])
+        self.student.optimizer.load_state_dict(state["segmenter_optimizer"])
+
+
+def class_weights(label_maps: np.ndarray, classes: int, balance: float) -> Float[Tensor, " k"]:
+    """How much a pixel of each class counts: (1 / its part of the labelled pixels) ^ balance, 1 on average over them.
+
+    A class that no label map shows counts as the rarest one.
+    """
+    counts = np.bincount(label_maps[label_maps != IGNORE], minlength=classes)[:classes].astype(np.float64)
+    rarest = counts[counts > 0].min()
+    weights = np.where(counts > 0, counts, rarest) ** -balance
+    return torch.from_numpy(weights * counts.sum() / (weights * counts).sum()).float()
+
+
+def alternate(
+    task: RealTask,
+    config: AlternationConfig,
+    objective: Objective,
+    draws: int,
+    folder: Path,
+    resume: bool,
+    minutes: float | None,
+) -> Steps[Progress, None, Decoder]:
+    """Trains the segmenter's start where one is asked for, then both in turns; returns the decoder.
+
+    Raises:
+        UsageError: the settings or pictures cannot be used.
+    """
+    check_task(task, config)
+    if config.pretrain:
+        minutes = None if minutes is None else minutes / 2
+        yield from teach_teacher(task, config, folder, resume, minutes)
+    trainer = AlternatingTrainer(task, config, objective, draws, folder / TEACHER if config.pretrain else None)
+    loop = LoopConfig(steps=config.steps, minutes=minutes, seed=config.seed)
+    yield from train(trainer, folder, loop, Watch.of(task, trainer.finish, config.steps), resume)
+    return trainer.finish()

@@ -1,0 +1,129 @@
+"""A decoder that learns, with its averaged weights and its optimizer: what every method on real labels has."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gannotate.decoders.base import Decoder
+from gannotate.decoders.build import make_decoder
+from gannotate.errors import UsageError
+from gannotate.fitting.config import Optimizer
+from gannotate.fitting.lessons import Lessons
+from gannotate.fitting.real_task import RealConfig, RealTask, plain
+from gannotate.fitting.supervised import MOMENTUM
+from gannotate.seeding import stream_seed
+from gannotate.training.average import follow
+from gannotate.training.losses import masked_cross_entropy
+
+LARGEST = 1e5
+"""What an infinite gradient becomes, as in the paper's code; one that is not a number becomes 0."""
+
+
+class Pupil:
+    """The decoder of a task; `average` is the one to keep."""
+
+    def __init__(self, task: RealTask, config: RealConfig) -> None:
+        self.config = config
+        with torch.random.fork_rng():
+            torch.manual_seed(stream_seed(config.seed, "decoder"))
+            self.decoder = make_decoder(config.kind, task.generator, len(task.classes), config.decoder).to(task.device)
+        self.average = copy.deepcopy(self.decoder).requires_grad_(False).eval()
+        self.optimizer = make_optimizer(self.decoder, config.optimizer, config.learning_rate)
+
+    def learn(self, loss: Tensor, index: int) -> float:
+        """Step `index`, down a loss of the decoder's answers; returns the loss."""
+        config = self.config
+        rate = config.learning_rate * rate_factor(config, index)
+        take_step(self.optimizer, loss, self.decoder.parameters(), rate)
+        follow(self.average, self.decoder, config.ema, index)
+        return float(loss.detach())
+
+    def state(self) -> dict[str, Any]:
+        """Weights, average and optimizer."""
+        return {
+            "decoder": self.decoder.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Takes back what `state` gave."""
+        self.decoder.load_state_dict(state["decoder"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+class LessonTrainer:
+    """Teaches a decoder from lessons: logits, and the labels that they should have."""
+
+    def __init__(self, task: RealTask, config: RealConfig, lessons: Callable[[Decoder], Lessons]) -> None:
+        self.pupil = Pupil(task, config)
+        self.lessons = lessons(self.pupil.decoder)
+        self.about = about_task(task, config)
+
+    def step(self, index: int) -> dict[str, float]:
+        """One step on one lesson."""
+        self.pupil.decoder.train()
+        loss = masked_cross_entropy(*self.lessons(self.pupil.decoder))
+        return {"loss": self.pupil.learn(loss, index)}
+
+    def finish(self) -> Decoder:
+        """The averaged decoder, in evaluation mode."""
+        return self.pupil.average
+
+    def state(self) -> dict[str, Any]:
+        """What is learned from what, and how far it is."""
+        return {"about": self.about, "pupil": self.pupil.state()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Takes back what `state` gave.
+
+        Raises:
+            UsageError: the state is of a fit with other settings or pictures.
+        """
+        check_about(state["about"], self.about)
+        self.pupil.load_state(state["pupil"])
+
+
+def about_task(task: RealTask, config: RealConfig) -> dict[str, Any]:
+    """What a decoder is fitted with: settings, how pictures are drawn, names and a hash of the labelled pictures."""
+    return {"settings": plain(config), "options": plain(task.options), "labelled": task.about_labelled()}
+
+
+def check_about(saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuses to resume a fit with other settings or pictures."""
+    changed = sorted(name for name in now if saved.get(name) != now[name])
+    if changed:
+        raise UsageError(
+            f"the fit to resume had other {', '.join(changed)}; resume it with the same ones, or start a new folder"
+        )
+
+
+def make_optimizer(network: nn.Module, kind: Optimizer, rate: float) -> torch.optim.Optimizer:
+    """Adam, or stochastic gradient descent with momentum, for all parameters."""
+    if kind == "sgd":
+        return torch.optim.SGD(network.parameters(), rate, momentum=MOMENTUM)
+    return torch.optim.Adam(network.parameters(), rate)
+
+
+def take_step(optimizer: torch.optim.Optimizer, loss: Tensor, parameters: Iterable[nn.Parameter], rate: float) -> None:
+    """Lowers `loss` by these parameters alone; what is not finite in a gradient does no harm."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    moved = list(parameters)
+    gradients = torch.autograd.grad(loss, moved, allow_unused=True)
+    for parameter, gradient in zip(moved, gradients, strict=True):
+        parameter.grad = None if gradient is None else gradient.nan_to_num(nan=0.0, posinf=LARGEST, neginf=-LARGEST)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+def rate_factor(config: RealConfig, index: int) -> float:
+    """Part of the first step sizes at step `index`."""
+    return 0.5 * (1 + math.cos(math.pi * index / config.steps)) if config.rate == "cosine" else 1.0

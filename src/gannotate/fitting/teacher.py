@@ -1,0 +1,51 @@
+"""A segmenter that learns from the labelled real pictures first: the one that gives pseudo-labels, and a pre-trained
+start of the one that learns beside the decoder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from gannotate.data.augment import STILL, Augmentation
+from gannotate.files import write_json
+from gannotate.fitting.real_task import RealTask, SegmenterChoice
+from gannotate.segmenters.supervised import SegmenterTraining, train_segmenter
+from gannotate.training.loop import Progress
+
+TEACHER = "teacher"
+"""Its folder in the decoder's."""
+
+
+def teach_teacher(
+    task: RealTask, config: SegmenterChoice, folder: str | Path, resume: bool = True, minutes: float | None = None
+) -> Iterator[Progress]:
+    """Trains a segmenter on the labelled pictures; iterating to the end leaves it in `folder`/teacher.
+
+    One that is there already and learned the same is kept (with `resume`); one that was stopped goes on.
+
+    Raises:
+        UsageError: the settings or pictures cannot be used.
+    """
+    own, network, training = Path(folder) / TEACHER, config.segmenter_config(task), _training(task, config, minutes)
+    learned = {"network": asdict(network), "settings": asdict(_training(task, config)), "data": task.about_labelled()}
+    note = own / "learned.json"
+    if resume and note.exists() and json.loads(note.read_text()) == json.loads(json.dumps(learned)):
+        return
+    yield from train_segmenter(task.labelled, network, training, own, resume, "labelled real pictures", task.device)
+    write_json(note, learned)
+    (own / "checkpoint.safetensors").unlink(missing_ok=True)
+
+
+def _training(task: RealTask, config: SegmenterChoice, minutes: float | None = None) -> SegmenterTraining:
+    how = task.augmentation if config.augment else Augmentation(warp=STILL)
+    return SegmenterTraining(
+        steps=config.pretrain,
+        warp=how.warp,
+        mirror=how.mirror,
+        turn90=how.turn90,
+        photometric=how.photometric,
+        minutes=minutes,
+        seed=config.seed,
+    )

@@ -1,0 +1,153 @@
+"""Decoder and segmenter in turns: whose turn it is, what a state means, resuming, and that it teaches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gannotate.errors import UsageError
+from gannotate.fitting.alternation import AlternatingTrainer, class_weights
+from gannotate.fitting.gradient_matching import MatchingConfig
+from gannotate.fitting.real import fit_real
+from gannotate.fitting.real_task import score
+from gannotate.generators.stylegan2 import StyleGAN2
+from gannotate.training.loop import LoopConfig, read_log, train
+
+from .tasks import TINY, alternating, bright_task, changed, take_steps
+
+
+def weights_of(trainer: AlternatingTrainer) -> torch.Tensor:
+    return torch.cat([weight.detach().flatten() for weight in trainer.student.network.parameters()])
+
+
+@pytest.mark.parametrize(("interval", "turns"), [(1, [1, 2, 3, 4, 5, 6]), (3, [3, 6]), (7, [])])
+def test_the_segmenter_learns_after_every_interval(tiny: StyleGAN2, interval: int, turns: list[int]) -> None:
+    trainer = alternating(bright_task(tiny, 2), interval=interval, steps=20)
+    moved = []
+    for index in range(6):
+        torch.manual_seed(index)
+        before = weights_of(trainer)
+        found = trainer.step(index)
+        if not torch.equal(before, weights_of(trainer)):
+            moved.append(index + 1)
+        assert ("segmenter_loss" in found) == (index + 1 in turns)
+    assert moved == turns
+
+
+def test_every_step_moves_the_decoder(tiny: StyleGAN2) -> None:
+    trainer = alternating(bright_task(tiny, 2), interval=5)
+    for index in range(3):
+        before = [weight.detach().clone() for weight in trainer.pupil.decoder.parameters()]
+        trainer.step(index)
+        assert any(not torch.equal(a, b) for a, b in zip(before, trainer.pupil.decoder.parameters(), strict=True))
+
+
+def test_a_fixed_segmenter_stays_and_a_reinitialised_one_starts_anew(tiny: StyleGAN2) -> None:
+    task = bright_task(tiny, 2)
+    fixed = alternating(task, segmenter_state="fixed")
+    before = weights_of(fixed)
+    take_steps(fixed, 2)
+    assert torch.equal(before, weights_of(fixed))
+    anew = alternating(task, segmenter_state="reinitialised", reinitialise_every=2, interval=50)
+    seen = Counter(tuple(weights_of(anew)[:3].tolist()) for index in range(6) if anew.step(index))
+    assert sorted(seen.values()) == [2, 2, 2]  # never moved in between: its turn comes after 50 steps
+
+
+def test_the_segmenter_learns_from_a_decoder_in_evaluation_mode(tiny: StyleGAN2, monkeypatch: Any) -> None:
+    trainer = alternating(bright_task(tiny, 2))
+    modes: list[bool] = []
+    forward = trainer.pupil.decoder.forward
+    monkeypatch.setattr(
+        trainer.pupil.decoder, "forward", lambda taps: (modes.append(trainer.pupil.decoder.training), forward(taps))[1]
+    )
+    take_steps(trainer, 2)
+    assert modes == [True, False, True, False]
+    assert trainer.student.network.training
+
+
+def test_class_weights() -> None:
+    label_maps = np.array([[0, 0, 0, 1, 255]], np.uint8)
+    assert class_weights(label_maps, 2, 0).tolist() == [1, 1]
+    even = class_weights(label_maps, 3, 1)
+    assert even.tolist() == pytest.approx([2 / 3, 2, 2])  # a class without labels counts as the rarest
+    assert float(even[0] * 3 + even[1]) == pytest.approx(4)
+
+
+@pytest.mark.parametrize("state", ["continued", "reinitialised"])
+def test_killed_and_resumed_equals_uninterrupted(tiny: StyleGAN2, tmp_path: Path, state: str) -> None:
+    task = bright_task(tiny, 3)
+    every = 2 if state == "reinitialised" else 0
+    settings: dict[str, Any] = {"steps": 6, "segmenter_state": state, "reinitialise_every": every, "interval": 2}
+
+    def run(folder: Path, until: int, resume: bool) -> AlternatingTrainer:
+        trainer = alternating(task, **settings)
+        for progress in train(trainer, folder, LoopConfig(steps=6, checkpoint_s=0), resume=resume):
+            if progress.done == until:
+                break
+        return trainer
+
+    whole = run(tmp_path / "whole", 6, False)
+    run(tmp_path / "torn", 3, False)
+    resumed = run(tmp_path / "torn", 6, True)
+    for one, other in ((whole.finish(), resumed.finish()), (whole.student.network, resumed.student.network)):
+        for name, value in one.state_dict().items():
+            assert torch.equal(value, other.state_dict()[name]), name
+
+
+def test_a_fit_with_other_pictures_is_not_resumed(tiny: StyleGAN2) -> None:
+    state = alternating(bright_task(tiny, 2)).state()
+    with pytest.raises(UsageError, match="had other labelled; resume it with the same ones"):
+        alternating(bright_task(tiny, 3)).load_state(state)
+
+
+def test_matching_recovers_labels_that_only_real_pictures_have(tiny: StyleGAN2) -> None:
+    task = bright_task(tiny, 6, held_out=16)
+    trainer = alternating(task, steps=100, learning_rate=0.01)
+    before = score(task, trainer.finish())
+    take_steps(trainer, 60)
+    after = score(task, trainer.finish())
+    # half of the pixels are bright: chance is an accuracy of one half
+    assert after["held_out_accuracy"] > max(0.57, before["held_out_accuracy"] + 0.05)
+    assert after["held_out_miou"] > before["held_out_miou"]
+
+
+def test_the_log_has_a_live_curve_where_there_is_a_truth(tiny: StyleGAN2, tmp_path: Path) -> None:
+    config = MatchingConfig(**changed(TINY, steps=4))
+    last = list(fit_real(bright_task(tiny, 2, held_out=2), config, tmp_path / "with"))[-1]
+    rows = [row for row in read_log(tmp_path / "with" / "log.jsonl") if row.get("hook")]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    assert rows[-1]["held_out_miou"] == pytest.approx(last.metrics["held_out_miou"])
+    list(fit_real(bright_task(tiny, 2), config, tmp_path / "without"))
+    assert not [row for row in read_log(tmp_path / "without" / "log.jsonl") if row.get("hook")]
+
+
+def test_the_segmenter_may_see_pictures_of_another_size(tiny: StyleGAN2) -> None:
+    task = bright_task(tiny, 2, size=32)
+    trainer = alternating(task, segmenter_size=32)
+    assert trainer.student.network(torch.zeros(1, tiny.image_channels, 32, 32)).shape[-1] == 32
+    assert all(np.isfinite(value) for found in take_steps(trainer, 2) for value in found.values())
+    with pytest.raises(UsageError, match=r"labelled pictures are 32x32 px .* takes 16x16"):
+        alternating(task)
+
+
+def test_wrong_settings() -> None:
+    for settings, told in (
+        ({"interval": 0}, "interval is 0; use 1 or more"),
+        ({"batch": 0}, "batch is 0; use 1 or more"),
+        ({"segmenter_state": "free"}, "segmenter state 'free' is not known; use continued, reinitialised, fixed"),
+        ({"segmenter_state": "reinitialised"}, "reinitialise every is 0 with segmenter state reinitialised"),
+        ({"reinitialise_every": 5}, "reinitialise every is 5 with segmenter state continued"),
+        ({"segmenter_rate": 0}, "segmenter rate is 0"),
+        ({"warm_start": 3}, "the segmenter is not pre-trained; give pretrain"),
+        ({"balance": 2}, "balance is 2; use 0"),
+        ({"cutoff": 3}, "a cutoff was given without psi"),
+        ({"counted": "some"}, "counted 'some' is not known; use all, matched"),
+        ({"ema": 1}, "ema is 1"),
+    ):
+        with pytest.raises(UsageError, match=told):
+            MatchingConfig(**settings)  # pyright: ignore[reportArgumentType]

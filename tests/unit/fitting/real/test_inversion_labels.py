@@ -1,0 +1,80 @@
+"""Inversion labels: pictures of the generator come back as its own activations, in parts that a stopped fit keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gannotate.decoders.build import load_decoder, make_decoder
+from gannotate.errors import UsageError
+from gannotate.fitting import inversion_labels
+from gannotate.fitting.inversion_labels import InversionLabelsConfig, InvertedLessons, invert_all
+from gannotate.fitting.real import fit_real
+from gannotate.generators.stylegan2 import StyleGAN2
+from gannotate.training.checkpoint import load_checkpoint
+
+from .tasks import bright_task, changed
+
+QUICK: dict[str, Any] = {"steps": 3, "inversion_steps": 3}
+
+
+def test_a_fit_inverts_every_picture_and_learns_from_what_draws_it(tiny: StyleGAN2, tmp_path: Path) -> None:
+    task = bright_task(tiny, 3)
+    progress = list(fit_real(task, InversionLabelsConfig(**QUICK), tmp_path))
+    assert [(one.done, one.steps) for one in progress] == [(3, 3), (1, 3), (2, 3), (3, 3)]
+    assert progress[0].metrics["psnr_db"] > 0
+    saved = load_checkpoint(tmp_path / "inverted" / "000000.safetensors")
+    assert saved["w"].shape == (3, tiny.style_count, tiny.w_dim)
+    assert load_decoder(tmp_path).classes == 2
+
+
+def test_lessons_are_the_activations_of_the_latents_with_the_pictures_labels(tiny: StyleGAN2, tmp_path: Path) -> None:
+    task, config = bright_task(tiny, 3), InversionLabelsConfig(**QUICK)
+    parts = drain(invert_all(task, config, tmp_path, True))
+    decoder = make_decoder("light", tiny, 2).eval()
+    lessons = InvertedLessons(task, 2, parts, decoder)
+    torch.manual_seed(0)
+    logits, labels = lessons(decoder)
+    torch.manual_seed(0)
+    picked = torch.randperm(3)[:2]
+    saved = load_checkpoint(parts[0])
+    taps = tiny.synthesize(saved["w"][picked], [one[picked] for one in saved["noise"]], taps=decoder.tap_names).taps
+    torch.testing.assert_close(logits, decoder(taps), atol=0.02, rtol=0.02)  # half precision
+    assert np.array_equal(labels.numpy(), task.labelled.label_maps[picked.numpy()])
+    logits.sum().backward()  # what was drawn without gradients can be learned from
+
+
+def test_a_stopped_inversion_goes_on_with_the_next_part(
+    tiny: StyleGAN2, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inversion_labels, "TOGETHER", 2)
+    task, config = bright_task(tiny, 5), InversionLabelsConfig(**QUICK)
+    running = invert_all(task, config, tmp_path, True)
+    assert next(running).done == 2
+    running.close()
+    before = (tmp_path / "000000.safetensors").read_bytes()
+    assert [one.done for one in invert_all(task, config, tmp_path, True)] == [4, 5]
+    assert (tmp_path / "000000.safetensors").read_bytes() == before
+    other = InversionLabelsConfig(**changed(QUICK, space="w"))
+    with pytest.raises(UsageError, match="had other inversion"):
+        list(invert_all(task, other, tmp_path, True))
+
+
+def test_wrong_settings() -> None:
+    with pytest.raises(UsageError, match="space 'z' is not known; use w, w"):
+        InversionLabelsConfig(space="z")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(UsageError, match="inversion steps is 0"):
+        InversionLabelsConfig(inversion_steps=0)
+
+
+def drain(running: Any) -> list[Path]:
+    """Runs a generator to its end and gives what it returns."""
+    while True:
+        try:
+            next(running)
+        except StopIteration as end:
+            return end.value
