@@ -1,0 +1,134 @@
+"""Adversarial learning (Hung et al. 2018): a discriminator of pixels tells true label maps from predicted ones.
+
+The segmenter's loss is CE + a_l L_adv(labelled) + a_u L_adv(unlabelled) + s L_semi (equation 2): L_adv = -log D(S(x))
+(equation 4), and L_semi is the cross-entropy with its own answers where D takes them for true (equation 5). D learns
+from labelled pictures alone, as the paper has it (equation 1). Its optimiser is the paper's, the segmenter's ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from gannotate.labels import IGNORE
+from gannotate.seeding import stream_seed
+from gannotate.segmenters.build import SegmenterConfig
+from gannotate.segmenters.semi_supervised.base import (
+    MethodSettings,
+    SemiSupervisedTrainer,
+    completed,
+    confident_labels,
+)
+from gannotate.segmenters.semi_supervised.judge import Judge
+from gannotate.segmenters.semi_supervised.networks import PatchDiscriminator
+from gannotate.segmenters.sources import Source
+from gannotate.segmenters.supervised import SegmenterTraining
+from gannotate.training.losses import masked_cross_entropy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adversarial(MethodSettings):
+    """Settings of adversarial learning."""
+
+    weight_labelled: float = 0.01
+    """Weight of the adversarial loss on labelled pictures; the paper's."""
+    weight_unlabelled: float = 0.001
+    """Weight of the adversarial loss on unlabelled pictures; the paper's."""
+    weight_self: float = 0.1
+    """Weight of the loss with the network's own answers; the paper's."""
+    threshold: float = 0.2
+    """Probability of being true above which an own answer may teach; the paper's."""
+    begin: float = 0.25
+    """Part of the training after which own answers teach; the paper's 5,000 of 20,000 steps."""
+    learning_rate: float = 1e-4
+    """The discriminator's largest step size; the paper's."""
+    width: int = 32
+    """Channels of the discriminator's first layer; the paper's 64 are for pictures of 25 times the pixels of 64 px."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check(0, float("inf"), "weight_labelled", "weight_unlabelled", "weight_self", "learning_rate")
+        self.check(0, 1, "threshold", "begin")
+        self.check(1, 1024, "width")
+
+
+class AdversarialTrainer(SemiSupervisedTrainer):
+    """Teaches a network from labels and from a discriminator of label maps."""
+
+    method: ClassVar[str] = "adversarial"
+
+    def __init__(
+        self,
+        source: Source,
+        unlabelled: np.ndarray,
+        config: SegmenterConfig,
+        training: SegmenterTraining,
+        settings: Adversarial,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        super().__init__(source, unlabelled, config, training, settings, device)
+        self.settings = settings
+        with torch.random.fork_rng():
+            torch.manual_seed(stream_seed(training.seed, "judge"))
+            network = PatchDiscriminator(config.classes, config.size, settings.width).to(self.device)
+        self.judge = Judge(network, settings.learning_rate, training.steps)
+        self.companions["judge"] = self.judge
+
+    def step(self, index: int) -> dict[str, float]:
+        """One step of the segmenter, then one of the discriminator."""
+        settings, batch = self.settings, self.training.batch
+        labelled, unlabelled = self.draw()
+        known, inside = labelled.label_maps != IGNORE, unlabelled.label_maps != IGNORE
+        logits = self.network.train()(torch.cat([labelled.pictures, unlabelled.pictures]))
+        answers = logits.softmax(1)
+        with self.judge.frozen():
+            verdicts = self.judge(answers)
+        supervised = masked_cross_entropy(logits[:batch], labelled.label_maps, labelled.soft)
+        loss = supervised + settings.weight_labelled * taken_for_true(verdicts[:batch], known)
+        loss = loss + settings.weight_unlabelled * taken_for_true(verdicts[batch:], inside)
+        trusted = trusted_pixels(verdicts[batch:].detach(), settings.threshold) & inside
+        if index >= settings.begin * self.training.steps:
+            own = confident_labels(answers[batch:].detach(), trusted)
+            loss = loss + settings.weight_self * masked_cross_entropy(logits[batch:], own)
+        self.learn(loss, index)
+        judged = self.teach_judge(completed(labelled, answers[:batch]), answers[:batch].detach(), known)
+        self.judge.learn(judged, index)
+        return {
+            "loss": float(supervised.detach()),
+            "judge_loss": float(judged.detach()),
+            "taught": float(trusted.float().mean()),
+        }
+
+    def teach_judge(
+        self, true: Float[Tensor, "n k h w"], predicted: Float[Tensor, "n k h w"], known: Bool[Tensor, "n h w"]
+    ) -> Float[Tensor, ""]:
+        """The discriminator's loss."""
+        verdicts = self.judge(torch.cat([true, predicted]))
+        return discriminator_loss(verdicts[: len(true)], verdicts[len(true) :], known)
+
+
+def taken_for_true(verdicts: Float[Tensor, "n h w"], where: Bool[Tensor, "n h w"]) -> Float[Tensor, ""]:
+    """-log D, averaged over the pixels `where` (equation 4); `verdicts` are D's logits."""
+    return _mean(F.softplus(-verdicts), where)
+
+
+def discriminator_loss(
+    true: Float[Tensor, "n h w"], predicted: Float[Tensor, "n h w"], known: Bool[Tensor, "n h w"]
+) -> Float[Tensor, ""]:
+    """-log D(true) - log(1 - D(predicted)), averaged over the known pixels (equation 1)."""
+    return _mean(F.softplus(-true) + F.softplus(predicted), known)
+
+
+def trusted_pixels(verdicts: Float[Tensor, "n h w"], threshold: float) -> Bool[Tensor, "n h w"]:
+    """Where D is above the threshold: I(D(S(x)) > T) of equation 5."""
+    return verdicts.sigmoid() > threshold
+
+
+def _mean(values: Float[Tensor, "n h w"], where: Bool[Tensor, "n h w"]) -> Float[Tensor, ""]:
+    return (values * where).sum() / where.sum().clamp(min=1)

@@ -1,0 +1,184 @@
+"""What the semi-supervised methods share: their settings, the pictures without labels, and the trainer."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from gannotate.errors import UsageError
+from gannotate.labels import IGNORE
+from gannotate.segmenters.build import SegmenterConfig
+from gannotate.segmenters.sources import Batch, Source, pick, to_float
+from gannotate.segmenters.supervised import SegmenterTrainer, SegmenterTraining, plain
+
+
+class Resumable(Protocol):
+    """A network, an optimiser, or both in one: what a checkpoint can hold."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that `load_state_dict` needs."""
+        ...
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> Any:
+        """Takes back what `state_dict` gave."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodSettings:
+    """What every semi-supervised method can be told; each adds its own."""
+
+    unlabelled_batch: int | None = None
+    """Pictures without labels a step; as many as labelled ones when not given."""
+
+    def __post_init__(self) -> None:
+        if self.unlabelled_batch is not None and self.unlabelled_batch < 1:
+            raise UsageError(f"unlabelled_batch is {self.unlabelled_batch}; give at least 1 picture a step")
+
+    def check(self, low: float, high: float, *names: str) -> None:
+        """Checks that the settings called `names` lie in [low, high].
+
+        Raises:
+            UsageError: one does not.
+        """
+        for name in names:
+            value = getattr(self, name)
+            if not low <= value <= high:
+                accepted = f"{low:g} or more" if high == float("inf") else f"a number from {low:g} to {high:g}"
+                raise UsageError(f"{name} is {value}; give {accepted}")
+
+    def check_order(self, first: str, then: str) -> None:
+        """Checks that the setting `first` is not above `then`.
+
+        Raises:
+            UsageError: it is.
+        """
+        if getattr(self, first) > getattr(self, then):
+            raise UsageError(
+                f"{first} is {getattr(self, first)} and {then} {getattr(self, then)}; give a {first} that is not above "
+                f"{then}"
+            )
+
+
+class Unlabelled:
+    """Draws from pictures without labels, without replacement where there are enough."""
+
+    def __init__(self, pictures: np.ndarray) -> None:
+        self.array = pictures
+
+    def check(self, config: SegmenterConfig) -> None:
+        """Checks that the pictures, uint8 (n, size, size, channels), fit the network.
+
+        Raises:
+            UsageError: none, of another kind, size or number of channels.
+        """
+        wanted = (config.size, config.size, config.image_channels)
+        if self.array.ndim != 4 or self.array.dtype != np.uint8 or self.array.shape[1:] != wanted:
+            raise UsageError(
+                f"the unlabelled pictures are {self.array.dtype} {self.array.shape}, the segmenter takes uint8 "
+                f"(n, {', '.join(map(str, wanted))}); read them with that size and number of channels"
+            )
+        if not len(self.array):
+            raise UsageError("no unlabelled pictures were given; give at least one")
+
+    def about(self) -> dict[str, Any]:
+        """Number of pictures and a hash of them all."""
+        return {"pictures": len(self.array), "hash": hashlib.sha256(self.array.tobytes()).hexdigest()}
+
+    def batch(self, count: int, device: torch.device) -> Float[Tensor, "n c h w"]:
+        """`count` of the pictures in [-1, 1], drawn with torch's global generator."""
+        picked = torch.from_numpy(self.array[pick(len(self.array), count).numpy()])
+        return to_float(picked.permute(0, 3, 1, 2).to(device))
+
+
+class SemiSupervisedTrainer(SegmenterTrainer):
+    """Teaches a network from labelled and unlabelled pictures; a method overrides `step` and fills `companions`.
+
+    The optimiser and its schedule are those of supervised training (AdamW, cosine), so that methods differ in what
+    they learn from alone; what judges the segmenter has its own (see `Judge`).
+    """
+
+    method: ClassVar[str]
+    """The method's name."""
+
+    def __init__(
+        self,
+        source: Source,
+        unlabelled: np.ndarray,
+        config: SegmenterConfig,
+        training: SegmenterTraining,
+        settings: MethodSettings,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        super().__init__(source, config, training, device)
+        self.unlabelled = Unlabelled(unlabelled)
+        self.unlabelled.check(config)
+        self.unlabelled_batch = settings.unlabelled_batch or training.batch
+        self.about["data"] = {**self.about["data"], "unlabelled": self.unlabelled.about()}
+        told = {"method": self.method, "method_settings": plain(asdict(settings))}
+        self.about["settings"] = {**self.about["settings"], **told}
+        self.companions: dict[str, Resumable] = {}
+        """What must be kept beside the segmenter to go on: judges, second networks; by name."""
+
+    def draw(self) -> tuple[Batch, Batch]:
+        """Labelled and unlabelled pictures, each moved and changed; see `unlabelled_view` for the second's labels."""
+        labelled = self.augmented(self.source.batch(self.training.batch, self.device))
+        return labelled, self.unlabelled_view(self.unlabelled.batch(self.unlabelled_batch, self.device))
+
+    def unlabelled_view(
+        self,
+        pictures: Float[Tensor, "n c h w"],
+        label_maps: Int[Tensor, "n h w"] | None = None,
+        soft: Float[Tensor, "n k h w"] | None = None,
+    ) -> Batch:
+        """The pictures moved and changed, with what is believed about them moved alike.
+
+        Where nothing is believed the label map holds 0 inside the picture and IGNORE outside.
+        """
+        if label_maps is None:
+            label_maps = torch.zeros(len(pictures), *pictures.shape[2:], dtype=torch.long, device=pictures.device)
+        return self.augmented(Batch(pictures, label_maps, soft))
+
+    def state(self) -> dict[str, Any]:
+        """The supervised trainer's, and all companions'."""
+        companions = {name: part.state_dict() for name, part in self.companions.items()}
+        return {**super().state(), "companions": companions}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Takes back what `state` gave.
+
+        Raises:
+            UsageError: the state is of a training with another method, other settings or other data.
+        """
+        super().load_state(state)
+        for name, part in self.companions.items():
+            part.load_state_dict(state["companions"][name])
+
+
+def truth_as_probabilities(batch: Batch, classes: int) -> Float[Tensor, "n k h w"]:
+    """What the labels say as class probabilities: the soft labels where there are any, else 0 and 1; 0 at IGNORE."""
+    known = (batch.label_maps != IGNORE).unsqueeze(1)
+    if batch.soft is not None:
+        return batch.soft * known
+    return F.one_hot(batch.label_maps.clamp(max=classes - 1), classes).permute(0, 3, 1, 2) * known.float()
+
+
+def completed(batch: Batch, probabilities: Float[Tensor, "n k h w"]) -> Float[Tensor, "n k h w"]:
+    """The labels as probabilities, with the network's own where nothing is labelled.
+
+    A discriminator that saw holes in true label maps, and none in predicted ones, would look for nothing else.
+    """
+    known = (batch.label_maps != IGNORE).unsqueeze(1)
+    return torch.where(known, truth_as_probabilities(batch, probabilities.shape[1]), probabilities.detach())
+
+
+def confident_labels(probabilities: Float[Tensor, "n k h w"], trusted: Bool[Tensor, "n h w"]) -> Int[Tensor, "n h w"]:
+    """The likeliest class where it is trusted, IGNORE elsewhere."""
+    return torch.where(trusted, probabilities.argmax(1), IGNORE)

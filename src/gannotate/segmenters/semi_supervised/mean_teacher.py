@@ -1,0 +1,95 @@
+"""Mean teacher (Tarvainen and Valpola 2017): the network agrees with the average of its own past.
+
+The loss is CE(labelled) + w(t) |student - teacher|^2 on class probabilities of unlabelled pictures (section 2), the
+two seeing different views: the teacher the picture as it is, the student the picture moved, the teacher's answer moved
+alike, and each Gaussian noise of its own. The teacher is the average that every training of ours keeps, and is what
+is saved. As PixelSSL runs it, labelled pictures are not asked for agreement.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from gannotate.labels import IGNORE
+from gannotate.segmenters.build import SegmenterConfig
+from gannotate.segmenters.semi_supervised.base import MethodSettings, SemiSupervisedTrainer
+from gannotate.segmenters.semi_supervised.ramps import sigmoid_ramp
+from gannotate.segmenters.sources import Source
+from gannotate.segmenters.supervised import SegmenterTraining
+from gannotate.training.losses import masked_cross_entropy
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanTeacher(MethodSettings):
+    """Settings of the mean teacher; how slowly the teacher follows is the training's `ema`."""
+
+    weight: float = 100.0
+    """Full weight of the disagreement, the mean square over classes and pixels; the paper's."""
+    ramp: float = 0.27
+    """Part of the training in which the weight rises; the paper's 40,000 of 150,000 steps."""
+    noise: float = 0.15
+    """Standard deviation of the noise on each view, on the scale of [-1, 1]; the paper's."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check(0, float("inf"), "weight", "noise")
+        self.check(0, 1, "ramp")
+
+
+class MeanTeacherTrainer(SemiSupervisedTrainer):
+    """Teaches a network from labels and from its own average."""
+
+    method: ClassVar[str] = "mean-teacher"
+
+    def __init__(
+        self,
+        source: Source,
+        unlabelled: np.ndarray,
+        config: SegmenterConfig,
+        training: SegmenterTraining,
+        settings: MeanTeacher,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        super().__init__(source, unlabelled, config, training, settings, device)
+        self.settings = settings
+
+    def step(self, index: int) -> dict[str, float]:
+        """One step on labelled pictures and on unlabelled ones that the teacher answered for."""
+        labelled = self.augmented(self.source.batch(self.training.batch, self.device))
+        pictures = self.unlabelled.batch(self.unlabelled_batch, self.device)
+        view = self.unlabelled_view(pictures, soft=self.teach(pictures))
+        assert view.soft is not None
+        logits = self.network.train()(self.noisy(torch.cat([labelled.pictures, view.pictures])))
+        known, guessed = logits[: self.training.batch], logits[self.training.batch :]
+        supervised = masked_cross_entropy(known, labelled.label_maps, labelled.soft)
+        apart = disagreement(guessed.softmax(1), view.soft, view.label_maps != IGNORE)
+        weight = self.settings.weight * sigmoid_ramp(index, self.settings.ramp * self.training.steps)
+        self.learn(supervised + weight * apart, index)
+        return {"loss": float(supervised.detach()), "disagreement": float(apart.detach())}
+
+    @torch.no_grad()
+    def teach(self, pictures: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k h w"]:
+        """The teacher's class probabilities for a noisy view of the pictures.
+
+        Normalised by the batch, as the authors do: running means lag behind in the first steps, and a student that is
+        pulled to what they make of a picture learns to say the same of all.
+        """
+        return self.average.train()(self.noisy(pictures)).softmax(1)
+
+    def noisy(self, pictures: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """The pictures with Gaussian noise, drawn on the CPU so that all devices draw the same."""
+        return pictures + self.settings.noise * torch.randn(pictures.shape).to(pictures)
+
+
+def disagreement(
+    student: Float[Tensor, "n k h w"], teacher: Float[Tensor, "n k h w"], inside: Bool[Tensor, "n h w"]
+) -> Float[Tensor, ""]:
+    """Mean square difference over the classes and the pixels that are `inside`; 0 when none is."""
+    squares = (student - teacher).square().mean(1) * inside
+    return squares.sum() / inside.sum().clamp(min=1)

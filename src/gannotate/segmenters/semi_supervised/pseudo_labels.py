@@ -1,0 +1,86 @@
+"""Pseudo-labels (Lee 2013) with a confidence threshold: the network's own sure answers are taken for labels.
+
+The loss is L = CE(labelled) + a(t) CE(pseudo-labelled) (equation 15), with a(t) from 0 to its full weight along a line
+(equation 16). As in the comparison of LayerMatch, only pixels whose likeliest class is likely enough teach; the mean is
+over all pixels, so that few sure answers weigh little. The network answers for pictures as they are, and learns from
+them moved and changed like labelled ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gannotate.labels import IGNORE
+from gannotate.segmenters.build import SegmenterConfig
+from gannotate.segmenters.semi_supervised.base import MethodSettings, SemiSupervisedTrainer, confident_labels
+from gannotate.segmenters.semi_supervised.ramps import linear_ramp
+from gannotate.segmenters.sources import Source
+from gannotate.segmenters.supervised import SegmenterTraining
+from gannotate.training.losses import masked_cross_entropy
+
+
+@dataclass(frozen=True, kw_only=True)
+class PseudoLabels(MethodSettings):
+    """Settings of pseudo-labelling."""
+
+    threshold: float = 0.9
+    """Least probability of the likeliest class of a pixel that may teach."""
+    weight: float = 3.0
+    """Full weight of the pseudo-labels' loss; the paper's."""
+    begin: float = 0.1
+    """Part of the training after which pseudo-labels begin to count; the paper's epoch 100, of 1000."""
+    full: float = 0.6
+    """Part of the training after which they count in full; the paper's epoch 600."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check(0, 1, "threshold", "begin", "full")
+        self.check(0, float("inf"), "weight")
+        self.check_order("begin", "full")
+
+
+class PseudoLabelTrainer(SemiSupervisedTrainer):
+    """Teaches a network from labels and from its own sure answers."""
+
+    method: ClassVar[str] = "pseudo-labels"
+
+    def __init__(
+        self,
+        source: Source,
+        unlabelled: np.ndarray,
+        config: SegmenterConfig,
+        training: SegmenterTraining,
+        settings: PseudoLabels,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        super().__init__(source, unlabelled, config, training, settings, device)
+        self.settings = settings
+
+    def step(self, index: int) -> dict[str, float]:
+        """One step on labelled pictures and, once they count, on pseudo-labelled ones."""
+        settings, steps = self.settings, self.training.steps
+        weight = settings.weight * linear_ramp(index, settings.begin * steps, settings.full * steps)
+        if not weight:
+            return super().step(index)
+        labelled = self.augmented(self.source.batch(self.training.batch, self.device))
+        pictures = self.unlabelled.batch(self.unlabelled_batch, self.device)
+        unlabelled = self.unlabelled_view(pictures, self.answers(pictures))
+        logits = self.network.train()(torch.cat([labelled.pictures, unlabelled.pictures]))
+        known, guessed = logits[: self.training.batch], logits[self.training.batch :]
+        supervised = masked_cross_entropy(known, labelled.label_maps, labelled.soft)
+        taught = (unlabelled.label_maps != IGNORE).float().mean()
+        pseudo = masked_cross_entropy(guessed, unlabelled.label_maps) * taught
+        self.learn(supervised + weight * pseudo, index)
+        return {"loss": float(supervised.detach()), "pseudo_loss": float(pseudo.detach()), "taught": float(taught)}
+
+    @torch.no_grad()
+    def answers(self, pictures: Float[Tensor, "n c h w"]) -> Int[Tensor, "n h w"]:
+        """The likeliest classes, IGNORE where they are not likely enough; normalised by the batch, as it learns."""
+        probabilities = self.network.train()(pictures).softmax(1)
+        return confident_labels(probabilities, probabilities.amax(1) >= self.settings.threshold)
