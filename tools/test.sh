@@ -17,4 +17,4 @@ echo "pytest"
 if [ $# -gt 0 ]; then
   exec pytest "$@"
 fi
-exec pytest -n "$(nproc)" --dist worksteal -m "not slow and not data"
+exec pytest -n "$(nproc)" --dist worksteal -m "not slow and not data and not web"

@@ -55,16 +55,21 @@ def test_python_dash_m_works():
 
 @pytest.mark.parametrize("verb", [verb for group in VERBS.values() for verb in group], ids=lambda verb: verb.name)
 def test_every_flag_is_explained(capsys: Captured, verb):
-    assert main([verb.name, "--help"]) == 0
-    text = capsys.readouterr().out
-    assert verb.about.rstrip(".").split(",")[0].split()[0] in text
     from gannotate.cli.app import parser_of
 
-    for argument in parser_of(verb)[verb.name].assemble_argument_collection(parse_docstring=True):
-        if argument.show:
-            assert argument.parameter.help, f"{verb.name} {argument.name} has no help"
-    for flag in ("--json", "--seed", "--device", "--dry-run", "--quiet", "--verbose", "-v", "--config"):
-        assert f"{flag} " in text, f"{verb.name} lacks {flag}"
+    parser = parser_of(verb)[verb.name]
+    assert main([verb.name, "--help"]) == 0
+    assert verb.about.rstrip(".").split(",")[0].split()[0] in capsys.readouterr().out
+    below = [name for name in parser if not name.startswith("-")]  # a verb with verbs of its own, as `data export`
+    for words in [[verb.name, name] for name in below] or [[verb.name]]:
+        assert main([*words, "--help"]) == 0
+        text = capsys.readouterr().out
+        command = parser[words[1]] if below else parser
+        for argument in command.assemble_argument_collection(parse_docstring=True):
+            if argument.show:
+                assert argument.parameter.help, f"{words} {argument.name} has no help"
+        for flag in ("--json", "--seed", "--device", "--dry-run", "--quiet", "--verbose", "-v", "--config"):
+            assert f"{flag} " in text, f"{words} lacks {flag}"
 
 
 def test_an_unknown_verb_is_usage(capsys: Captured):

@@ -201,10 +201,10 @@ def test_pictures_drawn_otherwise_do_not_teach(command: Command, annotated: Path
 
 def test_a_newer_project(command: Command, project: Path):
     path = project / "project.yaml"
-    write_text(path, path.read_text().replace("format_version: 1", "format_version: 2"))
+    write_text(path, path.read_text().replace("format_version: 2", "format_version: 3"))
     code, text = command.mistake("fit", project)
     assert code == 1
-    assert "was written by a newer gannotate (format 2, this one reads up to 1); upgrade gannotate" in text
+    assert "was written by a newer gannotate (format 3, this one reads up to 2); upgrade gannotate" in text
 
 
 def interrupt_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:

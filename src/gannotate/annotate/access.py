@@ -13,7 +13,7 @@ import ipaddress
 import json
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -88,25 +88,30 @@ class Access:
 
 
 class Guard:
-    """ASGI middleware that refuses what `Access` does not allow, before the application sees it."""
+    """ASGI middleware that refuses what `Access` does not allow, before the application sees it.
 
-    def __init__(self, app: App, access: Access, most_bytes: int) -> None:
-        self.app, self.access, self.most_bytes = app, access, most_bytes
+    Args:
+        most_bytes: that a request may have. larger: the same for single paths that may have more.
+    """
+
+    def __init__(self, app: App, access: Access, most_bytes: int, larger: Mapping[str, int] | None = None) -> None:
+        self.app, self.access, self.most_bytes, self.larger = app, access, most_bytes, larger or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        refusal = self._refusal(str(scope["path"]), headers)
+        most = self.larger.get(str(scope["path"]), self.most_bytes)
+        refusal = self._refusal(str(scope["path"]), headers, most)
         if refusal is not None:
             return await _answer(send, *refusal)
-        limited = _Limited(receive, self.most_bytes)
+        limited = _Limited(receive, most)
         try:
             await self.app(scope, limited, _with_headers(send))
         except _TooLarge:
-            await _answer(send, 413, self._too_large())
+            await _answer(send, 413, _too_large(most))
 
-    def _refusal(self, path: str, headers: dict[str, str]) -> tuple[int, str] | None:
+    def _refusal(self, path: str, headers: dict[str, str], most: int) -> tuple[int, str] | None:
         host = headers.get("host", "")
         if not self.access.is_own_host(host):
             return 421, f"this server is not {host!r}; open the address that the terminal printed"
@@ -118,12 +123,13 @@ class Guard:
         if path.startswith("/api") and not self.access.knows(_cookies(headers).get(self.access.cookie, "")):
             return 401, "no session; open the address with the token that the terminal printed"
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or len(length) > 12 or int(length) > self.most_bytes:
-            return 413, self._too_large()
+        if not length.isdecimal() or len(length) > 12 or int(length) > most:
+            return 413, _too_large(most)
         return None
 
-    def _too_large(self) -> str:
-        return f"the request is larger than the {self.most_bytes} bytes that a label map of this project may have"
+
+def _too_large(most: int) -> str:
+    return f"the request is larger than the {most} bytes that are taken here"
 
 
 class _TooLarge(Exception):

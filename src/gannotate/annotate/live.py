@@ -16,11 +16,12 @@ from gannotate.annotate.learning import Judgement, Learned, Model, judge, learn,
 from gannotate.annotate.order import distances, diverse, uncertain
 from gannotate.annotate.store import Store
 from gannotate.annotate.tools import similarity, wand_taps
-from gannotate.errors import GannotateError
+from gannotate.errors import GannotateError, UsageError
 from gannotate.fitting.coverage import embed
 from gannotate.fitting.shot import Shot, draw_taps
 from gannotate.generators.base import DrawOptions, Generator
 from gannotate.metrics.uncertainty import entropy, of_pictures
+from gannotate.project import is_real
 
 TAPS_KEPT = 2
 """Pictures whose taps stay in memory: the one being labelled, and the next."""
@@ -31,11 +32,16 @@ NOTHING = Judgement(0, None, None, 1.0)
 
 @dataclass(frozen=True)
 class Guess:
-    """What the model says of a picture: labels, uint8 class ids, and uncertainty, 0 (certain) to 255 (no idea)."""
+    """What the model says of a picture.
+
+    model: number of its fit. labels: uint8 class ids. uncertainty: entropy, 0 (certain) to 255 (no idea). confidence:
+    probability of the class that `labels` names, 0 to 255, rounded down.
+    """
 
     model: int
     labels: UInt8[np.ndarray, "size size"]
     uncertainty: UInt8[np.ndarray, "size size"]
+    confidence: UInt8[np.ndarray, "size size"]
 
 
 @dataclass(frozen=True)
@@ -50,12 +56,16 @@ class LiveState:
 
 
 class Live:
-    """The generator, and the decoder that follows the annotations. `start` runs its thread, `stop` ends it."""
+    """The generator, and the decoder that follows the annotations. `start` runs its thread, `stop` ends it.
 
-    def __init__(self, store: Store, generator: Generator) -> None:
-        self.store, self.generator = store, generator.eval()
-        self.taps = live_taps(generator.taps)
-        self._wand = wand_taps(generator.taps)
+    It knows the generated pictures of the pool only: real ones have no taps, nor has a project without a generator.
+    """
+
+    def __init__(self, store: Store, generator: Generator | None) -> None:
+        self.store, self.generator = store, generator.eval() if generator is not None else None
+        taps = generator.taps if generator is not None else ()
+        self.taps = live_taps(taps)
+        self._wand = wand_taps(taps)
         self._model: Model | None = None
         self._state = LiveState()
         self._learned: dict[int, tuple[int, int, Learned | None]] = {}  # by seed: version, classes, what it told
@@ -99,36 +109,46 @@ class Live:
             return replace(self._state, busy=self._done != self._asked)
 
     def guess(self, seed: int) -> Guess | None:
-        """The newest model's labels of a pool picture; None when there is no model yet.
+        """The newest model's labels of a pool picture; None when there is no model yet, or for a real picture.
 
         Raises:
             UsageError: not a picture of the pool.
         """
         self.store.check_seed(seed)
         model = self._model
-        if model is None:
+        if model is None or is_real(seed):
             return None
         with torch.inference_mode():
             (probabilities,) = model.decoder.member_probabilities(self._taps_of(seed))[:, 0]
             unsure = entropy(probabilities) / np.log(len(probabilities))
-        labels = probabilities.argmax(dim=0).to(torch.uint8).cpu().numpy()
+            confidence, labels = probabilities.max(dim=0)
         self._unsure[seed] = float(of_pictures(unsure[None])[0])
-        return Guess(model.number, labels, (unsure * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy())
+        return Guess(
+            model.number,
+            labels.to(torch.uint8).cpu().numpy(),
+            (unsure * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy(),
+            (confidence * 255).floor().clamp(0, 255).to(torch.uint8).cpu().numpy(),
+        )
 
     def alike(self, seed: int, x: int, y: int) -> UInt8[np.ndarray, "size size"]:
         """The similarity wand at pixel (x, y) of a pool picture (see tools.py).
 
         Raises:
-            UsageError: not a picture of the pool, or a point outside of it.
+            UsageError: not a picture of the pool, a real one, or a point outside of it.
         """
         self.store.check_seed(seed)
+        if self.generator is None or is_real(seed):
+            raise UsageError(
+                "the wand reads the generator's own features, and no generator drew this picture; superpixels (S) "
+                "select alike pixels of real pictures"
+            )
         return similarity(self._taps_of(seed), self._wand, self.generator.size, x, y).numpy()
 
     def next_picture(self, after: int | None = None) -> int | None:
         """The picture to label next, never the one in `after`; None when all are labelled or skipped.
 
         While there is no model: those that cover the pool best. Then: the model's uncertainty times the distance to
-        what is labelled. Pictures marked unsure come last.
+        what is labelled. Real pictures come after the generated ones, and those marked unsure last.
         """
         marks, labelled = self.store.marks(), set(self.store.labelled())
         left = [seed for seed in self.store.seeds() if seed not in labelled and marks.get(seed) != "skip"]
@@ -136,6 +156,10 @@ class Live:
         offered = [seed for seed in left if seed not in marks] or left
         if not offered:
             return None
+        drawn = [seed for seed in offered if not is_real(seed)]
+        if not drawn:
+            return offered[0]
+        offered = drawn
         with self._changed:
             known, unsure = self._apart, dict(self._unsure)
         if known is None or any(seed not in known[0] for seed in offered):
@@ -150,12 +174,13 @@ class Live:
         return next(seeds[place] for place in order if seeds[place] in offered)
 
     def options(self, seed: int) -> DrawOptions:
-        """How a pool picture was drawn."""
+        """How a generated pool picture was drawn."""
         options = next(one.options for one in self.store.project.pool() if one.seed == seed)
         return DrawOptions(**options)
 
     def _taps_of(self, seed: int) -> dict[str, Tensor]:
         names = list(dict.fromkeys(tap.name for tap in (*self.taps, *self._wand)))
+        assert self.generator is not None
         with self._drawing:
             if seed not in self._drawn:
                 self._drawn[seed] = draw_taps(self.generator, [seed], names, self.options(seed))
@@ -185,7 +210,9 @@ class Live:
     def _fit_once(self) -> None:
         """Fits, and lets the new model guess at once; then leaves pictures out, which takes longer."""
         begin, classes = time.monotonic(), len(self.store.project.classes)
-        looked = [self._look_at(seed, classes) for seed in self.store.labelled()]
+        if self.generator is None:
+            return
+        looked = [self._look_at(self.generator, seed, classes) for seed in self.store.labelled("generated")]
         learned = [one for one in looked if one is not None]
         self._fits += 1
         number, temperature = self._fits, self._state.judgement.temperature
@@ -199,18 +226,20 @@ class Live:
         with self._changed:
             self._state = replace(self._state, judgement=judgement)
 
-    def _look_at(self, seed: int, classes: int) -> Learned | None:
+    def _look_at(self, generator: Generator, seed: int, classes: int) -> Learned | None:
         saved = self.store.load(seed)
         held = self._learned.get(seed)
         if held is None or held[:2] != (saved.version, classes):
             shot = Shot(seed, saved.label_map)
-            held = (saved.version, classes, learn(self.generator, shot, self.taps, self.options(seed), classes))
+            held = (saved.version, classes, learn(generator, shot, self.taps, self.options(seed), classes))
             self._learned[seed] = held
         return held[2]
 
     def _look_at_pool(self, asked: int) -> None:
         """Compares the pool's pictures once, and asks the new model about each; stops early for a newer request."""
-        seeds = self.store.seeds()
+        seeds = self.store.seeds("generated")
+        if self.generator is None:
+            return
         if seeds and (self._apart is None or self._apart[0] != seeds):
             # one set of options: pictures drawn otherwise are compared as project.yaml says they are drawn now
             options = DrawOptions(**self.store.project.config.draw.model_dump())
@@ -222,14 +251,14 @@ class Live:
             if self._asked != asked or self._stopped:
                 return
             if seed not in labelled:
-                self._estimate(seed)
+                self._estimate(self.generator, seed)
 
-    def _estimate(self, seed: int) -> None:
+    def _estimate(self, generator: Generator, seed: int) -> None:
         model = self._model
         assert model is not None
         with torch.inference_mode():
             names = [tap.name for tap in self.taps]
-            drawn = draw_taps(self.generator, [seed], names, self.options(seed))
+            drawn = draw_taps(generator, [seed], names, self.options(seed))
             probabilities = model.decoder.member_probabilities(drawn)[:, 0]
         with self._changed:
             self._unsure[seed] = float(of_pictures(entropy(probabilities) / np.log(probabilities.shape[1]))[0])

@@ -12,7 +12,9 @@ import uvicorn
 from cyclopts import Parameter
 
 from gannotate.annotate.access import LOOPBACK, Access
+from gannotate.annotate.jobs import Jobs
 from gannotate.annotate.live import Live
+from gannotate.annotate.lock import only_annotator
 from gannotate.annotate.server import create_app
 from gannotate.annotate.store import Store
 from gannotate.cli import show
@@ -43,29 +45,33 @@ def annotate(project: Path, /, *, flags: AnnotateFlags = AnnotateFlags()) -> int
         project: the project's folder.
     """
     opened = Project.open(project)
-    if not opened.pool():
+    if not opened.pool("any"):
         raise UsageError(f"{project} has no pool pictures to label; draw some with `gannotate sample {project} -n 20`")
     if flags.dry_run:
         return show.plan(flags, [f"serve the annotator of {project} on {flags.host}:{flags.port}"], settings(flags))
     listening = listen(flags.host, flags.port)
     access = Access(flags.host, listening.getsockname()[1])
-    live = Live(Store(opened), load_generator(opened.generator_folder, prepare(flags)))
-    if flags.host not in LOOPBACK:
-        show.say(flags, f"careful: {flags.host} is reachable from the network, without encryption; use it only there")
-    sys.stderr.write(f"open {access.address} (works once; Ctrl-C ends)\n")
-    sys.stderr.flush()
-    serve(live, access, listening, flags.browser)
+    # without the token: whoever is turned away is told where the other one is, not let in
+    with listening, only_annotator(project, access.address.split("/?")[0]):
+        drawing = None if opened.config.generator is None else load_generator(opened.generator_folder, prepare(flags))
+        live = Live(Store(opened), drawing)
+        if flags.host not in LOOPBACK:
+            careful = f"careful: {flags.host} is reachable from the network, without encryption"
+            show.say(flags, f"{careful}; only use it on one that you trust")
+        sys.stderr.write(f"open {access.address} (works once; Ctrl-C ends)\n")
+        sys.stderr.flush()
+        serve(live, access, listening, flags.browser)
     labelled = sorted(live.store.labelled())
-    result = {"project": str(project), "labelled": labelled, "pool": len(opened.pool())}
+    result = {"project": str(project), "labelled": labelled, "pool": len(opened.pool("any"))}
     text = f"{len(labelled)} of the {result['pool']} pool pictures are labelled"
     return show.finish(flags, result, text, f"gannotate fit {project}")
 
 
 def serve(live: Live, access: Access, listening: socket.socket, browser: bool) -> None:
     """Serves until Ctrl-C, on a socket that listens already."""
-    config = uvicorn.Config(
-        create_app(live.store, live, access), log_level="warning", access_log=False, timeout_graceful_shutdown=2
-    )
+    jobs = Jobs()
+    app = create_app(live.store, live, access, jobs)
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
     live.start()
     try:
         if browser:
@@ -74,6 +80,7 @@ def serve(live: Live, access: Access, listening: socket.socket, browser: bool) -
     except KeyboardInterrupt:  # how one ends it
         pass
     finally:
+        jobs.stop()
         live.stop()
         listening.close()
 

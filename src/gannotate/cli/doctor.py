@@ -23,7 +23,7 @@ from gannotate.generators.base import draw, to_uint8
 from gannotate.generators.build import load_generator, save_generator
 from gannotate.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from gannotate.labels import make_classes, read_label_map, write_label_map
-from gannotate.project import KINDS, Project, digest
+from gannotate.project import KINDS, Project, digest, is_real
 from gannotate.record import hardware, is_finished, versions
 
 FREE_MB = 2000
@@ -109,23 +109,29 @@ def check_project(project: Project) -> list[str]:
 
 
 def _check_generator(project: Project) -> list[str]:
+    entry = project.config.generator
+    if entry is None:  # a project of real pictures alone
+        return []
     generator = load_generator(project.generator_folder)
     problems = []
     if (generator.size, generator.image_channels) != (project.config.size, project.config.image_channels):
         problems.append(f"project.yaml says {project.config.size} px, the generator draws {generator.size} px")
-    if digest(project.generator_folder / "model.safetensors") != project.config.generator.sha256:
+    if digest(project.generator_folder / "model.safetensors") != entry.sha256:
         problems.append("the generator is another than the one that the project was made with (sha256 differs)")
     return problems
 
 
 def _check_pool(project: Project) -> list[str]:
     problems = []
-    for picture in project.pool():
+    for picture in project.pool("any"):
         path = project.pool_picture_path(picture.seed)
         if not path.exists():
-            problems.append(
-                f"{path} is missing; draw it again with `gannotate sample --first-seed {picture.seed} -n 1`"
+            again = (
+                f"add it again with `gannotate sample {project.folder} --pictures DIR`"
+                if is_real(picture.seed)
+                else f"draw it again with `gannotate sample {project.folder} --first-seed {picture.seed} -n 1`"
             )
+            problems.append(f"{path} is missing; {again}")
             continue
         with Image.open(path) as image:
             if image.size != (project.config.size,) * 2:
@@ -138,6 +144,11 @@ def _check_annotations(project: Project) -> list[str]:
     for annotation in project.annotations():
         try:
             load(project, [annotation])
+        except GannotateError as error:
+            problems.append(str(error))
+    for annotation in project.annotations("real"):
+        try:
+            project.read_annotation(annotation.seed)
         except GannotateError as error:
             problems.append(str(error))
     return problems

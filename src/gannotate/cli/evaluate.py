@@ -15,7 +15,7 @@ from gannotate.cli import show
 from gannotate.cli.device import prepare
 from gannotate.cli.flags import Common, settings
 from gannotate.cli.simulate import segmenter_folder
-from gannotate.cli.train import read_all
+from gannotate.cli.training_data import read_all
 from gannotate.data.labelled import LabelledSet
 from gannotate.decoders.build import load_decoder
 from gannotate.errors import UsageError
@@ -33,7 +33,7 @@ from gannotate.report.examples import write_examples
 from gannotate.report.plots import reliability_svg
 from gannotate.segmenters.evaluate import ask
 from gannotate.segmenters.evaluate import evaluate as evaluate_segmenter
-from gannotate.segmenters.predict import Segmenter
+from gannotate.segmenters.loading import load_predictor
 from gannotate.synthesis import annotate_seeds
 
 
@@ -138,7 +138,7 @@ def _score_segmenter(
     project: Project, folder: Path, flags: EvaluateFlags, device: str
 ) -> tuple[dict[str, Any], Callable[[Path], object]]:
     """The scores, and what keeps some of the pictures in a folder for the report."""
-    segmenter = Segmenter.load(folder, device)
+    segmenter = load_predictor(folder, device)
     check_classes(project, segmenter)
     assert flags.test is not None
     test = read_all(flags, project, [flags.test], None, flags.size)

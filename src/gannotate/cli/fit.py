@@ -1,4 +1,4 @@
-"""`gannotate fit`: a decoder from a few annotations."""
+"""`gannotate fit`: a decoder from a few annotations, or from labels of real pictures (fit_real.py)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from gannotate.cli import show
 from gannotate.cli.device import prepare
+from gannotate.cli.fit_real import RealFlags, fit_from_real
 from gannotate.cli.flags import Training, settings
 from gannotate.cli.generate import parse_seeds
 from gannotate.cli.runs import drop_checkpoint, open_run, where
@@ -37,12 +38,15 @@ HOLD_OUT = False
 class FitFlags(Training):
     """Flags of `fit`."""
 
-    decoder: Literal["light", "cnn", "mlp", "ensemble", "fpn", "linear"] = "light"
-    """light (semantic projection), cnn (RepurposeGAN), mlp, ensemble (DatasetGAN), fpn (LAGM) or linear (LSE)."""
+    labels_from: Annotated[Literal["annotations", "real"], Parameter(name="--from")] = "annotations"
+    """annotations (of the project's generated pictures) or real (labelled real pictures, see --labelled)."""
+    decoder: Literal["light", "cnn", "mlp", "ensemble", "fpn", "linear"] | None = None
+    """light (semantic projection, the default), cnn (RepurposeGAN), mlp, ensemble (DatasetGAN), fpn (LAGM) or linear
+    (LSE)."""
     schedule: Schedule = "ours"
     """Steps, batches and step sizes: ours, or the paper's (slow)."""
     shots: int | None = None
-    """Use only so many annotations, picked with --seed; all when not given."""
+    """Use only so many annotations, or labelled real pictures, picked with --seed; all when not given."""
     pick: shots_of.Pick = "cover"
     """How --shots picks: cover (of a half drawn with --seed, those that represent it best) or random."""
     only: str | None = None
@@ -55,11 +59,12 @@ class FitFlags(Training):
     steps: int | None = None
     """Optimisation steps."""
     batch: int | None = None
-    """Annotated pictures a step."""
+    """Labelled pictures a step."""
     pixels: int | None = None
     """Pixels a step, for mlp, ensemble and linear; 0 shows whole pictures."""
     balance: float | None = None
-    """How even the classes are among these pixels: 0 as in the pictures, 1 equally many of each."""
+    """How even the classes are among these pixels, or with --from real in the segmenter's loss: 0 as in the pictures, 1
+    equally."""
     learning_rate: float | None = None
     """First step size."""
     weight_decay: float | None = None
@@ -74,12 +79,20 @@ class FitFlags(Training):
     """A setting of this kind of decoder, e.g. width=64 or order=paper (light), members=5 (ensemble), paper=repurposegan
     (mlp), variant=S (cnn), interpolation=nearest."""
 
-    def decoder_config(self, taps: tuple[str, ...]) -> DecoderConfig:
-        """The decoder's own settings."""
+    def decoder_kind(self, default: str = "light") -> str:
+        """The kind of decoder; `default` when none was given."""
+        return self.decoder or default
+
+    def decoder_settings(self, taps: tuple[str, ...]) -> dict[str, Any]:
+        """The decoder's own settings, as `decoder_config` takes them."""
         given = dict(parse_setting(text) for text in self.setting)
         if "taps" in given:
             raise UsageError("taps are not set with --setting; name them with --taps, e.g. --taps middle")
-        return decoder_config(self.decoder, given | ({"taps": list(taps)} if taps else {}))
+        return given | ({"taps": list(taps)} if taps else {})
+
+    def decoder_config(self, taps: tuple[str, ...]) -> DecoderConfig:
+        """The decoder that learns from annotations."""
+        return decoder_config(self.decoder_kind(), self.decoder_settings(taps))
 
     def fit_config(self, taps: tuple[str, ...], shots: int, size: int) -> FitConfig:
         """The library's settings for so many annotations."""
@@ -120,32 +133,36 @@ def parse_setting(text: str) -> tuple[str, Any]:
     return name.strip(), parsed
 
 
-def fit(project: Path, /, *, flags: FitFlags = FitFlags()) -> int:
-    """Teach a decoder to read labels off the generator, from a few annotations.
+def fit(project: Path, /, *, flags: FitFlags = FitFlags(), real: RealFlags = RealFlags()) -> int:
+    """Teach a decoder to read labels off the generator, from a few annotations or from labelled real pictures.
 
     Args:
         project: the project's folder.
     """
+    if flags.labels_from == "real":
+        return fit_from_real(project, flags, real)
+    real.check_unused()
     if flags.shots is not None and flags.only is not None:
         raise UsageError("--shots and --only were both given; leave one out")
     opened = Project.open(project)
     chosen = shots_of.choose(opened, flags.shots, parse_seeds(flags.only) if flags.only else (), flags.seed, flags.pick)
     shots = shots_of.load(opened, chosen)
     sources = dict(Counter(annotation.source for annotation in chosen))
-    config = settings(flags, annotations=[shot.seed for shot in shots])
+    kind = flags.decoder_kind()
+    config = settings(flags, decoder=kind, annotations=[shot.seed for shot in shots])
     if flags.dry_run:
-        folder = where(opened, "decoders", flags.decoder, flags, config)
-        return show.plan(flags, [f"fit a {flags.decoder} decoder to {len(shots)} annotations in {folder}"], config)
+        folder = where(opened, "decoders", kind, flags, config)
+        return show.plan(flags, [f"fit a {kind} decoder to {len(shots)} annotations in {folder}"], config)
     generator = load_generator(opened.generator_folder, prepare(flags))
     options = DrawOptions(**opened.config.draw.model_dump())
     classes, names = len(opened.classes), which_taps.named(flags.taps, generator)
     how = flags.fit_config(names, len(shots), generator.size)  # wrong settings are told before anything is made
-    folder = open_run(opened, "decoders", flags.decoder, flags, config)
+    folder = open_run(opened, "decoders", kind, flags, config)
     with recorded(folder, "fit", config, flags.seed) as record:
         record.about = {"label_sources": sources}
         choice = None
         if which_taps.is_auto(flags.taps):
-            choice = which_taps.choose(generator, shots, classes, options, flags.decoder, how.decoder, flags.seed)
+            choice = which_taps.choose(generator, shots, classes, options, kind, how.decoder, flags.seed)
             show.say(
                 flags, choice.as_text() if choice else "taps: all; one labelled picture has no other to compare with"
             )

@@ -18,6 +18,7 @@ from gannotate.errors import UsageError
 from gannotate.files import write_bytes
 from gannotate.generators.base import DrawOptions, Generator, draw, to_uint8
 from gannotate.generators.build import load_generator
+from gannotate.project import Project
 from gannotate.viz import contact_sheet
 
 MOST_SHEET_PX = 100_000_000
@@ -80,7 +81,7 @@ def generate(generator: Path, /, *, flags: GenerateFlags = GenerateFlags()) -> i
 
 def generator_folder(path: Path) -> Path:
     """The generator of a project, or the folder itself."""
-    return path / "generator" if (path / "project.yaml").exists() else path
+    return Project.open(path).generator_folder if (path / "project.yaml").exists() else path
 
 
 def check_cutoff(cutoff: int | None, network: Generator) -> None:

@@ -1,4 +1,4 @@
-"""`gannotate new`: a project from a generator and class names."""
+"""`gannotate new`: a project from a generator, or from real pictures alone, and class names."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from cyclopts import Parameter
 
 from gannotate.cli import show
 from gannotate.cli.flags import Common, settings
+from gannotate.cli.sample import add_pictures
+from gannotate.data.real_pictures import survey
 from gannotate.errors import UsageError
 from gannotate.generators.build import load_generator, read_config
 from gannotate.labels import make_classes
@@ -26,8 +28,15 @@ class NewFlags(Common):
 
     classes: str
     """Names of the classes with commas between them, the background first: background,nucleus,cytoplasm."""
-    generator: Path
+    generator: Path | None = None
     """Folder of the generator (from `gannotate train-generator`); it is copied into the project."""
+    pictures: Path | None = None
+    """Folder or zip of real pictures, which become the pool; without --generator the project has real pictures only:
+    to label, and to train on."""
+    size: int | None = None
+    """Side in px that the --pictures are brought to in a project without a generator; their own when not given."""
+    crop: Annotated[bool, Parameter(negative="")] = False
+    """Take the central square of --pictures that are not square."""
     colours: str | None = None
     """Colours of the classes, e.g. 282828,ff0000,00ff00; chosen for you when not given."""
     mirror: Literal["no", "yes", "swap"] | None = None
@@ -45,31 +54,42 @@ class NewFlags(Common):
 
 
 def new(project: Path, /, *, flags: NewFlags) -> int:
-    """Make a project from a generator and the names of the classes.
+    """Make a project from a generator, or from real pictures, and the names of the classes.
 
     Args:
         project: the new folder.
     """
     config = config_of(project, flags)
     if flags.dry_run:
-        steps = [f"make {project} with {len(config.classes)} classes", f"copy {flags.generator} into it"]
+        steps = [f"make {project} with {len(config.classes)} classes"]
+        steps += [f"copy {flags.generator} into it"] if flags.generator else []
+        steps += [f"add the pictures in {flags.pictures} to its pool"] if flags.pictures else []
         return show.plan(flags, steps, settings(flags) | {"project": config.model_dump(mode="json")})
     made = Project.create(project, config, flags.generator)
-    result = {"project": str(made.folder), **config.model_dump(mode="json")}
+    added = add_pictures(made, flags.pictures, flags) if flags.pictures else []
+    result = {"project": str(made.folder), "real_pictures": len(added), **config.model_dump(mode="json")}
     channels = "grey" if config.image_channels == 1 else "RGB"
     text = f"{made.folder}: {len(config.classes)} classes, {config.size} px {channels} pictures"
-    return show.finish(flags, result, text, f"gannotate sample {project} -n 20")
+    text += f", {len(added)} real ones in the pool" if added else ""
+    step = f"gannotate sample {project} -n 20" if flags.generator else f"gannotate annotate {project}"
+    return show.finish(flags, result, text, step)
 
 
 def config_of(project: Path, flags: NewFlags) -> ProjectConfig:
     """project.yaml as the flags ask for it.
 
     Raises:
-        UsageError: names, colours or pairs that do not fit.
+        UsageError: neither a generator nor pictures; names, colours or pairs that do not fit.
     """
-    about = read_config(flags.generator)
-    generator = load_generator(flags.generator)  # whole, before anything is made from it
     names = [name.strip() for name in flags.classes.split(",")]
+    if flags.generator is not None:
+        if flags.size is not None:
+            raise UsageError("--size and --generator were both given; the pictures have the generator's size")
+        entry, size, channels = generator_entry(flags.generator)
+    elif flags.pictures is not None:
+        entry, (size, channels) = None, survey(flags.pictures, flags.size, flags.crop)
+    else:
+        raise UsageError("a project needs --generator DIR (from `gannotate train-generator`) or --pictures DIR")
     entries = [ClassEntry(name=item.name, colour=item.colour) for item in make_classes(names)]
     if flags.colours is not None:
         entries = with_colours(entries, flags.colours)
@@ -78,19 +98,27 @@ def config_of(project: Path, flags: NewFlags) -> ProjectConfig:
     return ProjectConfig(
         name=project.resolve().name,
         created=now(),
-        size=generator.size,
-        image_channels=3 if generator.image_channels == 3 else 1,
+        size=size,
+        image_channels=3 if channels == 3 else 1,
         classes=tuple(entries),
         mirror=mirror,
         turn90=flags.turn90,
         draw=DrawEntry(psi=flags.psi, cutoff=flags.cutoff, noise=flags.noise),
-        generator=GeneratorEntry(
-            source=str(flags.generator),
-            architecture=about["generator"]["architecture"],
-            sha256=digest(flags.generator / "model.safetensors"),
-            about=about.get("about", {}),
-        ),
+        generator=entry,
     )
+
+
+def generator_entry(folder: Path) -> tuple[GeneratorEntry, int, int]:
+    """What project.yaml says of a generator; its size in px and its channels."""
+    about = read_config(folder)
+    generator = load_generator(folder)  # whole, before anything is made from it
+    entry = GeneratorEntry(
+        source=str(folder),
+        architecture=about["generator"]["architecture"],
+        sha256=digest(folder / "model.safetensors"),
+        about=about.get("about", {}),
+    )
+    return entry, generator.size, generator.image_channels
 
 
 def with_colours(entries: Sequence[ClassEntry], colours: str) -> list[ClassEntry]:

@@ -1,14 +1,15 @@
-"""`gannotate predict`: label maps for pictures of any size."""
+"""`gannotate predict`: label maps for pictures, by a segmenter or through the generator."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -18,14 +19,22 @@ from PIL import Image
 from gannotate.cli import show
 from gannotate.cli.device import prepare
 from gannotate.cli.flags import Common, settings
+from gannotate.cli.predict_video import predict_video
 from gannotate.cli.simulate import segmenter_folder
 from gannotate.data.pictures import SUFFIXES, PictureSource, decode_picture
-from gannotate.data.writing import check_new, encode_picture, new_pictures
+from gannotate.data.video import is_video
+from gannotate.data.writing import Add, check_new, encode_picture, new_pictures
+from gannotate.decoders.build import load_decoder
 from gannotate.errors import GannotateError, UsageError
-from gannotate.labels import encode_label_map
+from gannotate.inversion.gate import load_gate
+from gannotate.inversion.inverter import Inverter, usual_config
+from gannotate.inversion.labelling import GeneratorLabeller, Redrawn
+from gannotate.inversion.projector import InversionConfig, Space
+from gannotate.labels import ClassInfo, encode_label_map
 from gannotate.project import Project
+from gannotate.segmenters.loading import load_predictor
 from gannotate.segmenters.onnx_runtime import OnnxSegmenter
-from gannotate.segmenters.predict import BATCH, Predictor, Segmenter
+from gannotate.segmenters.predict import BATCH, Predictor
 from gannotate.segmenters.tiling import View
 from gannotate.viz import overlay
 
@@ -38,7 +47,10 @@ class PredictFlags(Common):
     """Flags of `predict`."""
 
     out: Path
-    """New folder, or zip when it ends with .zip: masks/NAME.png (class ids with colours), overlays/NAME.png."""
+    """New folder, or zip when it ends with .zip: masks/NAME.png (class ids with colours), overlays/NAME.png.
+
+    Through the generator also redrawn/NAME.png and inversion.jsonl; of a video masks/NAME/FRAME.png and
+    overlays/NAME.mp4."""
     segmenter: Path | None = None
     """Segmenter of the project to use, by name; the newest one when not given."""
     overlays: bool = True
@@ -49,6 +61,22 @@ class PredictFlags(Common):
     """Part of a tile's side that the next one covers again; 0 to 0.9."""
     scales: str = "1"
     """Show the network the picture at so many times its own size and average, e.g. 0.5,1,2."""
+    steady: float | None = None
+    """Of a video: weight of the frames before where nothing moves, 0 to below 1; 0.8 when not given, 0 for none."""
+    through: Literal["segmenter", "generator"] = "segmenter"
+    """segmenter, or generator: find the picture among the generator's own, and read it with a decoder."""
+    decoder: str | None = None
+    """With --through generator (as all flags below): decoder to read with, by name; the newest when not given."""
+    steps: int | None = None
+    """Optimisation steps for a picture; 1000, or 100 from an encoder's start, when not given."""
+    space: Space | None = None
+    """w (one style for all layers) or w+ (one for each); w+ when not given."""
+    encoder: Path | None = None
+    """Folder of the encoder that gives the start, from `gannotate invert --encoder`."""
+    gate: Path | None = None
+    """A gate.json from `gannotate invert --calibrate`: pictures that the generator cannot draw are named."""
+    perceptual: Annotated[tuple[Path, ...], Parameter(negative="", consume_multiple=True)] = ()
+    """Files of weights for LPIPS; without any it takes pixels and the generator's discriminator."""
 
 
 @dataclass
@@ -61,29 +89,135 @@ class Predicted:
     eta_s: float
     metrics: dict[str, float]
     skipped: dict[str, str] = field(default_factory=dict)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    """How well each picture was redrawn, where it went through the generator."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A picture's label map; where it went through the generator, also what that drew and how well."""
+
+    label_map: np.ndarray
+    redrawn: Redrawn | None = None
+
+
+class Labeller(Protocol):
+    """Labels pictures in batches."""
+
+    @property
+    def batch(self) -> int: ...
+    @property
+    def classes(self) -> Sequence[ClassInfo]: ...
+
+    def __call__(self, pictures: Sequence[np.ndarray]) -> list[Answer | str]:
+        """An answer for each picture, or why there is none."""
+        ...
+
+
+GENERATOR_FLAGS = ("decoder", "steps", "space", "encoder", "gate", "perceptual")
+"""Flags that only --through generator takes."""
 
 
 def predict(project: Path, pictures: Path, /, *, flags: PredictFlags) -> int:
-    """Label pictures with a segmentation network.
+    """Label pictures with a segmentation network, or through the generator.
 
     Args:
-        project: the project's folder, a segmenter's, or an exported file (.onnx).
-        pictures: folder or zip of pictures of any sizes, or one picture; of images/ and masks/ only images/ is read.
+        project: the project's folder; without --through generator also a segmenter's, or an exported file (.onnx).
+        pictures: folder or zip of pictures of any sizes, one picture, or a video file (with the extra `video`); of
+            images/ and masks/ only images/ is read.
     """
-    folder = segmenter_of(project, flags.segmenter)
-    view = View(tile_px=flags.tile, overlap=flags.overlap, scales=parse_scales(flags.scales))
+    _check(flags)
+    if is_video(pictures):
+        return predict_video(segmenter_of(project, flags.segmenter), pictures, view_of(flags), flags, _load)
+    if flags.steady is not None:
+        raise UsageError(f"--steady is for a video, and {pictures} is none; leave it out")
+    by_generator = flags.through == "generator"
+    opened = Project.open(project) if by_generator else None
+    folder = opened.find("decoders", flags.decoder) if opened else segmenter_of(project, flags.segmenter)
+    view = view_of(flags)
     names, source = find_pictures(pictures)
     check_new(flags.out)
     if flags.dry_run:
         return show.plan(flags, [f"label {len(names)} pictures with {folder} into {flags.out}"], settings(flags))
-    segmenter = _load(folder, prepare(flags))
-    last = show.follow(_predict(segmenter, source, names, flags, view), "predict", flags.quiet)
-    skipped = last.skipped if last else {}
+    device = prepare(flags)
+    labeller = ByGenerator(opened, folder, flags, device) if opened else BySegmenter(_load(folder, device), view)
+    last = show.follow(_predict(labeller, source, names, flags), "predict", flags.quiet)
+    skipped, rows = (last.skipped, last.rows) if last else ({}, [])
     for name, reason in list(skipped.items())[:20]:
         show.say(flags, f"skipped {name}: {reason}")
     done = len(names) - len(skipped)
-    result = {"segmenter": str(folder), "out": str(flags.out), "pictures": done, "skipped": skipped}
-    return show.finish(flags, result, f"{done} pictures labelled in {flags.out}, {len(skipped)} skipped")
+    result: dict[str, Any] = {"decoder" if by_generator else "segmenter": str(folder), "out": str(flags.out)}
+    result |= {"pictures": done, "skipped": skipped}
+    text = f"{done} pictures labelled in {flags.out}, {len(skipped)} skipped"
+    if rows:
+        result["psnr"] = round(float(np.mean([row["psnr"] for row in rows])), 2)
+        text += f"; redrawn with a PSNR of {result['psnr']:.1f} dB"
+    if flags.gate is not None:
+        result["refused"] = [row["name"] for row in rows if row["verdict"] == "refused"]
+        text += f"\n{len(result['refused'])} refused by the gate, do not trust their labels: "
+        text += ", ".join(result["refused"][:10]) or "none"
+    return show.finish(flags, result, text)
+
+
+class BySegmenter:
+    """Labels pictures of any size with a segmentation network."""
+
+    batch = BATCH
+
+    def __init__(self, segmenter: Predictor, view: View) -> None:
+        self.segmenter, self.view, self.classes = segmenter, view, segmenter.config.class_infos
+
+    def __call__(self, pictures: Sequence[np.ndarray]) -> list[Answer | str]:
+        return [Answer(label_map) for label_map in self.segmenter.predict(list(pictures), view=self.view)]
+
+
+class ByGenerator:
+    """Labels square pictures through a project's generator."""
+
+    batch = 16
+
+    def __init__(self, project: Project, decoder: Path, flags: PredictFlags, device: str) -> None:
+        gate = None if flags.gate is None else load_gate(flags.gate)
+        # a gate judges inversions that were made as those that it was calibrated with
+        usual = {} if gate is None else gate.settings
+        config = usual_config(
+            flags.space or usual.get("space", InversionConfig.space),
+            flags.steps if flags.steps is not None else usual.get("steps"),
+            flags.encoder is not None,
+        )
+        inverter = Inverter.load(
+            project.generator_folder, config, encoder=flags.encoder, perceptual=flags.perceptual, device=device
+        )
+        self.labeller = GeneratorLabeller(inverter, load_decoder(decoder, device), gate)
+        self.classes = project.classes
+
+    def __call__(self, pictures: Sequence[np.ndarray]) -> list[Answer | str]:
+        answers: list[Answer | str] = ["" for _ in pictures]
+        fitting: dict[int, np.ndarray] = {}
+        for place, picture in enumerate(pictures):
+            try:
+                fitting[place] = self.labeller.prepare(picture)
+            except GannotateError as error:
+                answers[place] = str(error)
+        if fitting:
+            sizes = [pictures[place].shape[:2] for place in fitting]
+            found = self.labeller.label(np.stack(list(fitting.values())), sizes)
+            for place, redrawn in zip(fitting, found, strict=True):
+                answers[place] = Answer(redrawn.label_map, redrawn)
+        return answers
+
+
+def _check(flags: PredictFlags) -> None:
+    """Refuses flags of the other way."""
+    if flags.through == "segmenter":
+        given = [name for name in GENERATOR_FLAGS if getattr(flags, name) not in (None, ())]
+        if given:
+            raise UsageError(f"--{given[0]} is for --through generator; add that, or leave --{given[0]} out")
+        return
+    usual = {"segmenter": None, "tile": None, "overlap": View.overlap, "scales": "1"}
+    given = [name for name, value in usual.items() if getattr(flags, name) != value]
+    if given:
+        raise UsageError(f"--{given[0]} is for a segmenter; leave it out, or leave --through generator out")
 
 
 def find_pictures(path: Path) -> tuple[tuple[str, ...], PictureSource | None]:
@@ -113,6 +247,11 @@ def segmenter_of(project: Path, given: Path | None) -> Path:
     return project
 
 
+def view_of(flags: PredictFlags) -> View:
+    """How a segmenter is shown the pictures."""
+    return View(tile_px=flags.tile, overlap=flags.overlap, scales=parse_scales(flags.scales))
+
+
 def parse_scales(text: str) -> tuple[float, ...]:
     """`0.5,1,2` to numbers.
 
@@ -134,30 +273,46 @@ def as_array(image: Image.Image) -> np.ndarray:
 def _load(path: Path, device: str) -> Predictor:
     if path.suffix.lower() == ".onnx":
         return OnnxSegmenter.load(path, torch.get_num_threads())
-    return Segmenter.load(path, device)
+    return load_predictor(path, device)
 
 
 def _predict(
-    segmenter: Predictor, source: PictureSource | None, names: tuple[str, ...], flags: PredictFlags, view: View
+    labeller: Labeller, source: PictureSource | None, names: tuple[str, ...], flags: PredictFlags
 ) -> Iterator[Predicted]:
-    classes, begin = segmenter.config.class_infos, time.monotonic()
+    begin = time.monotonic()
     progress = Predicted(0, len(names), 0.0, 0.0, {})
     outs = out_names(names if source is not None else (Path(names[0]).name,))
     with new_pictures(flags.out) as add:
-        for batch in _batches(iter(zip(names, outs, strict=True))):
-            read = [(out, picture) for name, out in batch if (picture := _read(source, name, progress)) is not None]
-            label_maps = segmenter.predict([picture for _, picture in read], view=view)
-            for (out, picture), label_map in zip(read, label_maps, strict=True):
-                add(f"masks/{out}", encode_label_map(label_map, classes))
-                if flags.overlays:
-                    add(f"overlays/{out}", encode_picture(overlay(picture, label_map, classes)))
+        for batch in _batches(iter(zip(names, outs, strict=True)), labeller.batch):
+            read = [
+                (name, out, picture) for name, out in batch if (picture := _read(source, name, progress)) is not None
+            ]
+            answers = labeller([picture for _, _, picture in read])
+            for (name, out, picture), answer in zip(read, answers, strict=True):
+                if isinstance(answer, str):
+                    progress.skipped[name] = answer
+                else:
+                    _add_answer(add, out, picture, answer, labeller.classes, flags.overlays)
+                    progress.rows += [{"name": out, **answer.redrawn.about}] if answer.redrawn else []
             progress.done += len(batch)
             progress.seconds = time.monotonic() - begin
             progress.eta_s = progress.seconds / progress.done * (progress.steps - progress.done)
             yield progress
         if len(progress.skipped) == len(names):
             name, reason = next(iter(progress.skipped.items()))
-            raise GannotateError(f"none of the {len(names)} pictures could be read, the first: {name} {reason}")
+            raise GannotateError(f"none of the {len(names)} pictures could be labelled, the first: {name} {reason}")
+        if progress.rows:
+            add("inversion.jsonl", "".join(json.dumps(row) + "\n" for row in progress.rows).encode())
+
+
+def _add_answer(
+    add: Add, out: str, picture: np.ndarray, answer: Answer, classes: Sequence[ClassInfo], overlays: bool
+) -> None:
+    add(f"masks/{out}", encode_label_map(answer.label_map, classes))
+    if overlays:
+        add(f"overlays/{out}", encode_picture(overlay(picture, answer.label_map, classes)))
+    if answer.redrawn is not None:
+        add(f"redrawn/{out}", encode_picture(answer.redrawn.picture))
 
 
 def out_names(names: tuple[str, ...]) -> list[str]:
@@ -176,6 +331,6 @@ def _read(source: PictureSource | None, name: str, progress: Predicted) -> np.nd
     return as_array(image)
 
 
-def _batches(items: Iterator[T]) -> Iterator[list[T]]:
-    while batch := list(islice(items, BATCH)):
+def _batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
+    while batch := list(islice(items, size)):
         yield batch

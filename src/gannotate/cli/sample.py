@@ -1,10 +1,12 @@
-"""`gannotate sample`: pictures for the pool, by seed."""
+"""`gannotate sample`: pictures for the pool, drawn by seed or read from files."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from cyclopts import Parameter
 
@@ -13,11 +15,17 @@ from gannotate.annotate.order import Order
 from gannotate.cli import show
 from gannotate.cli.device import prepare
 from gannotate.cli.flags import Common, settings
+from gannotate.data.pictures import PictureSource, Skipped
+from gannotate.data.real_pictures import read_real
 from gannotate.data.writing import encode_picture
-from gannotate.errors import UsageError
+from gannotate.errors import GannotateError, UsageError
 from gannotate.generators.base import DrawOptions, draw, to_uint8
 from gannotate.generators.build import load_generator
-from gannotate.project import PoolPicture, Project
+from gannotate.project import FIRST_REAL, PoolPicture, Project, RealPicture, is_real
+from gannotate.seeding import numpy_stream
+
+COUNT = 20
+"""Pictures to draw when nobody says how many."""
 
 CANDIDATES = 8
 """Seeds to choose among, for each picture wanted."""
@@ -28,8 +36,12 @@ CANDIDATES = 8
 class SampleFlags(Common):
     """Flags of `sample`."""
 
-    count: Annotated[int, Parameter(name=["--count", "-n"])] = 20
-    """Number of pictures to add to the pool."""
+    count: Annotated[int | None, Parameter(name=["--count", "-n"])] = None
+    """Number of pictures to add to the pool; 20 when not given, with --pictures all."""
+    pictures: Path | None = None
+    """Add real pictures of this folder or zip in place of drawn ones; with -n so many, drawn with --seed."""
+    crop: Annotated[bool, Parameter(negative="")] = False
+    """Take the central square of --pictures that are not square."""
     first_seed: int | None = None
     """Seed of the first picture, the others follow; after the pool's last one when not given."""
     order: Order = "random"
@@ -40,28 +52,92 @@ class SampleFlags(Common):
 
 
 def sample(project: Path, /, *, flags: SampleFlags = SampleFlags()) -> int:
-    """Draw pictures of the pool that is offered for labelling.
+    """Draw pictures of the pool that is offered for labelling, or add real ones to it.
 
     Args:
         project: the project's folder.
     """
     opened = Project.open(project)
-    offered = next_seeds(opened, flags)
+    if flags.pictures is not None:
+        return _sample_real(opened, flags, flags.pictures)
+    if flags.crop:
+        raise UsageError("--crop cuts real pictures; give them with --pictures DIR, or leave it out")
+    count = COUNT if flags.count is None else flags.count
+    offered = next_seeds(opened, flags, count)
     if flags.dry_run:
-        chosen_of = "" if flags.order == "random" else f"the {flags.count} most {flags.order} of "
+        chosen_of = "" if flags.order == "random" else f"the {count} most {flags.order} of "
         steps = [f"draw {chosen_of}seeds {offered[0]} to {offered[-1]} into {project}/pool"]
         return show.plan(flags, steps, settings(flags, first_seed=offered[0]))
     generator = load_generator(opened.generator_folder, prepare(flags))
-    seeds = choose_seeds(opened, generator, offered, flags.count, flags.order)
+    seeds = choose_seeds(opened, generator, offered, count, flags.order)
     chosen = opened.config.draw.model_dump()
     drawn = [
         (PoolPicture(seed, chosen), encode_picture(to_uint8(drawing.picture)[0]))
         for seed, drawing in draw(generator, seeds, DrawOptions(**chosen))
     ]
     opened.add_to_pool(drawn)
-    result = {"project": str(project), "seeds": seeds, "order": flags.order, "pool": len(opened.pool())}
+    result = {"project": str(project), "seeds": seeds, "order": flags.order, "pool": len(opened.pool("any"))}
     text = f"{len(seeds)} pictures added, seeds {named(seeds)}; the pool has {result['pool']}"
     return show.finish(flags, result, text, f"gannotate annotate {project}")
+
+
+def _sample_real(project: Project, flags: SampleFlags, pictures: Path) -> int:
+    if flags.order != "random" or flags.first_seed is not None or flags.candidates is not None:
+        raise UsageError("--order, --first-seed and --candidates choose drawn pictures; leave them out with --pictures")
+    if flags.dry_run:
+        count = "all" if flags.count is None else str(flags.count)
+        return show.plan(flags, [f"add {count} pictures of {pictures} to {project.folder}/pool"], settings(flags))
+    added = add_pictures(project, pictures, flags, flags.count)
+    result = {"project": str(project.folder), "seeds": added, "order": "random", "pool": len(project.pool("any"))}
+    text = f"{len(added)} real pictures added; the pool has {result['pool']}"
+    return show.finish(flags, result, text, f"gannotate annotate {project.folder}")
+
+
+class Cropping(Protocol):
+    """The flags that adding real pictures reads."""
+
+    @property
+    def crop(self) -> bool: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def quiet(self) -> bool: ...
+
+
+def add_pictures(project: Project, pictures: Path, flags: Cropping, count: int | None = None) -> list[int]:
+    """Adds real pictures of a folder or zip to the pool, all or `count` of them; gives their numbers.
+
+    Those that cannot be taken are told on stderr.
+
+    Raises:
+        UsageError: no pictures, or fewer than `count`. GannotateError: none of them can be taken.
+    """
+    source = PictureSource(pictures)
+    if count is not None and not 1 <= count <= len(source.names):
+        raise UsageError(f"-n is {count}; {pictures} has {len(source.names)} pictures, give 1 to that many")
+    order = range(len(source.names))
+    if count is not None:
+        order = sorted(numpy_stream(flags.seed, "real pictures").permutation(len(order))[:count].tolist())
+    known = [picture.real for picture in project.pool("real") if picture.real]
+    size, channels = project.config.size, project.config.image_channels
+    skipped: list[Skipped] = []
+
+    def taken() -> Iterator[tuple[RealPicture, bytes]]:
+        for one in read_real(source, [source.names[place] for place in order], size, channels, flags.crop, known):
+            if isinstance(one, Skipped):
+                skipped.append(one)
+            else:
+                yield one
+
+    added = project.add_real(taken())
+    if not added:
+        raise GannotateError(
+            f"none of the {len(skipped)} pictures in {pictures} was added, the first: {skipped[0].name} "
+            f"{skipped[0].reason}"
+        )
+    if skipped and not flags.quiet:
+        sys.stderr.write(f"{len(skipped)} pictures were left out, the first: {skipped[0].name} {skipped[0].reason}\n")
+    return added
 
 
 def named(seeds: list[int]) -> str:
@@ -71,20 +147,22 @@ def named(seeds: list[int]) -> str:
     return ", ".join(str(seed) for seed in seeds)
 
 
-def next_seeds(project: Project, flags: SampleFlags) -> range:
+def next_seeds(project: Project, flags: SampleFlags, count: int) -> range:
     """The seeds to draw, or to choose among.
 
     Raises:
         UsageError: a count below 1, fewer candidates than that, or candidates where nothing is chosen.
     """
-    if flags.count < 1:
-        raise UsageError(f"-n is {flags.count}; give the number of pictures, 1 or more")
-    if flags.candidates is not None and (flags.order == "random" or flags.candidates < flags.count):
+    if count < 1:
+        raise UsageError(f"-n is {count}; give the number of pictures, 1 or more")
+    if flags.candidates is not None and (flags.order == "random" or flags.candidates < count):
         raise UsageError(
-            f"--candidates is {flags.candidates}; give at least -n ({flags.count}) of them, and --order diverse or "
+            f"--candidates is {flags.candidates}; give at least -n ({count}) of them, and --order diverse or "
             "uncertain to choose"
         )
     pool = project.pool()
     first = flags.first_seed if flags.first_seed is not None else (pool[-1].seed + 1 if pool else 0)
-    chosen_among = flags.candidates or CANDIDATES * flags.count
-    return range(first, first + (flags.count if flags.order == "random" else chosen_among))
+    offered = range(first, first + (count if flags.order == "random" else flags.candidates or CANDIDATES * count))
+    if is_real(offered[-1]):
+        raise UsageError(f"--first-seed is {first}; seeds end at {FIRST_REAL - 1}, the numbers above are real pictures")
+    return offered

@@ -14,7 +14,7 @@ from gannotate.cli.flags import Common, settings
 from gannotate.fitting.simulate import about_segmenter, to_simulate
 from gannotate.fitting.simulate import simulate as simulate_annotations
 from gannotate.project import Project
-from gannotate.segmenters.predict import Segmenter
+from gannotate.segmenters.loading import load_predictor
 
 
 @Parameter(name="*")
@@ -46,7 +46,7 @@ def simulate(project: Path, /, *, flags: SimulateFlags) -> int:
         show.say(
             flags, f"how good {folder} is is not known: `gannotate evaluate {project} --test DIR` tells and notes it"
         )
-    segmenter = Segmenter.load(folder, prepare(flags))
+    segmenter = load_predictor(folder, prepare(flags))
     done = list(simulate_annotations(opened, segmenter, seeds, about))
     result = {"project": str(project), "seeds": done, "source": "simulated", "about": about}
     text = (

@@ -172,7 +172,7 @@ def test_project_and_pictures(page: TestClient):
     assert [item["name"] for item in info["classes"]["classes"]] == ["background", "left", "right"]
     pictures = page.get("/api/pictures").json()
     assert [one["seed"] for one in pictures] == list(range(6))
-    assert pictures[0] == {"seed": 0, "version": 0, "labelled": 0.0, "source": "none", "mark": None}
+    assert pictures[0] == {"seed": 0, "name": "0", "version": 0, "labelled": 0.0, "source": "none", "mark": None}
     assert page.get("/api/pictures/0/image").content.startswith(b"\x89PNG")
     assert page.get("/api/pictures/77/image").status_code == 404
 
@@ -186,9 +186,11 @@ def test_a_label_map_is_saved_read_back_and_guessed_from(page: TestClient, live:
     assert live.store.project.annotations()[0].about["started_from"] == "guess"
     assert live.wait()
     guess = page.get("/api/pictures/1/guess")
-    labels, uncertainty = np.frombuffer(guess.content, np.uint8).reshape(2, 16, 16)
+    labels, uncertainty, confidence = np.frombuffer(guess.content, np.uint8).reshape(3, 16, 16)
     assert set(np.unique(labels)) == {0, 1}
     assert uncertainty.max() > uncertainty.min()
+    assert confidence.min() >= 255 // 3  # of three classes the most probable one has a third at least
+    assert np.corrcoef(uncertainty.ravel(), confidence.ravel())[0, 1] < -0.9
     state = page.get("/api/live").json()
     assert (state["labelled"], state["agreement"], state["busy"]) == (1, None, False)
     assert page.get("/api/next").json()["seed"] in range(1, 6)

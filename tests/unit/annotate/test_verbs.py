@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gannotate.annotate.lock import only_annotator
 from gannotate.annotate.store import Store
 from gannotate.cli.app import main
 from gannotate.project import Project
@@ -111,6 +112,20 @@ def test_annotate_serves_saves_and_ends_with_ctrl_c(
     assert process.returncode == 0, errors
     assert "1 of the 6 pool pictures are labelled" in shown
     assert (Store(Project.open(project.folder)).load(2).label_map == truth(2)).all()
+
+
+def test_a_second_annotator_is_refused_until_the_first_is_gone(
+    served: tuple[subprocess.Popen[str], str], project: Project, capsys: pytest.CaptureFixture[str]
+):
+    process, address = served
+    code, sentence = mistake(capsys, "annotate", project.folder, "--no-browser", "--port", 0)
+    assert code == 1
+    assert f"another annotator has {project.folder} open ({address.split('/?')[0]}, process {process.pid}" in sentence
+    assert address.split("token=")[1] not in sentence
+    process.kill()
+    process.wait()
+    with only_annotator(project.folder, "here"):
+        pass
 
 
 def test_help_names_the_verb(capsys: pytest.CaptureFixture[str], tmp_path: Path):

@@ -6,7 +6,8 @@ async function call(path, options = {}) {
   let answer;
   try {
     answer = await fetch(`/api/${path}`, { cache: "no-store", ...options });
-  } catch {
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
     throw new Error("the server does not answer; your strokes are kept in this browser until it does");
   }
   if (answer.ok || (answer.status === 409 && options.stale)) return answer;
@@ -43,8 +44,19 @@ export async function guess(seed) {
   const answer = await call(`pictures/${seed}/guess`);
   if (answer.status === 204) return null;
   const both = await bytes(answer);
-  const half = both.length / 2;
-  return { model: Number(answer.headers.get("X-Model")), data: both.slice(0, half), uncertainty: both.slice(half) };
+  const [data, uncertainty, confidence] = thirds(both);
+  return { model: Number(answer.headers.get("X-Model")), data, uncertainty, confidence };
+}
+
+function thirds(all) {
+  const part = all.length / 3;
+  return [0, 1, 2].map((index) => all.slice(index * part, (index + 1) * part));
+}
+
+/** Superpixels about `side` pixels wide: the number of every pixel's. */
+export async function superpixels(seed, side) {
+  const view = new DataView(await (await call(`pictures/${seed}/superpixels?side=${side}`)).arrayBuffer());
+  return Uint32Array.from({ length: view.byteLength / 4 }, (_, index) => view.getUint32(4 * index, true));
 }
 
 export async function similarity(seed, x, y) {
@@ -56,4 +68,26 @@ export async function save(seed, data, base, started) {
   const answer = await call(`pictures/${seed}/labels`, { method: "PUT", body: data, headers, stale: true });
   const told = await answer.json();
   return answer.status === 409 ? { stale: true, ...told } : { ok: true, version: told.version };
+}
+
+export const work = () => json("work");
+export const writeDataset = (order) => json("work/dataset", asJson("POST", order));
+export const trainSegmenter = (order) => json("work/segmenter", asJson("POST", order));
+export const cancelWork = () => json("work", { method: "DELETE" });
+export const prediction = async (seed, signal) => bytes(await call(`pictures/${seed}/prediction`, { signal }));
+
+/** The segmenter's label map of any picture file: {width, height, data}. */
+export async function predictionOf(blob, signal) {
+  const answer = await call("prediction", { method: "POST", body: blob, signal });
+  const [width, height] = ["X-Width", "X-Height"].map((name) => Number(answer.headers.get(name)));
+  return { width, height, data: await bytes(answer) };
+}
+
+export const exportFormats = () => json("export");
+
+/** Every labelled picture with its labels as a zip: {blob, name, told}; told: what the format could not hold. */
+export async function exported(format) {
+  const answer = await call(`export/${format}`);
+  const [, name] = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition"));
+  return { blob: await answer.blob(), name, told: answer.headers.get("X-Told") };
 }

@@ -6,17 +6,20 @@ import { ClassList } from "./classes.js";
 import { wireControls } from "./controls.js";
 import { Drafts } from "./draft.js";
 import { Editing, TOOLS } from "./editing.js";
-import { actionOf } from "./keys.js";
+import { Gallery } from "./gallery.js";
+import { wireKeyboard } from "./keyboard.js";
+import { ModelPanel } from "./model.js";
 import { byId, make, markTool, showKeys, showStrip, showTools } from "./panels.js";
 import { IGNORE } from "./raster.js";
 import { Saver } from "./saver.js";
+import { Patches } from "./superpixels.js";
 import { nextSize } from "./view.js";
+import { WorkPanel } from "./work.js";
 
 const SAVED = {
   saved: "Saved", unsaved: "Not saved yet", saving: "Saving", guess: "A guess, not saved",
   offline: "Not saved: no answer", stale: "Not saved: changed elsewhere",
 };
-const POLL_MS = 1000;
 
 const project = await api.project().catch((error) => {
   document.body.replaceChildren(make("p", { class: "alone", role: "alert" }, error.message));
@@ -25,17 +28,19 @@ const project = await api.project().catch((error) => {
 const size = project.size;
 let pictures = [];
 let seed = null; // of the open picture
-let model = 0; // number of the model whose guess is shown
-let guess = null;
 let opening = 0; // the newest call of open(): older ones give up
 const drafts = new Drafts(window.localStorage, project.identity);
 
 const edit = new Editing(size, {
   drawn: (top, bottom) => {
+    if (board.look.predicted) work.showPrediction(false);
     board.refresh(top, bottom);
     showUnder();
   },
-  changed: () => saver.touch(),
+  changed: () => {
+    saver.touch();
+    model.showSure();
+  },
   picked: (value) => (value === IGNORE ? act("eraser") : chooseClass(value)),
   wand: (x, y) => runWand(x, y),
   polygon: (points) => {
@@ -91,6 +96,11 @@ const classes = new ClassList(project.classes, {
   failed,
 });
 
+const page = { seed: () => seed, edit, board, size, act, failed, setLook, setSize, moved: showUnder, look: board.look };
+const model = new ModelPanel(page);
+const gallery = new Gallery({ colours: () => board.colours, pictures: () => pictures });
+const work = new WorkPanel({ ...page, see: () => gallery.open().catch(failed) });
+
 function showState(state) {
   byId("saved").textContent = SAVED[state];
   byId("saved").dataset.state = state;
@@ -133,14 +143,16 @@ async function open(wanted) {
     edit.frozen = false;
     byId("apply").disabled = true;
     board.show(image, edit.map);
+    model.forget();
     notice("");
     const started = kept.version > 0 ? "saved" : guessed ? "guess" : "blank";
     saver.open(seed, edit.map.data, kept.version, started);
     if (!restoreDraft(kept) && guessed) offerGuess(guessed);
     location.replace(`#${seed}`);
-    board.canvas.setAttribute("aria-label", `Picture ${seed}. Arrow keys move the cursor, space uses the tool.`);
+    board.canvas.setAttribute("aria-label", `Picture ${nameOf(seed)}. Arrow keys move the cursor, space uses the tool.`);
     showUnder();
-    await Promise.all([refreshPictures(), refreshHistory(), refreshModel(true)]);
+    await Promise.all([refreshPictures(), refreshHistory(), model.refresh(true), loadPatches()]);
+    if (board.look.predicted) await work.showPrediction(true);
   } catch (error) {
     failed(error);
   }
@@ -197,11 +209,13 @@ async function afterSave() {
   }
 }
 
+const nameOf = (wanted) => pictures.find((one) => one.seed === wanted)?.name ?? `${wanted}`;
+
 async function refreshPictures() {
   pictures = await api.pictures();
   showStrip(byId("strip"), pictures, seed, api.imageOf, open);
   const done = pictures.filter((one) => one.labelled > 0).length;
-  byId("where").textContent = `Picture ${seed}, ${done} of ${pictures.length} labelled`;
+  byId("where").textContent = `Picture ${nameOf(seed)}, ${done} of ${pictures.length} labelled`;
   const own = pictures.find((one) => one.seed === seed);
   byId("unsure").setAttribute("aria-pressed", `${own !== undefined && own.mark === "unsure"}`);
 }
@@ -215,25 +229,15 @@ async function refreshHistory() {
   byId("history").disabled = versions.length < 2;
 }
 
-async function refreshModel(force = false) {
-  const state = await api.live();
-  byId("model").textContent = state.error || state.text + (state.busy ? " Learning." : "");
-  byId("guess").disabled = byId("uncertain").disabled = state.model === 0;
-  if (state.model === 0 || (!force && state.model === model)) return;
+/** Superpixels of the open picture, while that is the tool. */
+async function loadPatches() {
   const asked = seed;
-  const found = await api.guess(asked);
-  if (asked !== seed || !found) return;
-  [model, guess] = [found.model, found];
-  board.setUncertainty(found.uncertainty);
-}
-
-async function poll() {
-  try {
-    if (seed !== null && !document.hidden) await refreshModel();
-  } catch (error) {
-    byId("model").textContent = error.message;
-  }
-  setTimeout(poll, POLL_MS);
+  const side = Number(byId("patch").value);
+  const wanted = edit.tool === "superpixel";
+  const values = wanted ? await api.superpixels(seed, side) : null;
+  if (asked !== seed || (edit.tool === "superpixel") !== wanted || side !== Number(byId("patch").value)) return;
+  edit.patches = values && new Patches(values, size);
+  board.setGrid(values);
 }
 
 async function runWand(x, y) {
@@ -277,6 +281,7 @@ function setTool(tool) {
   board.canvas.dataset.tool = tool;
   markTool(byId("tools"), tool);
   showCursor();
+  if (seed !== null) loadPatches().catch(failed);
 }
 
 function showCursor() {
@@ -327,7 +332,9 @@ const ACTIONS = {
   cancel: () => edit.cancel(),
   back: () => edit.back(),
   lock: () => toggleLock(edit.value),
-  guess: () => guess && edit.fillFrom(guess.data),
+  guess: () => model.takeGuess(),
+  confident: () => model.takeConfident(),
+  predicted: () => work.showPrediction(!board.look.predicted),
   next: () => goOn().catch(failed),
   previous: goBack,
   skip: () => mark("skip").then(goOn).catch(failed),
@@ -347,48 +354,18 @@ function act(action) {
   else ACTIONS[action]();
 }
 
-function onKey(event) {
-  if (byId("keys").open || event.target.matches("input[type=text], select")) return;
-  if (event.target === board.canvas && moveCursor(event)) return;
-  if (event.key === "Enter" && event.target.matches("button, a")) return; // it presses that button
-  const action = actionOf(event);
-  if (!action) return;
-  event.preventDefault();
-  act(action);
-}
-
-function moveCursor(event) {
-  const step = event.shiftKey ? 10 : 1;
-  const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
-  const { cursor } = board;
-  if (event.key === " ") {
-    event.preventDefault();
-    edit.down(cursor, event.altKey);
-    edit.up();
-  } else if (event.key in moves) {
-    event.preventDefault();
-    cursor.x = Math.min(size - 0.5, Math.max(0.5, Math.floor(cursor.x) + 0.5 + moves[event.key][0]));
-    cursor.y = Math.min(size - 0.5, Math.max(0.5, Math.floor(cursor.y) + 0.5 + moves[event.key][1]));
-    Object.assign(cursor, { shown: true });
-    board.byKeys = true;
-    showUnder();
-    board.draw();
-  } else return false;
-  return true;
-}
-
 byId("project").textContent = project.name;
 document.title = `${project.name}: gannotate annotate`;
 byId("size").max = `${Math.min(256, size)}`;
 showTools(byId("tools"), act);
 showKeys(byId("keys-list"));
-wireControls({ act, edit, setSize, setLook, look: board.look });
+wireControls({ ...page, loadPatches });
+wireKeyboard(page);
 byId("add-class").addEventListener("click", () => classes.add());
 byId("history").addEventListener("change", (event) => {
   const version = Number(event.target.value);
   api.oldVersion(seed, version).then((data) => edit.replace(data)).catch(failed);
 });
-document.addEventListener("keydown", onKey);
 document.addEventListener("keyup", (event) => event.key.toLowerCase() === "h" && setLook({ hidden: false }));
 window.addEventListener("blur", () => setLook({ hidden: false }));
 window.addEventListener("beforeunload", (event) => saver.unsaved && event.preventDefault());
@@ -401,4 +378,5 @@ const wanted = Number(location.hash.slice(1));
 const unsaved = pictures.find((one) => drafts.find(one.seed, size * size)); // by a page that was closed too early
 const named = pictures.find((one) => location.hash && one.seed === wanted);
 await open((unsaved || named)?.seed ?? (await api.next(null)).seed ?? pictures[0].seed);
-poll();
+model.poll();
+work.poll();

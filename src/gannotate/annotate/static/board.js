@@ -1,7 +1,7 @@
 // The canvas: picture, overlays and cursor, and what pointers and the keyboard do on it, told in picture pixels.
 
 import { makeMap } from "./raster.js";
-import { paintOverlay, paintSelected, paintUncertainty } from "./paint.js";
+import { paintGrid, paintOverlay, paintSelected, paintUncertainty } from "./paint.js";
 import { fitView, oneToOne, pan, toPicture, toScreen, zoomAt } from "./view.js";
 
 function layer(size) {
@@ -21,10 +21,14 @@ export class Board {
     this.events = events;
     this.map = makeMap(size, size);
     this.colours = [];
-    this.look = { opacity: 0.6, outline: false, hidden: false, brightness: 100, contrast: 100, uncertain: false };
+    this.look = { opacity: 0.6, outline: false, hidden: false, brightness: 100, contrast: 100, uncertain: false, predicted: false };
     this.labels = layer(size);
     this.unsure = layer(size);
     this.selected = layer(size);
+    this.times = Math.max(2, Math.round(1024 / size)); // of the grid's canvas: thin lines on small pictures too
+    this.grid = null;
+    this.hasGrid = false;
+    this.predicted = null; // what the segmenter says, shown in place of the labels
     this.hasUnsure = false;
     this.hasSelection = false;
     this.image = null;
@@ -77,6 +81,8 @@ export class Board {
     this.polygon = [];
     this.setSelection(null);
     this.setUncertainty(null);
+    this.setGrid(null);
+    this.predicted = null;
     this.refresh();
   }
 
@@ -84,7 +90,8 @@ export class Board {
   refresh(top = 0, bottom = this.size) {
     const first = Math.max(0, top - 1);
     const last = Math.min(this.size, bottom + 1);
-    paintOverlay(this.labels.pixels.data, this.map, this.colours, this.look, first, last);
+    const shown = this.look.predicted && this.predicted ? this.predicted : this.map;
+    paintOverlay(this.labels.pixels.data, shown, this.colours, this.look, first, last);
     this.labels.context.putImageData(this.labels.pixels, 0, 0, 0, first, this.size, last - first);
     this.draw();
   }
@@ -96,6 +103,22 @@ export class Board {
       this.unsure.context.putImageData(this.unsure.pixels, 0, 0);
     }
     this.draw();
+  }
+
+  /** Shows the borders of superpixels (the number of every pixel's), or none. */
+  setGrid(values) {
+    this.hasGrid = values !== null;
+    if (values) {
+      this.grid = this.grid || layer(this.size * this.times);
+      paintGrid(this.grid.pixels.data, values, this.size, this.times);
+      this.grid.context.putImageData(this.grid.pixels, 0, 0);
+    }
+    this.draw();
+  }
+
+  setPrediction(data) {
+    this.predicted = data ? { width: this.size, height: this.size, data } : null;
+    this.refresh();
   }
 
   setSelection(selection, colour = [255, 255, 255]) {
@@ -128,6 +151,11 @@ export class Board {
     }
     context.drawImage(this.labels.canvas, 0, 0);
     if (this.hasUnsure && this.look.uncertain) context.drawImage(this.unsure.canvas, 0, 0);
+    if (this.hasGrid) {
+      context.imageSmoothingEnabled = true; // its thin lines would be dropped otherwise
+      context.drawImage(this.grid.canvas, 0, 0, this.size, this.size);
+      context.imageSmoothingEnabled = false;
+    }
     if (this.hasSelection) context.drawImage(this.selected.canvas, 0, 0);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.drawPolygon();

@@ -1,9 +1,11 @@
 // What the tools do to the label map, stroke by stroke. No page here: the board tells points, the app shows changes.
 
 import { IGNORE, fill, makeMap, paintDisc, paintLine, paintPolygon, paintSelection, select } from "./raster.js";
+import { takeConfident } from "./confident.js";
+import { paintPatch } from "./superpixels.js";
 import { UndoStack } from "./undo.js";
 
-export const TOOLS = ["brush", "eraser", "polygon", "fill", "wand", "pick", "pan"];
+export const TOOLS = ["brush", "eraser", "polygon", "fill", "superpixel", "wand", "pick", "pan"];
 
 export class Editing {
   /** events: {drawn(top, bottom), changed(), picked(class), wand(x, y), polygon(points), selection(array or null)}. */
@@ -28,6 +30,7 @@ export class Editing {
     this.stroke = null;
     this.alike = null;
     this.selection = null;
+    this.patches = null; // of this picture, once they are here
   }
 
   get erases() {
@@ -47,6 +50,11 @@ export class Editing {
       this.stroke = { before: this.map.data.slice(), last: point, value };
       paintDisc(this.map, point.x, point.y, this.size, value, this.locked);
       this.tellRows(point, point);
+    } else if (this.tool === "superpixel") {
+      if (!this.patches) return;
+      const value = subtract ? IGNORE : this.value;
+      this.stroke = { before: this.map.data.slice(), last: point, value, taken: new Set() };
+      this.takePatches(point, point);
     } else if (this.tool === "polygon") {
       this.corner(point, subtract);
     } else if (!this.inside(point)) {
@@ -62,9 +70,13 @@ export class Editing {
 
   move(point) {
     if (!this.stroke) return;
-    const { last, value } = this.stroke;
-    paintLine(this.map, last, point, this.size, value, this.locked);
+    const { last, value, taken } = this.stroke;
     this.stroke.last = point;
+    if (taken) {
+      this.takePatches(last, point);
+      return;
+    }
+    paintLine(this.map, last, point, this.size, value, this.locked);
     this.tellRows(last, point);
   }
 
@@ -81,6 +93,17 @@ export class Editing {
     this.map.data.set(this.stroke.before);
     this.stroke = null;
     this.events.drawn(0, this.side);
+  }
+
+  /** The superpixels between two points of a stroke, each once. */
+  takePatches(from, to) {
+    const { value, taken } = this.stroke;
+    for (const id of this.patches.along(from, to)) {
+      if (taken.has(id)) continue;
+      taken.add(id);
+      const { top, bottom } = paintPatch(this.map, this.patches, id, value, this.locked);
+      this.events.drawn(top, bottom);
+    }
   }
 
   tellRows(from, to) {
@@ -180,6 +203,11 @@ export class Editing {
     return this.step((map) => {
       for (let at = 0; at < data.length; at += 1) if (map.data[at] === IGNORE) map.data[at] = data[at];
     });
+  }
+
+  /** Takes the model's labels over where nothing is labelled and it is sure enough (see confident.js), as one step. */
+  takeConfident(labels, confidence, least) {
+    return this.step((map) => takeConfident(map, labels, confidence, least));
   }
 
   /** Replaces the whole map, as one step. */

@@ -52,6 +52,38 @@ export function paintSelected(out, selection, width, colour) {
   }
 }
 
+/**
+ * Writes the borders of superpixels into `out`, RGBA of a canvas `times` as large as the picture: a light line beside a
+ * dark one, so that they are seen on any picture.
+ */
+export function paintGrid(out, values, size, times) {
+  out.fill(0);
+  const side = size * times;
+  const dot = (x, y, shade) => {
+    const to = 4 * (y * side + x);
+    out[to] = shade;
+    out[to + 1] = shade;
+    out[to + 2] = shade;
+    out[to + 3] = 130;
+  };
+  for (let at = 0; at < values.length; at += 1) {
+    const x = at % size;
+    const y = (at - x) / size;
+    if (x + 1 < size && values[at] !== values[at + 1]) {
+      for (let step = 0; step < times; step += 1) {
+        dot((x + 1) * times - 1, y * times + step, 255);
+        dot((x + 1) * times, y * times + step, 0);
+      }
+    }
+    if (y + 1 < size && values[at] !== values[at + size]) {
+      for (let step = 0; step < times; step += 1) {
+        dot(x * times + step, (y + 1) * times - 1, 255);
+        dot(x * times + step, (y + 1) * times, 0);
+      }
+    }
+  }
+}
+
 export function hexOf(colour) {
   return `#${colour.map((part) => part.toString(16).padStart(2, "0")).join("")}`;
 }

@@ -16,7 +16,7 @@ export function make(tag, attributes = {}, ...children) {
 }
 
 const TOOL_NAMES = {
-  brush: "Brush", eraser: "Eraser", polygon: "Polygon", fill: "Fill", wand: "Wand", pick: "Pick class", pan: "Move",
+  brush: "Brush", eraser: "Eraser", polygon: "Polygon", fill: "Fill", superpixel: "Superpixels", wand: "Wand", pick: "Pick class", pan: "Move",
 };
 
 export function showTools(into, act) {
@@ -52,8 +52,8 @@ export function showStrip(into, pictures, current, imageOf, open) {
     const button = into.children[index];
     const done = one.labelled > 0 ? `${Math.round(100 * one.labelled)}%` : "";
     button.setAttribute("aria-selected", `${one.seed === current}`);
-    button.setAttribute("aria-label", `Picture ${one.seed}, ${done || "nothing"} labelled${one.mark ? `, ${one.mark}` : ""}`);
-    button.title = `Picture ${one.seed}`;
+    button.setAttribute("aria-label", `Picture ${one.name}, ${done || "nothing"} labelled${one.mark ? `, ${one.mark}` : ""}`);
+    button.title = `Picture ${one.name}`;
     button.dataset.mark = one.mark || "";
     button.querySelector("span").textContent = one.mark ? (one.mark === "skip" ? "skip" : "?") : done;
     if (one.seed === current) button.scrollIntoView({ block: "nearest", inline: "nearest" });

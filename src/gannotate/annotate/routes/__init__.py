@@ -1,0 +1,1 @@
+"""What the annotator's server answers below /api/, one file a subject."""

@@ -1,0 +1,71 @@
+// The panel of the model that learns along: how it is doing, its guess of the open picture, and what it is sure of.
+
+import * as api from "./api.js";
+import { countConfident, leastByte } from "./confident.js";
+import { byId } from "./panels.js";
+
+const POLL_MS = 1000;
+
+export class ModelPanel {
+  /** page: {seed(), edit, board}. */
+  constructor(page) {
+    this.page = page;
+    this.model = 0; // number of the fit whose guess is held
+    this.guess = null;
+    this.least = 85; // percent
+    byId("sure").value = `${this.least}`;
+    byId("sure").addEventListener("input", (event) => {
+      this.least = Number(event.target.value);
+      this.showSure();
+    });
+    byId("confident").addEventListener("click", () => this.takeConfident());
+  }
+
+  /** Asks how the model is doing, and when it is another one (or `force`) what it says of the open picture. */
+  async refresh(force = false) {
+    const state = await api.live();
+    byId("model").textContent = state.error || state.text + (state.busy ? " Learning." : "");
+    byId("guess").disabled = byId("uncertain").disabled = state.model === 0;
+    if (state.model === 0 || (!force && state.model === this.model)) {
+      this.showSure();
+      return;
+    }
+    const asked = this.page.seed();
+    const found = await api.guess(asked);
+    if (asked !== this.page.seed() || !found) return;
+    [this.model, this.guess] = [found.model, found];
+    this.page.board.setUncertainty(found.uncertainty);
+    this.showSure();
+  }
+
+  /** Another picture is open: what is held says nothing of it. */
+  forget() {
+    [this.model, this.guess] = [0, null];
+    this.showSure();
+  }
+
+  takeGuess() {
+    if (this.guess) this.page.edit.fillFrom(this.guess.data);
+  }
+
+  takeConfident() {
+    if (this.guess) this.page.edit.takeConfident(this.guess.data, this.guess.confidence, leastByte(this.least));
+    this.showSure();
+  }
+
+  showSure() {
+    const found = this.guess ? countConfident(this.page.edit.map, this.guess.confidence, leastByte(this.least)) : 0;
+    byId("sure-shown").textContent = `${this.least}%: ${found} px`;
+    byId("confident").disabled = found === 0;
+  }
+
+  /** Refreshes once a second while the page is seen. */
+  async poll() {
+    try {
+      if (this.page.seed() !== null && !document.hidden) await this.refresh();
+    } catch (error) {
+      byId("model").textContent = error.message;
+    }
+    setTimeout(() => this.poll(), POLL_MS);
+  }
+}

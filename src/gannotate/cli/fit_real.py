@@ -1,0 +1,204 @@
+"""`gannotate fit --from real`: a decoder from labels of real pictures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Group, Parameter
+
+from gannotate.cli import show
+from gannotate.cli.device import prepare
+from gannotate.cli.flags import settings
+from gannotate.cli.runs import drop_checkpoint, open_run, where
+from gannotate.cli.training_data import read_all
+from gannotate.data.augment import Augmentation
+from gannotate.decoders.base import DecoderConfig
+from gannotate.decoders.build import decoder_config, load_decoder
+from gannotate.errors import UsageError
+from gannotate.fitting import shots as shots_of
+from gannotate.fitting import which_taps
+from gannotate.fitting.alternation import State
+from gannotate.fitting.gradient_matching import Counted
+from gannotate.fitting.inversion_labels import Space
+from gannotate.fitting.real import Method, check_real, fit_real, real_schedule
+from gannotate.fitting.real_task import RealConfig, RealTask, plain
+from gannotate.generators.base import DrawOptions, Generator
+from gannotate.generators.build import load_generator
+from gannotate.project import Project
+from gannotate.record import peak_rss_mb, recorded
+from gannotate.segmenters.architectures import Architecture
+
+if TYPE_CHECKING:
+    from gannotate.cli.fit import FitFlags
+
+HELD_OUT = 32
+"""Annotated pool pictures, the first by seed, that a fit is scored on while it runs."""
+
+REAL = Parameter(group=Group("Flags of --from real", sort_key=5))
+
+OF_ANNOTATIONS = ("pick", "only", "hold_out", "pixels", "weight_decay", "label_smoothing", "solver")
+"""Flags of `fit` that mean nothing to labels of real pictures."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class RealFlags:
+    """Flags of `fit --from real`; those that are not given are as the method's schedule says."""
+
+    method: Annotated[Method | None, REAL] = None
+    """gradient-matching (the default), maml, pseudo-labels or inversion."""
+    labelled: Annotated[tuple[Path, ...], REAL, Parameter(negative="")] = ()
+    """Real pictures with labels: folder or zip of images/ and masks/; may be given several times."""
+    generated: Annotated[int | None, REAL] = None
+    """Generated pictures a step."""
+    augment: Annotated[bool | None, REAL] = None
+    """Scale, turn, move and (where the project allows) flip the labelled pictures."""
+    match: Annotated[str | None, REAL] = None
+    """Whose gradients are matched: all, head, or names of the segmenter's blocks, e.g. up.3,head."""
+    counted: Annotated[Counted | None, REAL] = None
+    """What the mean over layers is over: matched (those with a distance) or all (biases and norms count as 0)."""
+    interval: Annotated[int | None, REAL] = None
+    """Decoder steps for each step of the segmenter (the paper's K)."""
+    segmenter: Annotated[Architecture | None, REAL] = None
+    """The segmentation network that learns beside the decoder, or gives the pseudo-labels."""
+    segmenter_encoder: Annotated[str | None, REAL] = None
+    """Its encoder; the network's own when not given."""
+    segmenter_depth: Annotated[int | None, REAL] = None
+    """Times its encoder halves the picture."""
+    segmenter_width: Annotated[int | None, REAL] = None
+    """Channels of its decoder at the coarsest (unet-classic: at the finest)."""
+    segmenter_size: Annotated[int | None, REAL] = None
+    """Side in px of the pictures that it sees; the project's when not given."""
+    segmenter_weights: Annotated[str | None, REAL] = None
+    """What its encoder starts from: random, imagenet (fetched from the hub), a segmenter's folder or a weights file."""
+    segmenter_rate: Annotated[float | None, REAL] = None
+    """Its first step size."""
+    segmenter_state: Annotated[State | None, REAL] = None
+    """continued (it learns on), reinitialised (it starts anew every so many steps) or fixed."""
+    reinitialise_every: Annotated[int | None, REAL] = None
+    """Decoder steps between new starts, for reinitialised."""
+    pretrain: Annotated[int | None, REAL] = None
+    """Steps of 16 labelled pictures that it is trained for first."""
+    warm_start: Annotated[int | None, REAL] = None
+    """First steps, in which the decoder learns from the pre-trained segmenter's labels instead."""
+    psi: Annotated[float | None, REAL] = None
+    """Truncation of the generated pictures that are learned from; as the project draws them when not given."""
+    cutoff: Annotated[int | None, REAL] = None
+    """With --psi: truncate only the first this many styles."""
+    fresh_noise: Annotated[bool | None, REAL] = None
+    """Draw with fresh per-pixel noise in each step."""
+    inner_steps: Annotated[int | None, REAL] = None
+    """maml: steps of the segmenter that are unrolled."""
+    inner_rate: Annotated[float | None, REAL] = None
+    """maml: their step size."""
+    confidence: Annotated[float | None, REAL] = None
+    """pseudo-labels: a pixel teaches when the segmenter gives its class at least this probability."""
+    space: Annotated[Space | None, REAL] = None
+    """inversion: w (one style for all layers) or w+ (one for each)."""
+    inversion_steps: Annotated[int | None, REAL] = None
+    """inversion: steps of the projector for each picture."""
+
+    @property
+    def given(self) -> list[str]:
+        """Names of the flags that were given."""
+        return [item.name for item in fields(self) if getattr(self, item.name) not in (None, ())]
+
+    def check_unused(self) -> None:
+        """Refuses these flags where labels come from annotations."""
+        if self.given:
+            name = self.given[0].replace("_", "-")
+            raise UsageError(f"--{name} belongs to labels of real pictures; add --from real, or leave it out")
+
+
+def fit_from_real(project: Path, flags: FitFlags, real: RealFlags) -> int:
+    """What `gannotate fit --from real` does."""
+    _check(flags, real)
+    opened = Project.open(project)
+    how = _real_config(flags, real)  # wrong settings are told before anything is read
+    taught = flags.decoder_kind(how.kind)
+    config = settings(flags, decoder=taught, **(json.loads(json.dumps(asdict(real), default=str))), resolved=plain(how))
+    name = f"{taught}-{_method(real)}"
+    if flags.dry_run:
+        folder = where(opened, "decoders", name, flags, config)
+        return show.plan(flags, [f"fit a {taught} decoder to real pictures ({_method(real)}) in {folder}"], config)
+    generator = load_generator(opened.generator_folder, prepare(flags)).requires_grad_(False)
+    how = _real_config(flags, real, which_taps.named(flags.taps, generator))
+    task = _task(flags, opened, generator, how, real)
+    check_real(task, how)
+    folder = open_run(opened, "decoders", name, flags, config)
+    with recorded(folder, "fit", config, flags.seed) as record:
+        record.about = {"label_sources": {"real": len(task.labelled)}}
+        if not task.held_out:
+            show.say(flags, "the project has no annotations to score the decoder on, so there is no live curve")
+        last = show.follow(fit_real(task, how, folder, flags.resume, flags.minutes), "fit", flags.quiet)
+        record.result = {
+            "decoder": str(folder),
+            "method": _method(real),
+            "shots": len(task.labelled),
+            "label_sources": {"real": len(task.labelled)},
+            "steps": last.done if last else how.steps,
+            **(last.metrics if last else {}),
+            "held_out_pictures": len(task.held_out),
+            "parameters": sum(parameter.numel() for parameter in load_decoder(folder).parameters()),
+            "peak_rss_mb": round(peak_rss_mb()),
+        }
+    drop_checkpoint(folder)
+    labels = f"{len(task.labelled)} real pictures ({_method(real)})"
+    text = f"decoder in {folder}, from {labels}, {show.clock(record.wall_s)}"
+    result = record.result | {"seconds": record.wall_s}
+    return show.finish(flags, result, text, f"gannotate synthesize {project} -n 2000")
+
+
+def _method(real: RealFlags) -> Method:
+    return real.method or "gradient-matching"
+
+
+def _check(flags: FitFlags, real: RealFlags) -> None:
+    if not real.labelled:
+        raise UsageError(
+            "there are no labelled real pictures; give a folder or zip of images/ and masks/ with --labelled DIR"
+        )
+    defaults = type(flags)()
+    for name in OF_ANNOTATIONS:
+        if getattr(flags, name) != getattr(defaults, name):
+            raise UsageError(
+                f"--{name.replace('_', '-')} belongs to a project's annotations; leave it out, or leave out --from real"
+            )
+    if flags.noise_augment:
+        raise UsageError("--noise-augment belongs to a project's annotations; use --fresh-noise with --from real")
+    if which_taps.is_auto(flags.taps):
+        raise UsageError("--taps auto compares annotated pictures; name the taps, e.g. --taps middle, or leave it out")
+
+
+def _real_config(flags: FitFlags, real: RealFlags, taps: tuple[str, ...] = ()) -> RealConfig:
+    """The library's settings; the taps are known when the generator is."""
+    chosen = {name: getattr(real, name) for name in real.given if name not in ("method", "labelled")}
+    chosen |= {"steps": flags.steps, "batch": flags.batch, "learning_rate": flags.learning_rate}
+    chosen |= {"balance": flags.balance, "seed": flags.seed}
+    how = real_schedule(_method(real), flags.schedule, **chosen)
+    decoder = _decoder(flags, how, taps)
+    limited = {**chosen, "steps": flags.steps_of(how.steps)}
+    return real_schedule(_method(real), flags.schedule, decoder, **limited)
+
+
+def _decoder(flags: FitFlags, how: RealConfig, taps: tuple[str, ...]) -> DecoderConfig | None:
+    if flags.decoder is None and not flags.setting and not taps:
+        return None
+    return decoder_config(flags.decoder or how.kind, flags.decoder_settings(taps))
+
+
+def _task(flags: FitFlags, project: Project, generator: Generator, how: RealConfig, real: RealFlags) -> RealTask:
+    size = how.picture_size(generator)
+    labelled = read_all(flags, project, real.labelled, flags.shots, size)
+    annotations: list[Any] = project.annotations()[:HELD_OUT]
+    return RealTask(
+        generator=generator,
+        labelled=labelled,
+        classes=project.classes,
+        options=DrawOptions(**project.config.draw.model_dump()),
+        augmentation=Augmentation(mirror=project.mirror, turn90=project.config.turn90),
+        held_out=tuple(shots_of.load(project, annotations)),
+    )

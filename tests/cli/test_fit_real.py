@@ -1,0 +1,115 @@
+"""`gannotate fit --from real`: what it makes, that the rest of the house goes on from there, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from gannotate.cli import fit_real as fit_verb
+from gannotate.cli.app import main
+from gannotate.project import Project
+from gannotate.record import read_record
+
+from .conftest import Command
+
+SMALL = ("--segmenter", "unet-classic", "--segmenter-width", 8)
+TINY = ("--from", "real", "--max-steps", 4)
+METHODS = {
+    "gradient-matching": (*SMALL, "--match", "up,head", "--interval", 2),
+    "maml": (*SMALL, "--inner-steps", 2),
+    "pseudo-labels": (*SMALL, "--pretrain", 2, "--confidence", 0.4),
+    "inversion": ("--inversion-steps", 2, "--space", "w"),
+}
+MADE = {"config.json", "log.csv", "log.jsonl", "model.safetensors", "run.json"}
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_makes_a_decoder(command: Command, annotated: Path, labelled: Path, method: str):
+    words = ("fit", annotated, *TINY, "--labelled", labelled, "--method", method, *METHODS[method])
+    found = command(*words, "--shots", 3)
+    folder = annotated / "decoders" / f"0001-light-{method}"
+    assert (found["decoder"], found["method"], found["shots"]) == (str(folder), method, 3)
+    assert (found["label_sources"], found["steps"], found["held_out_pictures"]) == ({"real": 3}, 4, 4)
+    assert 0 <= found["held_out_miou"] <= 1
+    more = {"pseudo-labels": {"teacher"}, "inversion": {"inverted"}}.get(method, set())
+    assert files(folder) == MADE | more
+    curve = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in curve if row.get("hook")] == [1, 2, 3, 4]
+    assert command("evaluate", annotated, "--of", "decoder")["pictures"] == 4  # no annotation taught it
+
+
+def test_synthesize_and_train_go_on_from_there(command: Command, project: Path, labelled: Path):
+    found = command("fit", project, *TINY, "--labelled", labelled, *SMALL, "--decoder", "fpn", "--setting", "width=8")
+    assert Path(found["decoder"]).name == "0001-fpn-gradient-matching"
+    assert (found["held_out_pictures"], "held_out_miou" in found) == (0, False)  # the project has no annotations
+    assert command("synthesize", project, "-n", 4)["pictures"] == 4
+    trained = command("train", project, "--encoder", "tu-resnet10t", "--depth", 3, "--batch", 2, "--max-steps", 1)
+    assert trained["label_source"] == "decoder 0001-fpn-gradient-matching"
+    assert (trained["labels"], trained["decoder_label_sources"]) == (4, {"real": 4})
+    assert command("doctor", project)["problems"] == []
+
+
+def test_a_stopped_fit_goes_on(command: Command, project: Path, labelled: Path, monkeypatch: pytest.MonkeyPatch):
+    words = ["fit", str(project), *map(str, (*TINY, "--labelled", labelled, *SMALL))]
+    whole = fit_verb.fit_real
+
+    def torn(*arguments, **more):
+        for progress in whole(*arguments, **more):
+            yield progress
+            if progress.done == 2:
+                signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fit_verb, "fit_real", torn)
+        assert main(words) == 130
+    folder = project / "decoders" / "0001-light-gradient-matching"
+    assert (folder / "checkpoint.safetensors").exists()
+    assert command(*words)["decoder"] == str(folder)
+    record = read_record(folder)
+    assert record is not None
+    assert (record["status"], record["parts"]) == ("done", 2)
+    again = Path(command(*words)["decoder"])
+    assert again != folder
+    assert (again / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+
+
+def test_dry_run_shows_the_papers_settings(command: Command, project: Path, labelled: Path):
+    shown = command("fit", project, "--from", "real", "--labelled", labelled, "--schedule", "paper", "--dry-run")
+    assert "fpn decoder to real pictures (gradient-matching)" in shown["would"][0]
+    resolved = shown["config"]["resolved"]
+    assert (resolved["steps"], resolved["optimizer"], resolved["psi"]) == (150_000, "sgd", 0.7)
+    assert Project.open(project).made("decoders") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--from", "real"), "there are no labelled real pictures; give a folder or zip"),
+        (("--match", "all"), "--match belongs to labels of real pictures; add --from real"),
+        (("--from", "real", "--labelled", "L", "--pixels", 9), "--pixels belongs to a project's annotations"),
+        (("--from", "real", "--labelled", "L", "--hold-out"), "--hold-out belongs to a project's annotations"),
+        (("--from", "real", "--labelled", "L", "--noise-augment"), "use --fresh-noise with --from real"),
+        (("--from", "real", "--labelled", "L", "--taps", "auto"), "--taps auto compares annotated pictures"),
+        (("--from", "real", "--labelled", "L", "--inner-steps", 2), "inner-steps means nothing to gradient-matching"),
+        (("--from", "real", "--labelled", "L", "--match", "tail"), "unet-classic has no block 'tail'"),
+        (("--from", "real", "--labelled", "L", "--interval", 0), "interval is 0; use 1 or more"),
+        (("--from", "real", "--labelled", "L", "--segmenter-size", 20), "size 20 px does not divide by 16"),
+        (("--from", "real", "--labelled", "L", "--shots", 9), "9 shots were asked for; there are 4 labelled"),
+        (
+            ("--from", "real", "--labelled", "L", "--method", "inversion", "--schedule", "paper"),
+            "the paper gives no schedule for inversion; use --schedule ours",
+        ),
+    ],
+)
+def test_mistakes_are_one_sentence(command: Command, annotated: Path, labelled: Path, words: tuple, told: str):
+    code, sentence = command.mistake("fit", annotated, *(labelled if word == "L" else word for word in words))
+    assert code == 2
+    assert told in sentence
+    assert Project.open(annotated).made("decoders") == []
