@@ -120,6 +120,12 @@ def shots_of(decoder: Run | None) -> list[int]:
     return [] if decoder is None else list(decoder.about.get("annotations", {}).get("seeds", []))
 
 
+def real_labels_of(decoder: Run | None) -> tuple[int, str] | None:
+    """How many labelled real pictures a decoder learned from, and by which method; None for one taught by shots."""
+    labelled = {} if decoder is None else decoder.about.get("labelled", {})
+    return (len(labelled["names"]), str(decoder.about.get("method", ""))) if decoder and labelled.get("names") else None
+
+
 def scored(test: Run) -> str:
     """Name of the folder that an evaluation is of, e.g. 0002-unet."""
     return Path(str(test.result.get("scored", ""))).name

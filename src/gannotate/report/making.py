@@ -9,7 +9,7 @@ from gannotate.project_config import GeneratorEntry
 from gannotate.report.gather import EVALUATE, Findings, Run, scored, shots_of
 from gannotate.report.plots import curve_svg
 from gannotate.report.tables import clock, facts
-from gannotate.report.wording import hardware, label_sources, peak_mb, software
+from gannotate.report.wording import hardware, labels_used, peak_mb, software
 
 KINDS = {"decoders": "decoder", "datasets": "dataset", "segmenters": "segmenter", "runs": "run"}
 
@@ -30,7 +30,7 @@ def making(found: Findings) -> str:
     """How it was made: labels, generator, hardware, software, and every run with its settings and wall time."""
     generator, seeds, memory = found.project.config.generator, shots_of(found.decoder), peak_mb(found)
     rows = [
-        ("labels used", f"{len(seeds)}, {escape(label_sources(found.used))}"),
+        ("labels used", escape(" ".join(labels_used(found)))),
         ("their seeds", escape(", ".join(map(str, seeds)) or "-")),
         ("generator", _drawn_by(generator)),
         ("hardware", escape(hardware(found))),

@@ -10,12 +10,12 @@ from typing import Any
 from gannotate.files import write_text
 from gannotate.project import Project
 from gannotate.record import now
-from gannotate.report.gather import Findings, Run, gather, scored, shots_of
+from gannotate.report.gather import Findings, Run, gather, scored
 from gannotate.report.making import curves, making
 from gannotate.report.pictures import annotated_pictures, generated_pictures, predictions
 from gannotate.report.plots import reliability_svg
 from gannotate.report.tables import Bar, bars, class_table, clock, confusion_table, facts, figure
-from gannotate.report.wording import hardware, label_sources
+from gannotate.report.wording import hardware, labels_used
 
 PAGE = Path("report") / "index.html"
 
@@ -75,7 +75,7 @@ def _numbers(found: Findings) -> list[tuple[str, str]]:
         numbers.append((figure(result.get("miou")), f"mean IoU on {result.get('pictures', '?')} test pictures"))
         numbers.append((figure(result.get("pixel_accuracy")), "of the test pixels are right"))
     if found.decoder is not None:
-        numbers.append((str(len(shots_of(found.decoder))), f"labelled pictures, {label_sources(found.used)}"))
+        numbers.append(labels_used(found))
     if found.dataset is not None and "pictures" in found.dataset.result:
         numbers.append((f"{found.dataset.result['pictures']:,}", "labelled pictures written by generator and decoder"))
     seconds = sum(run.record.get("wall_s", 0.0) for run in found.steps)

@@ -6,9 +6,17 @@ from collections import Counter
 from collections.abc import Sequence
 
 from gannotate.project import Annotation
-from gannotate.report.gather import Findings, Run
+from gannotate.report.gather import Findings, Run, real_labels_of, shots_of
 
 SOURCES = {"person": "by a person", "exact": "exact", "unknown": "of unknown source"}
+
+
+def labels_used(found: Findings) -> tuple[str, str]:
+    """How many labels taught the decoder, and what they were: `5` and `labelled pictures, by a person`."""
+    real = real_labels_of(found.decoder)
+    if real is not None:
+        return str(real[0]), f"labelled real pictures, learned by {real[1].replace('-', ' ')}"
+    return str(len(shots_of(found.decoder))), f"labelled pictures, {label_sources(found.used)}"
 
 
 def label_sources(annotations: Sequence[Annotation]) -> str:

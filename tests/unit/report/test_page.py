@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from gannotate.errors import GannotateError
+from gannotate.files import write_json
 from gannotate.project import Project
 from gannotate.record import recorded
 from gannotate.report.gather import gather
@@ -134,7 +135,7 @@ def test_how_it_was_made(text: str):
     said = " ".join(read(text).text.split())
     for part in ("decoder 0001-light", "dataset 0001", "segmenter 0002-unet", "test of 0002-unet", "gannotate fit"):
         assert part in said
-    assert "labels used 2, simulated" in said
+    assert "labels used 2 labelled pictures, simulated" in said
     assert "their seeds 4, 5" in said
     assert "Not made yet" not in said
 
@@ -167,3 +168,12 @@ def test_an_unfinished_run_is_not_shown(empty: Project):
         raise KeyboardInterrupt
     assert empty.made("segmenters") == [folder]
     assert gather(empty).segmenter is None
+
+
+def test_a_decoder_of_real_labels_says_so(empty: Project):
+    folder = empty.next_folder("decoders", "light")
+    with recorded(folder, "fit", {"steps": 100}, 0):
+        about = {"labelled": {"names": ["a.png", "b.png", "c.png"]}, "method": "gradient-matching"}
+        write_json(folder / "config.json", {"about": about})
+    said = " ".join(read(page(gather(empty))).text.split())
+    assert "3 labelled real pictures, learned by gradient matching" in said
