@@ -7,7 +7,7 @@ GENERATOR is a folder of `gannotate train-generator` on rendered portraits (`gan
 pictures in place of a person; every annotation says so: which network, how many labels it saw, its own mIoU on other
 renders. Written to src/gannotate/assets/portraits (or --out):
 
-    generator/              config.json, model.safetensors (float16), card.md
+    generator/              config.json, model.safetensors and discriminator.safetensors (float16), card.md, log.csv
     pool.jsonl              seeds of the annotated pictures, and how they are drawn
     annotations/            SEED.png (palette label maps) and annotations.jsonl
 
@@ -43,6 +43,9 @@ from gannotate.training.loop import Progress
 
 TRAIN_FIRST_SEED, CHECK_FIRST_SEED = 100_000, 200_000
 """Renders that the annotator learns from and is checked on; the demonstration's test starts at 1,000,000."""
+
+BESIDE = ("log.csv", "discriminator.safetensors")
+"""What comes with a generator: how it was trained, and what inversion compares pictures with."""
 
 
 def main() -> None:
@@ -83,6 +86,9 @@ def ship_generator(source: Path, folder: Path) -> None:
     assert isinstance(generator, StyleGAN2)
     save_generator(folder, generator, half=True, **read_config(source)["about"])
     write_card(folder)
+    for name in BESIDE:
+        if (source / name).exists():
+            write_bytes(folder / name, (source / name).read_bytes())
 
 
 def make_project(generator: Path, folder: Path, pool: int, options: DrawOptions) -> Project:

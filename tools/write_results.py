@@ -12,9 +12,10 @@ import json
 import statistics
 import sys
 from pathlib import Path
-from typing import Any
 
-TITLES = {"xray": "Chest X-rays", "wbc": "White blood cells", "portraits": "Portraits"}
+from result_cells import TITLES, cells, spread
+from result_studies import costs, decoders, filters, methods, regions
+
 NOTES = {
     "wbc": "The test's pictures come from another source than the unlabelled ones. Supervised networks train with "
     "photometric changes, those on generated labels without, which was chosen on the annotator's labels. ",
@@ -22,20 +23,9 @@ NOTES = {
 TARGETS = {"xray": {1: 0.87, 5: 0.89}, "wbc": {1: 0.75, 5: 0.83}}
 
 
-def cells(folder: Path, pattern: str) -> list[dict[str, Any]]:
-    """Every cell's json whose file name matches, in the order of names."""
-    return [json.loads(path.read_text()) for path in sorted((folder / "cells").glob(pattern))]
-
-
 def shots_of(folder: Path) -> list[int]:
     names = {path.name.split("-")[0] for path in (folder / "cells").glob("shots*-evaluate.json")}
     return sorted(int(name.removeprefix("shots")) for name in names)
-
-
-def spread(values: list[float]) -> str:
-    """Mean, and smallest to largest in brackets when there are several."""
-    mean = statistics.fmean(values)
-    return f"{mean:.3f}" if len(values) == 1 else f"{mean:.3f} ({min(values):.3f}-{max(values):.3f})"
 
 
 def domain(name: str, folder: Path) -> list[str]:
@@ -119,74 +109,6 @@ def _times(folder: Path) -> list[str]:
     ]
 
 
-DECODERS = ("light", "cnn", "mlp", "ensemble", "fpn", "linear")
-
-
-def decoders(name: str, folder: Path) -> list[str]:
-    """The section of all kinds of decoder on one project's pool."""
-    found = {path.name.removesuffix(".fit.json"): path for path in folder.glob("*.fit.json")}
-    rows: dict[tuple[str, int], list[tuple[dict[str, Any], dict[str, Any]]]] = {}
-    for cell, path in sorted(found.items()):
-        tested = folder / f"{cell}.evaluate.json"
-        if tested.exists():
-            kind, shots, _ = cell.rsplit("-", 2)
-            pair = json.loads(path.read_text()), json.loads(tested.read_text())
-            rows.setdefault((kind, int(shots.removeprefix("shots"))), []).append(pair)
-    columns = sorted({shots for _, shots in rows})
-    lines = [
-        f"## Decoders, {TITLES[name].lower()}",
-        "",
-        "64 px; mIoU on the pool pictures that were not learned from, against their simulated annotator; mean over "
-        f"{max(len(runs) for runs in rows.values())} seeds (smallest-largest), the same shots for every decoder. "
-        "Our schedules. Made by `runs/decoders.sh`.",
-        "",
-        "| decoder | "
-        + " | ".join(f"{shots} labelled" for shots in columns)
-        + " | parameters | "
-        + " | ".join(f"fit s, {shots}" for shots in columns)
-        + " | peak MB | calibration error, "
-        + f"{columns[-1]} |",
-        "|---|" + "---|" * (2 * len(columns) + 3),
-    ]
-    for kind in [kind for kind in DECODERS if any(key[0] == kind for key in rows)]:
-        runs = [rows.get((kind, shots), []) for shots in columns]
-        mious = [spread([tested["miou"] for _, tested in cell]) if cell else "-" for cell in runs]
-        seconds = [f"{statistics.median(fit['seconds'] for fit, _ in cell):.0f}" if cell else "-" for cell in runs]
-        fits = [fit for cell in runs for fit, _ in cell]
-        ece = statistics.fmean(tested["calibration"]["ece"] for _, tested in runs[-1]) if runs[-1] else float("nan")
-        cells_of_row = [
-            *mious,
-            f"{fits[0]['parameters']:,}",
-            *seconds,
-            str(max(fit["peak_rss_mb"] for fit in fits)),
-            f"{ece:.3f}",
-        ]
-        lines.append(f"| {kind} | " + " | ".join(cells_of_row) + " |")
-    return [*lines, ""]
-
-
-def regions(path: Path) -> list[str]:
-    """The section of regions that are no part (runs/regions.py)."""
-    rows = json.loads(path.read_text())
-    shots = sorted({row["shots"] for row in rows})
-    lines = [
-        "## Regions that are no part, portraits",
-        "",
-        f"64 px; IoU of the region on {max(row['tested'] for row in rows)} other generated portraits, mean over "
-        f"{len({row['seed'] for row in rows})} draws (smallest-largest). Left eye: one of two look-alikes; shapes: "
-        "random stars in the frame of eyes and mouth, which mean nothing. Made by `runs/regions.py`. A region that is "
-        "not here (glasses) is on none of the 600 pictures: the generator does not draw it.",
-        "",
-        "| region | decoder | " + " | ".join(f"{count} labelled" for count in shots) + " |",
-        "|---|---|" + "---|" * len(shots),
-    ]
-    for region, kind in dict.fromkeys((row["region"], row["decoder"]) for row in rows):
-        own = [row for row in rows if (row["region"], row["decoder"]) == (region, kind)]
-        values = [spread([row["iou"] for row in own if row["shots"] == count]) for count in shots]
-        lines.append(f"| {region} | {kind} | " + " | ".join(values) + " |")
-    return [*lines, ""]
-
-
 def demo(path: Path) -> list[str]:
     """The section of the embedded demo."""
     result = json.loads(path.read_text())
@@ -213,6 +135,9 @@ def demo(path: Path) -> list[str]:
     return [*lines, "", "Seconds: " + ", ".join(f"{stage} {value:.0f}" for stage, value in seconds.items()) + ".", ""]
 
 
+SECTIONS = {"demo": demo, "regions": regions, "filter": filters, "costs": costs, "methods": methods}
+
+
 def main() -> None:
     lines = [
         "# Results",
@@ -225,8 +150,10 @@ def main() -> None:
         kind, _, of = name.partition("-")
         if kind == "decoders":
             lines += decoders(of, Path(path))
-        elif name in ("demo", "regions"):
-            lines += {"demo": demo, "regions": regions}[name](Path(path))
+        elif kind == "light":
+            lines += decoders(of, Path(path), "The light decoder's width and order of layers")
+        elif name in SECTIONS:
+            lines += SECTIONS[name](Path(path))
         else:
             lines += domain(name, Path(path))
     print("\n".join(lines).rstrip())

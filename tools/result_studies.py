@@ -1,0 +1,200 @@
+"""Sections of docs/results.md that are studies: decoders, regions, filters, costs, every way to train a segmenter."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from result_cells import TITLES, spread
+
+DECODERS = ("light", "cnn", "mlp", "ensemble", "fpn", "linear")
+
+
+def decoders(name: str, folder: Path, title: str = "Decoders") -> list[str]:
+    """The section of all kinds of decoder, or of one with several settings, on one project's pool."""
+    found = {path.name.removesuffix(".fit.json"): path for path in folder.glob("*.fit.json")}
+    rows: dict[tuple[str, int], list[tuple[dict[str, Any], dict[str, Any]]]] = {}
+    for cell, path in sorted(found.items()):
+        tested = folder / f"{cell}.evaluate.json"
+        if tested.exists():
+            kind, shots, _ = cell.rsplit("-", 2)
+            pair = json.loads(path.read_text()), json.loads(tested.read_text())
+            rows.setdefault((kind, int(shots.removeprefix("shots"))), []).append(pair)
+    columns = sorted({shots for _, shots in rows})
+    lines = [
+        f"## {title}, {TITLES[name].lower()}",
+        "",
+        "64 px; mIoU on the pool pictures that were not learned from, against their simulated annotator; mean over "
+        f"{max(len(runs) for runs in rows.values())} seeds (smallest-largest), the same shots for every decoder. "
+        "Our schedules. Made by `runs/decoders.sh`.",
+        "",
+        "| decoder | "
+        + " | ".join(f"{shots} labelled" for shots in columns)
+        + " | parameters | "
+        + " | ".join(f"fit s, {shots}" for shots in columns)
+        + " | peak MB | calibration error, "
+        + f"{columns[-1]} |",
+        "|---|" + "---|" * (2 * len(columns) + 3),
+    ]
+    kinds = dict.fromkeys(kind for kind, _ in rows)
+    # the kinds in their own order; settings of one (light+width=64) by its numbers
+    for kind in sorted(kinds, key=lambda kind: (_place(kind), [int(n) for n in re.findall(r"\d+", kind)], kind)):
+        runs = [rows.get((kind, shots), []) for shots in columns]
+        mious = [spread([tested["miou"] for _, tested in cell]) if cell else "-" for cell in runs]
+        seconds = [f"{statistics.median(fit['seconds'] for fit, _ in cell):.0f}" if cell else "-" for cell in runs]
+        fits = [fit for cell in runs for fit, _ in cell]
+        ece = statistics.fmean(tested["calibration"]["ece"] for _, tested in runs[-1]) if runs[-1] else float("nan")
+        cells_of_row = [
+            *mious,
+            f"{fits[0]['parameters']:,}",
+            *seconds,
+            str(max(fit["peak_rss_mb"] for fit in fits)),
+            f"{ece:.3f}",
+        ]
+        lines.append(f"| {kind.replace('+', ', ')} | " + " | ".join(cells_of_row) + " |")
+    return [*lines, ""]
+
+
+def _place(kind: str) -> int:
+    return DECODERS.index(kind.partition("+")[0])
+
+
+def regions(path: Path) -> list[str]:
+    """The section of regions that are no part (runs/regions.py)."""
+    rows = json.loads(path.read_text())
+    shots = sorted({row["shots"] for row in rows})
+    lines = [
+        "## Regions that are no part, portraits",
+        "",
+        f"64 px; IoU of the region on {max(row['tested'] for row in rows)} other generated portraits, mean over "
+        f"{len({row['seed'] for row in rows})} draws (smallest-largest). Left eye: one of two look-alikes; shapes: "
+        "random stars in the frame of eyes and mouth, which mean nothing. Made by `runs/regions.py`. A region that is "
+        "not here (glasses) is on none of the 600 pictures: the generator does not draw it.",
+        "",
+        "| region | decoder | " + " | ".join(f"{count} labelled" for count in shots) + " |",
+        "|---|---|" + "---|" * len(shots),
+    ]
+    for region, kind in dict.fromkeys((row["region"], row["decoder"]) for row in rows):
+        own = [row for row in rows if (row["region"], row["decoder"]) == (region, kind)]
+        values = [spread([row["iou"] for row in own if row["shots"] == count]) for count in shots]
+        lines.append(f"| {region} | {kind} | " + " | ".join(values) + " |")
+    return [*lines, ""]
+
+
+FILTERED = {"light": "light, by entropy", "ensemble": "ensemble, by disagreement"}
+
+
+def filters(folder: Path) -> list[str]:
+    """The section of datasets without their least certain pictures (runs/filter.sh)."""
+    rows: dict[tuple[str, str], dict[float, list[float]]] = {}
+    for path in sorted((folder / "cells").glob("*-evaluate.json")):
+        domain, decoder, keep, _, _ = path.stem.split("-")
+        miou = json.loads(path.read_text())["miou"]
+        rows.setdefault((domain, decoder), {}).setdefault(float(keep.removeprefix("keep")), []).append(miou)
+    columns = sorted({keep for row in rows.values() for keep in row}, reverse=True)
+    lines = [
+        "## Leaving the least certain pictures out",
+        "",
+        "mIoU of the segmenter on the test pictures; five labelled generated pictures, 2,000 pictures kept, 300 steps. "
+        "`synthesize --keep PART` draws more and keeps the most certain. Made by `runs/filter.sh`.",
+        "",
+        "| pictures | decoder | " + " | ".join("all" if keep == 1 else f"{keep:.0%}" for keep in columns) + " |",
+        "|---|---|" + "---|" * len(columns),
+    ]
+    for (domain, decoder), row in rows.items():
+        values = [spread(row[keep]) if keep in row else "-" for keep in columns]
+        lines.append(f"| {TITLES[domain].lower()} | {FILTERED[decoder]} | " + " | ".join(values) + " |")
+    return [*lines, ""]
+
+
+def costs(path: Path) -> list[str]:
+    """The section of what fits cost, from the lines that bench/decoder_fit.py printed."""
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    whole = [row for row in rows if "wall_s" in row]
+    ratios = [row for row in rows if "times_faster" in row]
+    lines = [
+        "## What fits cost",
+        "",
+        "Generators with random weights, 10 classes, our schedules, CPU seconds and the memory that a fit adds. "
+        "Printed by `bench/decoder_fit.py`.",
+        "",
+        "| decoder | generator | px | shots | threads | CPU s | wall s | added MB | parameters |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in whole:
+        lines.append(
+            f"| {row['decoder']} | {row['preset']} | {row['size']} | {row['shots']} | {row.get('threads', 1)} | "
+            f"{row['fit_cpu_s']:.0f} | {row['wall_s']:.0f} | {row['added_mb']:,} | {row['parameters']:,} |"
+        )
+    if ratios:
+        lines += [
+            "",
+            "Against the same steps on features at picture size, held in half precision:",
+            "",
+            "| decoder | px | shots | times faster | times less memory |",
+            "|---|---|---|---|---|",
+        ]
+        columns = ("decoder", "size", "shots", "times_faster", "times_less_memory")
+        lines += ["| " + " | ".join(str(row[column]) for column in columns) + " |" for row in ratios]
+    return [*lines, ""]
+
+
+METHODS = {
+    "supervised": "supervised, real labels",
+    "layermatch": "LayerMatch start, real labels",
+    "pseudo-labels": "pseudo-labels",
+    "adversarial": "adversarial (Hung et al.)",
+    "mean-teacher": "mean teacher",
+    "s4gan": "s4GAN",
+    "gct": "guided collaborative training",
+    "semantic-gan": "SemanticGAN",
+    "algorithm2": "algorithm 2 (hard labels)",
+    "auto-shot": "auto-shot (soft labels, strong warps)",
+    "ours": "ours (soft labels, small warps)",
+    "online": "online",
+    "mixed": "ours + the real labels, mixed",
+}
+"""Ways to train a segmenter, in the order of the table."""
+
+
+def methods(folder: Path) -> list[str]:
+    """The section of every way to train a segmenter (runs/methods.sh)."""
+    found: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
+    for path in sorted((folder / "cells").glob("*-evaluate.json")):
+        rest, shots, _, _ = path.stem.rsplit("-", 3)
+        domain, _, method = rest.partition("-")
+        train = json.loads(path.with_name(path.name.replace("-evaluate", "-train")).read_text())
+        found.setdefault((domain, method, int(shots)), []).append(json.loads(path.read_text()) | {"train": train})
+    lines = ["## Every way to train a segmenter", ""]
+    for domain in [name for name in TITLES if any(key[0] == name for key in found)]:
+        lines += _methods_of(domain, {key[1:]: runs for key, runs in found.items() if key[0] == domain})
+    return lines
+
+
+def _methods_of(domain: str, found: dict[tuple[str, int], list[dict[str, Any]]]) -> Iterator[str]:
+    columns = sorted({shots for _, shots in found})
+    a_run = next(iter(found.values()))[0]
+    rare = "glasses" in a_run["per_class"]
+    yield f"### {TITLES[domain]}"
+    yield ""
+    yield (
+        f"64 px, U-Net on ResNet-18 from random weights, {a_run['pictures']} test pictures; mIoU, mean over "
+        f"{max(len(runs) for runs in found.values())} seed(s). The first eight learn from labels of real pictures, the "
+        "next ones from as many labels of generated pictures. Made by `runs/methods.sh`."
+    )
+    yield ""
+    heads = [f"{shots} labelled" for shots in columns] + ["train s"] + ["glasses"] * rare
+    yield "| way | " + " | ".join(heads) + " |"
+    yield "|---|" + "---|" * (len(columns) + 1 + rare)
+    for method in [name for name in METHODS if any(key[0] == name for key in found)]:
+        runs = [found.get((method, shots), []) for shots in columns]
+        values = [spread([run["miou"] for run in cell]) if cell else "-" for cell in runs]
+        seconds = statistics.median(run["train"]["seconds"] for cell in runs for run in cell)
+        last = [run["per_class"]["glasses"] for run in runs[-1]] if rare else []
+        glasses = [f"{statistics.fmean(last):.3f}" if last else "-"] if rare else []
+        yield f"| {METHODS[method]} | " + " | ".join([*values, f"{seconds:.0f}", *glasses]) + " |"
+    yield ""
