@@ -16,9 +16,9 @@ from gannotate.data.labelled import LabelledSet
 from gannotate.data.portraits import CLASSES, render_many
 from gannotate.data.shards import read_dataset
 from gannotate.data.writing import encode_picture
-from gannotate.decoders.build import load_decoder
+from gannotate.decoders.build import decoder_config, load_decoder
 from gannotate.fitting import shots as shots_of
-from gannotate.fitting.config import FitConfig
+from gannotate.fitting.config import scheduled
 from gannotate.fitting.fit import fit
 from gannotate.generators.base import DrawOptions, draw, to_uint8
 from gannotate.generators.build import load_generator, read_config
@@ -57,7 +57,9 @@ class DemoConfig:
     """Annotated pictures that the decoder learns from, and exactly labelled renders for the supervised segmenter."""
     seed: int = 0
     """Chooses the annotated pictures and the supervised segmenter's renders, and seeds every other random draw."""
-    fit_steps: int = 200
+    decoder: str = "mlp"
+    """Kind of decoder; of this generator's taps an MLP reads small parts (ears) best (docs/log.md)."""
+    fit_steps: int = 300
     """Optimisation steps of the decoder."""
     synthetic: int = 1500
     """Pictures that generator and decoder label."""
@@ -155,8 +157,10 @@ class Demo:
 
     def _fit(self) -> Iterator[Progress]:
         chosen = shots_of.choose(self.project, self.config.shots, seed=self.config.seed)
-        shots, how = shots_of.load(self.project, chosen), FitConfig(steps=self.config.fit_steps, seed=self.config.seed)
-        self.decoder_folder = self.project.next_folder("decoders", "light")
+        shots, kind = shots_of.load(self.project, chosen), decoder_config(self.config.decoder, {})
+        steps, seed = self.config.fit_steps, self.config.seed
+        how = scheduled(kind, "ours", len(shots), self.generator.size, steps=steps, seed=seed)
+        self.decoder_folder = self.project.next_folder("decoders", self.config.decoder)
         self.sources = dict(Counter(annotation.source for annotation in chosen))
         config = asdict(how) | {"annotations": [shot.seed for shot in shots]}
         with self._recorded(self.decoder_folder, "fit", config) as record:

@@ -102,13 +102,14 @@ def discriminant(found: Moments, shrinkage: float = SHRINKAGE, prior: float = PR
     pixels, sums = found.pixels[seen], found.sums[seen]
     means = sums / pixels[:, None]
     count = pixels.sum()
-    within = (found.products - means.t() @ sums) / count
+    # in place: with 5,504 channels (config-f at 512 px) each copy takes 240 MB
+    within = torch.addmm(found.products, means.t(), sums, alpha=-1).div_(count)
     channels = len(within)
     level = within.diagonal().clamp(min=0)
     # every channel keeps its own scale: taps differ in theirs by orders of magnitude
     scale = (level + 1e-4 * level.mean() + 1e-12).sqrt()
-    correlation = within / scale[:, None] / scale[None]
-    correlation = (1 - shrinkage) * correlation + shrinkage * torch.eye(channels, dtype=within.dtype)
+    correlation = within.div_(scale[:, None]).div_(scale).mul_(1 - shrinkage)
+    correlation.diagonal().add_(shrinkage)
     scaled = torch.linalg.solve(correlation, (means / scale).t()).t()
     weight_seen = scaled / scale
     bias_seen = -(weight_seen * means).sum(dim=1) / 2 + prior * (pixels / count).log()

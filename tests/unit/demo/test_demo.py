@@ -98,12 +98,12 @@ def test_labels_are_kept_apart(made: Path):
     assert len(fitted) == 2
     assert [result["pictures"] for result in results] == [SHIPPED - 2, 4, 4]
     assert [result["scored"] for result in results] == [
-        "decoders/0001-light",
+        "decoders/0001-mlp",
         "segmenters/0001-unet-supervised",
         "segmenters/0002-unet",
     ]
     assert results[1]["label_source"] == "exactly labelled renders"
-    assert results[2]["label_source"] == "decoder 0001-light"
+    assert results[2]["label_source"] == "decoder 0001-mlp"
     assert {floor["labels"] for floor in results[2]["floors"].values()} == {2}
     assert results[1]["test"] == results[2]["test"]
 

@@ -1,5 +1,6 @@
 """Training of generators: losses, augmentation, controller, one step's effects, resume."""
 
+import json
 import math
 
 import numpy as np
@@ -199,6 +200,15 @@ def test_resuming_with_other_settings_is_refused(tmp_path):
     run(tmp_path, 2)
     with pytest.raises(UsageError, match="changed since"):
         run(tmp_path, 4, gamma=7)
+
+
+def test_a_run_of_a_version_that_lacked_a_setting_goes_on(tmp_path):
+    run(tmp_path, 2)
+    path = tmp_path / "training.json"
+    about = json.loads(path.read_text())
+    del about["config"]["network"]["conv_clamp"]
+    path.write_text(json.dumps(about))
+    assert [progress.done for progress in run(tmp_path, 3)] == [3]
 
 
 def test_collapse_stops_with_a_sentence(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,7 @@ def train_generator(
             f"{len(pictures)} pictures are too few for a generator; give at least {FEWEST_PICTURES}, better 1,000"
         )
     config = run.config(pictures.shape[1], pictures.shape[3])
-    _check_same_run(folder, _identity(pictures, run, config), resume)
+    _check_same_run(folder, _identity(pictures, run, config), run, config, resume)
     trainer = AdversarialTrainer(pictures, config, run.seed, device)
     kimg = run.kimg if run.kimg is not None else (100_000.0 if run.minutes else 160.0)
     gauge, space_name, gauge_real = _gauge(pictures, run)
@@ -123,14 +123,23 @@ def train_generator(
 def _identity(pictures: np.ndarray, run: GeneratorRun, config: AdversarialConfig) -> dict[str, Any]:
     """What must be the same for a checkpoint to be continued."""
     digest = hashlib.sha256(pictures.tobytes()).hexdigest()
-    chosen = {key: value for key, value in asdict(run).items() if key not in ("kimg", "minutes")}
-    return {"pictures": {"count": len(pictures), "sha256": digest}, "run": chosen, "config": asdict(config)}
+    pictures_of = {"count": len(pictures), "sha256": digest}
+    return {"pictures": pictures_of, "run": _without_end(asdict(run)), "config": asdict(config)}
 
 
-def _check_same_run(folder: Path, identity: dict[str, Any], resume: bool) -> None:
+def _without_end(run: dict[str, Any]) -> dict[str, Any]:
+    # a run may be made longer
+    return {key: value for key, value in run.items() if key not in ("kimg", "minutes")}
+
+
+def _check_same_run(
+    folder: Path, identity: dict[str, Any], run: GeneratorRun, config: AdversarialConfig, resume: bool
+) -> None:
     path = folder / "training.json"
     if resume and (folder / "checkpoint.safetensors").exists() and path.exists():
         before = json.loads(path.read_text())
+        before["run"] = _without_end(completed(before["run"], run))
+        before["config"] = completed(before["config"], config)
         for key in ("pictures", "run", "config"):
             if before.get(key) != json.loads(json.dumps(identity[key])):
                 change = f"its settings have ({_first_change(before[key], identity[key])})"
@@ -140,6 +149,21 @@ def _check_same_run(folder: Path, identity: dict[str, Any], resume: bool) -> Non
                     "--no-resume to start over"
                 )
     write_json(path, identity)
+
+
+def completed(before: dict[str, Any], settings: Any) -> dict[str, Any]:
+    """Saved settings with the defaults of those that an earlier version of the program did not have yet.
+
+    A new setting's default is what was done before, so a run may go on after an upgrade.
+    """
+    filled = dict(before)
+    for item in fields(settings):
+        value = getattr(settings, item.name)
+        if is_dataclass(value):
+            filled[item.name] = completed(before.get(item.name, {}), value)
+        elif item.name not in before and item.default is not MISSING:
+            filled[item.name] = item.default
+    return filled
 
 
 def _first_change(before: dict[str, Any], now: dict[str, Any]) -> str:
