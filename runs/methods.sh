@@ -50,7 +50,7 @@ generated() {
 
 # row DOMAIN METHOD SHOTS SEED: all cells of one row of the table
 row() {
-  local domain=$1 method=$2 shots=$3 seed=$4 name=$1-$2-$3-seed$4 how
+  local domain=$1 method=$2 shots=$3 seed=$4 name=$1-$2-$3-seed$4 floors="" how
   domain_of "$domain"
   project=$out/$domain/project
   if [ ! -e "$project/project.yaml" ]; then # a copy: the source's decoders and segmenters stay its own
@@ -79,7 +79,9 @@ row() {
   # semantic-gan counts its own two phases of steps
   [ "$method" = semantic-gan ] || how="$how --steps $STEPS"
   cell "$name-train" gannotate train "$project" $how --seed "$seed"
-  cell "$name-evaluate" gannotate evaluate "$project" --segmenter "$(field "$name-train" segmenter)" --test "$test"
+  # the floors learn from the same real labels
+  [ "$method" != supervised ] || floors="--labelled $labelled --shots $shots --seed $seed"
+  cell "$name-evaluate" gannotate evaluate "$project" --segmenter "$(field "$name-train" segmenter)" --test "$test" $floors
 }
 
 for seed in $SEEDS; do

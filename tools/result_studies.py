@@ -161,21 +161,26 @@ METHODS = {
 """Ways to train a segmenter, in the order of the table."""
 
 
+Found = dict[tuple[str, int], list[dict[str, Any]]]
+"""(way, number of labels) -> what its seeds scored, with how they were trained."""
+
+
 def methods(folder: Path) -> list[str]:
     """The section of every way to train a segmenter (runs/methods.sh)."""
-    found: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
+    found: dict[str, Found] = {}
     for path in sorted((folder / "cells").glob("*-evaluate.json")):
         rest, shots, _, _ = path.stem.rsplit("-", 3)
         domain, _, method = rest.partition("-")
         train = json.loads(path.with_name(path.name.replace("-evaluate", "-train")).read_text())
-        found.setdefault((domain, method, int(shots)), []).append(json.loads(path.read_text()) | {"train": train})
+        runs = found.setdefault(domain, {}).setdefault((method, int(shots)), [])
+        runs.append(json.loads(path.read_text()) | {"train": train})
     lines = ["## Every way to train a segmenter", ""]
-    for domain in [name for name in TITLES if any(key[0] == name for key in found)]:
-        lines += _methods_of(domain, {key[1:]: runs for key, runs in found.items() if key[0] == domain})
+    for domain in [name for name in TITLES if name in found]:
+        lines += _methods_of(domain, found[domain], folder / "cells")
     return lines
 
 
-def _methods_of(domain: str, found: dict[tuple[str, int], list[dict[str, Any]]]) -> Iterator[str]:
+def _methods_of(domain: str, found: Found, cells: Path) -> Iterator[str]:
     columns = sorted({shots for _, shots in found})
     a_run = next(iter(found.values()))[0]
     rare = "glasses" in a_run["per_class"]
@@ -183,18 +188,65 @@ def _methods_of(domain: str, found: dict[tuple[str, int], list[dict[str, Any]]])
     yield ""
     yield (
         f"64 px, U-Net on ResNet-18 from random weights, {a_run['pictures']} test pictures; mIoU, mean over "
-        f"{max(len(runs) for runs in found.values())} seed(s). The first eight learn from labels of real pictures, the "
-        "next ones from as many labels of generated pictures. Made by `runs/methods.sh`."
+        f"{max(len(runs) for runs in found.values())} seed(s). Floors and the first ways learn from labels of real "
+        "pictures (those from pseudo-labels to SemanticGAN with unlabelled ones beside), the ways from algorithm 2 on "
+        "from as many labels of generated pictures, as their decoder does. Made by `runs/methods.sh`."
     )
     yield ""
-    heads = [f"{shots} labelled" for shots in columns] + ["train s"] + ["glasses"] * rare
+    heads = [f"{shots} labelled" for shots in columns] + ["train s", "peak MB"] + ["glasses"] * rare
     yield "| way | " + " | ".join(heads) + " |"
-    yield "|---|" + "---|" * (len(columns) + 1 + rare)
+    yield "|---|" + "---|" * len(heads)
+    for row in [*_floors(found, columns), _teacher(domain, columns, cells)]:
+        yield row + " - |" * (2 + rare)
     for method in [name for name in METHODS if any(key[0] == name for key in found)]:
         runs = [found.get((method, shots), []) for shots in columns]
+        trained = [run["train"] for cell in runs for run in cell]
         values = [spread([run["miou"] for run in cell]) if cell else "-" for cell in runs]
-        seconds = statistics.median(run["train"]["seconds"] for cell in runs for run in cell)
-        last = [run["per_class"]["glasses"] for run in runs[-1]] if rare else []
-        glasses = [f"{statistics.fmean(last):.3f}" if last else "-"] if rare else []
-        yield f"| {METHODS[method]} | " + " | ".join([*values, f"{seconds:.0f}", *glasses]) + " |"
+        values.append(f"{statistics.median(train['seconds'] for train in trained):.0f}")
+        most = [train["peak_rss_mb"] for train in trained if "peak_rss_mb" in train]
+        values.append(f"{max(most):.0f}" if most else "-")
+        values += [_rare(runs)] if rare else []
+        yield f"| {METHODS[method]} | " + " | ".join(values) + " |"
+    yield ""
+    yield from _worth(found, columns)
+
+
+def _floors(found: Found, columns: list[int]) -> Iterator[str]:
+    titles = {"majority": "floor: majority label map", "pixels": "floor: per-pixel net"}
+    for floor, title in titles.items():
+        known = [[run["floors"][floor]["miou"] for run in found.get(("supervised", shots), []) if "floors" in run]
+                 for shots in columns]  # fmt: skip
+        yield f"| {title} | " + " | ".join(spread(values) if values else "-" for values in known) + " |"
+
+
+def _teacher(domain: str, columns: list[int], cells: Path) -> str:
+    """The decoder that labelled the datasets, on generated pictures that it did not learn from."""
+    known = [
+        [
+            json.loads(path.read_text())["miou"]
+            for path in sorted(cells.glob(f"{domain}-generated-{shots}-seed*-decoder.json"))
+        ]
+        for shots in columns
+    ]
+    values = " | ".join(spread(one) if one else "-" for one in known)
+    return f"| decoder, held-out generated pictures | {values} |"
+
+
+def _rare(runs: list[list[dict[str, Any]]]) -> str:
+    last = next((cell for cell in reversed(runs) if cell), [])
+    return f"{statistics.fmean(run['per_class']['glasses'] for run in last):.3f}" if last else "-"
+
+
+def _worth(found: Found, columns: list[int]) -> Iterator[str]:
+    """How many real labels the supervised network needs for what so many generated ones give."""
+    curve = [(shots, statistics.fmean(run["miou"] for run in found[key]))
+             for shots in columns if (key := ("supervised", shots)) in found]  # fmt: skip
+    if len(curve) < 3:
+        return
+    for shots in columns:
+        if runs := found.get(("ours", shots)):
+            reached = statistics.fmean(run["miou"] for run in runs)
+            enough = next((real for real, miou in curve if miou >= reached), None)
+            words = f"reaches that with {enough}" if enough else f"does not reach that with {curve[-1][0]}"
+            yield f"{shots} generated label(s) give {reached:.3f}: the supervised network {words} real ones."
     yield ""
