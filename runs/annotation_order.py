@@ -2,7 +2,9 @@
 """Does the order in which pictures are labelled pay? Labels needed for a given mIoU, by simulated strokes.
 
     python runs/annotation_order.py PROJECT [--annotator 0001-unet-supervised] [--out annotation_order.json]
-        [--seeds 10] [--most 15] [--pool 100] [--test 50] [--strokes full scribbles] [--targets 0.55 0.6 0.63]
+        [--seeds 10] [--most 15] [--pool 100] [--test 50] [--strokes full scribbles] [--targets 0.5 0.55 0.6]
+        [--into docs/annotator.md]
+    python runs/annotation_order.py --of annotation_order.json --into docs/annotator.md     # no run, only the text
 
 PROJECT is the one of runs/portraits.sh, or any other with an annotator: a segmenter that was trained on other labels
 and stands in for the person. It labels 300 fresh pictures of the generator. For each seed, POOL of them are drawn as
@@ -17,12 +19,14 @@ the pool and TEST others as the test set. Then one picture after the other is la
 annotator's own model (linear, closed form) is fitted and scored on the test pictures, with all their pixels. Test
 pictures choose nothing. What is reported: mIoU after so many labels, and labels needed for a target; each with its mean
 over the seeds, its standard deviation, and how often an order was better than random with the same pool. About 5
-minutes on one core at 64 px.
+minutes on one core at 64 px. `--into` writes all of that between the two marks of a document (see MARKS), with what was
+run: figures get there in no other way.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import statistics
 import sys
@@ -56,6 +60,7 @@ FIRST_SEED, PICTURES, BATCH = 70_000, 300, 25
 ORDERS = ("random", "diverse", "uncertain")
 DAB_PX = 3
 """Side of a dab: only pixels whose square of this side lies in one part are scribbled on, as a brush would."""
+MARKS = ("<!-- runs/annotation_order.py writes from here -->", "<!-- to here -->")
 DABBED = 0.3
 """Part of such places that gets a dab."""
 
@@ -63,38 +68,72 @@ DABBED = 0.3
 def main() -> None:
     """Runs every cell, and writes the json and the table."""
     flags = parse()
+    if flags.of is not None:
+        study = json.loads(flags.of.read_text())
+        summary = summarise(
+            study["cells"], list(dict.fromkeys(cell["strokes"] for cell in study["cells"])), flags.targets
+        )
+        show(study | {"summary": summary, "targets": flags.targets}, flags.into)
+        return
+    if flags.project is None:
+        sys.exit("give a PROJECT with a segmenter that stands in for the person, or --of a json of an earlier run")
     begin = time.monotonic()
     if flags.pool + flags.test > PICTURES or flags.most > flags.pool:
         sys.exit(f"--pool and --test are {PICTURES} pictures at most, and --most no more than --pool")
-    study = Study(flags.project, flags.annotator, PICTURES)
+    pictures = Study(flags.project, flags.annotator, PICTURES)
     cells = []
     for strokes in flags.strokes:
         for seed in range(flags.seeds):
             for order in ORDERS:
-                miou, part = study.cell(order, strokes, seed, flags.pool, flags.test, flags.most)
+                miou, part = pictures.cell(order, strokes, seed, flags.pool, flags.test, flags.most)
                 cells.append({"strokes": strokes, "seed": seed, "order": order, "labelled_part": part, "miou": miou})
             sys.stderr.write(f"{strokes}, seed {seed}: {time.monotonic() - begin:.0f} s\n")
     summary = summarise(cells, flags.strokes, flags.targets)
     about = {
-        "project": flags.project.name,
-        "annotator": study.annotator,
+        "project": "/".join(flags.project.resolve().parts[-2:]),
+        "annotator": pictures.annotator,
         "pool": flags.pool,
         "test": flags.test,
+        "seeds": flags.seeds,
+        "most": flags.most,
+        "targets": flags.targets,
+        "command": command(flags),
         "protocol": "mIoU over all classes of the project, absent ones left out; all test pictures in one matrix",
         "seconds": round(time.monotonic() - begin, 1),
         "versions": versions(),
         "hardware": hardware(),
     }
-    write_json(flags.out, about | {"summary": summary, "cells": cells})
-    text = table(summary, flags)
-    write_text(flags.out.with_suffix(".md"), text + "\n")
+    study = about | {"summary": summary, "cells": cells}
+    write_json(flags.out, study)
+    show(study, flags.into)
+
+
+def show(study: dict[str, Any], into: Path | None) -> None:
+    """Prints the tables of a study, and writes them into a document."""
+    text = tables(study)
     print(text)
+    if into is None:
+        return
+    document = into.read_text()
+    if any(document.count(mark) != 1 for mark in MARKS):
+        sys.exit(f"{into} needs the lines {MARKS[0]} and {MARKS[1]} once each, where the tables go")
+    before, rest = document.split(MARKS[0])
+    write_text(into, f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{rest.split(MARKS[1])[1]}")
+
+
+def command(flags: argparse.Namespace) -> str:
+    """What prints the figures again."""
+    words = f"python runs/annotation_order.py PROJECT --annotator {flags.annotator} --seeds {flags.seeds}"
+    strokes = " ".join(flags.strokes)
+    return f"{words} --most {flags.most} --pool {flags.pool} --test {flags.test} --strokes {strokes}"
 
 
 def parse() -> argparse.Namespace:
     """The flags."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("project", type=Path)
+    parser.add_argument("project", type=Path, nargs="?")
+    parser.add_argument("--of", type=Path, help="json of an earlier run: nothing is run, its tables are shown")
+    parser.add_argument("--into", type=Path, help="document that gets the tables, between its two marks")
     parser.add_argument("--annotator", default="0001-unet-supervised", help="segmenter that stands in for a person")
     parser.add_argument("--out", type=Path, default=Path("annotation_order.json"))
     parser.add_argument("--seeds", type=int, default=10)
@@ -102,7 +141,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--pool", type=int, default=100)
     parser.add_argument("--test", type=int, default=50)
     parser.add_argument("--strokes", nargs="+", choices=["full", "scribbles"], default=["full", "scribbles"])
-    parser.add_argument("--targets", type=float, nargs="+", default=[0.55, 0.6, 0.63])
+    parser.add_argument("--targets", type=float, nargs="+", default=[0.5, 0.55, 0.6])
     return parser.parse_args()
 
 
@@ -230,33 +269,41 @@ def summarise(cells: list[dict[str, Any]], strokes: Sequence[str], targets: Sequ
     return rows
 
 
-def table(summary: list[dict[str, Any]], flags: argparse.Namespace) -> str:
-    """Markdown: mIoU after some numbers of labels, then labels needed."""
-    shown = [count for count in (1, 2, 3, 5, 8, 10, 15) if count <= flags.most]
+def tables(study: dict[str, Any]) -> str:
+    """Markdown: what was run, mIoU after some numbers of labels, then labels needed."""
+    seeds, person = study["seeds"], study["annotator"]
+    shown = [count for count in (1, 2, 3, 5, 8, 10, 15) if count <= study["most"]]
     lines = [
+        f"`{study['command']}`, on the project `{study['project']}`: {study['pool']} pictures in the pool, "
+        f"{study['test']} test pictures of the same generator, {seeds} seeds; the person is simulated by a "
+        f"{person['network']} that learned from {person['labels']} {person['label_source']} (its own "
+        f"mIoU {person['miou']:.3f}). "
+        f"{study['hardware']['processor']}, {study['hardware']['torch_threads']} thread, {study['seconds']:.0f} s.",
+        "",
         "| strokes | order | " + " | ".join(f"{count} labelled" for count in shown) + " |",
         "|---|---|" + "---|" * len(shown),
     ]
-    for row in summary:
+    for row in study["summary"]:
         values = [
             f"{row['mean'][count - 1]:.3f} ± {row['spread'][count - 1]:.3f}"
-            + ("" if row["order"] == "random" else f" ({row['seeds_above_random'][count - 1]} of {flags.seeds})")
+            + ("" if row["order"] == "random" else f" ({row['seeds_above_random'][count - 1]} of {seeds})")
             for count in shown
         ]
         lines.append(f"| {row['strokes']} | {row['order']} | " + " | ".join(values) + " |")
-    lines += ["", "In brackets: seeds in which the order was above random with the same pool.", ""]
+    lines += ["", "mIoU ± standard deviation over the seeds; in brackets the seeds that were above random.", ""]
     lines += [
-        "| strokes | order | " + " | ".join(f"labels for mIoU {target:g}" for target in flags.targets) + " |",
-        "|---|---|" + "---|" * len(flags.targets),
+        "| strokes | order | " + " | ".join(f"labels for mIoU {target:g}" for target in study["targets"]) + " |",
+        "|---|---|" + "---|" * len(study["targets"]),
     ]
-    for row in summary:
+    for row in study["summary"]:
         values = []
-        for target in flags.targets:
+        for target in study["targets"]:
             reached = row["needed"][f"{target:g}"]
-            median = f"{reached['median']:g}" if math.isfinite(reached["median"]) else f"more than {flags.most}"
-            values.append(f"{median} ({reached['reached']} of {flags.seeds} reached it)")
+            median = reached["median"]
+            count = f"{median:g}" if math.isfinite(median) else f"more than {study['most']}"
+            values.append(f"{count} ({reached['reached']} of {seeds} reached it)")
         lines.append(f"| {row['strokes']} | {row['order']} | " + " | ".join(values) + " |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", "Median over the seeds."])
 
 
 if __name__ == "__main__":

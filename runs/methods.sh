@@ -4,15 +4,15 @@
 # ../shared/data, and gannotate on the PATH. The same command goes on where it stopped: a cell that is there is skipped.
 # With labels of generated pictures: algorithm2 (Galeev et al. 2020: hard labels), auto-shot (Tritrong et al. 2021: soft
 # labels, strong warps), ours (soft labels, the domain's own warps), online (drawn while training). With labels of real
-# pictures: supervised, layermatch (an encoder that matched the generator's layers first), and with unlabelled pictures
-# beside: pseudo-labels, adversarial, mean-teacher, gct, s4gan, semantic-gan. With both: mixed (a quarter of each batch real).
+# pictures: supervised, layermatch (an encoder that matched the generator's layers first), supervised-slow (from random
+# weights with layermatch's step size), and with unlabelled pictures beside: pseudo-labels, adversarial, mean-teacher, gct, s4gan, semantic-gan. With both: mixed (a quarter of each batch real).
 # Settings: DOMAINS, SHOTS, SEEDS, METHODS, STEPS, COUNT, RUNS. Start narrow (the default) and widen: SHOTS="1 5 10 20 50".
 # Time on one idle core at 64 px, a cell: 1 minute supervised or on generated labels, 2 with unlabelled pictures (gct 3),
 # semantic-gan 16. `python tools/write_results.py methods=FOLDER` makes the table.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 : "${DOMAINS:=xray wbc portraits}" "${SHOTS:=1 5}" "${SEEDS:=0}" "${RUNS:=scratch/runs}" "${COUNT:=2000}" "${STEPS:=300}"
-: "${METHODS:=supervised algorithm2 auto-shot ours online mixed layermatch pseudo-labels adversarial mean-teacher s4gan gct semantic-gan}"
+: "${METHODS:=supervised supervised-slow algorithm2 auto-shot ours online mixed layermatch pseudo-labels adversarial mean-teacher s4gan gct semantic-gan}"
 : "${PRETRAIN_STEPS:=1000}"
 out=${1:-scratch/runs/methods} data=${DATA:-../shared/data}
 cells=$out/cells
@@ -64,6 +64,7 @@ row() {
   case $method in algorithm2 | auto-shot | ours | online | mixed) generated "$domain" "$shots" "$seed" ;; esac
   case $method in
   supervised) how="--labelled $labelled --shots $shots $augment" ;;
+  supervised-slow) how="--labelled $labelled --shots $shots $augment --learning-rate 0.0005" ;;
   algorithm2) how="--dataset $dataset --labels hard" ;;
   auto-shot) how="--dataset $dataset --labels soft --warp repurpose" ;;
   ours) how="--dataset $dataset" ;;
@@ -74,7 +75,8 @@ row() {
       --steps "$PRETRAIN_STEPS"
     how="--labelled $labelled --shots $shots $augment --init $out/$domain/layermatch --learning-rate 0.0005"
     ;;
-  *) how="--method $method --labelled $labelled --shots $shots --unlabelled $unlabelled" ;;
+  semantic-gan) how="--method $method --labelled $labelled --shots $shots --unlabelled $unlabelled" ;;
+  *) how="--method $method --labelled $labelled --shots $shots --unlabelled $unlabelled $augment" ;;
   esac
   # semantic-gan counts its own two phases of steps
   [ "$method" = semantic-gan ] || how="$how --steps $STEPS"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from playwright.sync_api import sync_playwright
+from scipy.ndimage import distance_transform_edt
 
 from gannotate.annotate.store import Store
 
@@ -65,11 +66,11 @@ def main() -> None:
 
 def wand(annotator: Annotator) -> None:
     """Selects the hair."""
-    rows, columns = (shipped_labels(annotator.seed) == HAIR).nonzero()
+    inside = distance_transform_edt(shipped_labels(annotator.seed) == HAIR)
+    row, column = np.unravel_index(np.argmax(inside), inside.shape)  # well inside of it, as a person would click
     annotator.press("w")
     annotator.choose_class(HAIR)
-    middle = len(rows) // 2
-    annotator.click(columns[middle] + 0.5, rows[middle] + 0.5)
+    annotator.click(column + 0.5, row + 0.5)
     annotator.until("!document.getElementById('apply').disabled")
 
 

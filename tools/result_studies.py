@@ -145,7 +145,8 @@ def costs(path: Path) -> list[str]:
 
 METHODS = {
     "supervised": "supervised, real labels",
-    "layermatch": "LayerMatch start, real labels",
+    "supervised-slow": "supervised, a quarter of the step size",
+    "layermatch": "LayerMatch start, that step size too",
     "pseudo-labels": "pseudo-labels",
     "adversarial": "adversarial (Hung et al.)",
     "mean-teacher": "mean teacher",
