@@ -20,11 +20,11 @@ from gannotate.decoders.build import decoder_config, load_decoder
 from gannotate.errors import UsageError
 from gannotate.fitting import shots as shots_of
 from gannotate.fitting import which_taps
-from gannotate.fitting.alternation import State
+from gannotate.fitting.alternation import Start, State
 from gannotate.fitting.gradient_matching import Counted
 from gannotate.fitting.inversion_labels import Space
 from gannotate.fitting.real import Method, check_real, fit_real, real_schedule
-from gannotate.fitting.real_task import RealConfig, RealTask, plain
+from gannotate.fitting.real_task import RealConfig, RealTask, settings_of
 from gannotate.generators.base import DrawOptions, Generator
 from gannotate.generators.build import load_generator
 from gannotate.project import Project
@@ -56,6 +56,8 @@ class RealFlags:
     """Generated pictures a step."""
     augment: Annotated[bool | None, REAL] = None
     """Scale, turn, move and (where the project allows) flip the labelled pictures."""
+    augment_generated: Annotated[bool | None, REAL] = None
+    """Move the generated pictures, with the decoder's labels, in the same ways."""
     match: Annotated[str | None, REAL] = None
     """Whose gradients are matched: all, head, or names of the segmenter's blocks, e.g. up.3,head."""
     counted: Annotated[Counted | None, REAL] = None
@@ -80,6 +82,8 @@ class RealFlags:
     """continued (it learns on), reinitialised (it starts anew every so many steps) or fixed."""
     reinitialise_every: Annotated[int | None, REAL] = None
     """Decoder steps between new starts, for reinitialised."""
+    segmenter_start: Annotated[Start | None, REAL] = None
+    """With --pretrain: pretrained (it starts as that one) or new (that one gives the warm start's labels alone)."""
     pretrain: Annotated[int | None, REAL] = None
     """Steps of 16 labelled pictures that it is trained for first."""
     warm_start: Annotated[int | None, REAL] = None
@@ -119,7 +123,8 @@ def fit_from_real(project: Path, flags: FitFlags, real: RealFlags) -> int:
     opened = Project.open(project)
     how = _real_config(flags, real)  # wrong settings are told before anything is read
     taught = flags.decoder_kind(how.kind)
-    config = settings(flags, decoder=taught, **(json.loads(json.dumps(asdict(real), default=str))), resolved=plain(how))
+    given = json.loads(json.dumps(asdict(real), default=str))
+    config = settings(flags, decoder=taught, **given, resolved=settings_of(how))
     name = f"{taught}-{_method(real)}"
     if flags.dry_run:
         folder = where(opened, "decoders", name, flags, config)
@@ -180,7 +185,8 @@ def _real_config(flags: FitFlags, real: RealFlags, taps: tuple[str, ...] = ()) -
     chosen |= {"balance": flags.balance, "seed": flags.seed}
     how = real_schedule(_method(real), flags.schedule, **chosen)
     decoder = _decoder(flags, how, taps)
-    limited = {**chosen, "steps": flags.steps_of(how.steps)}
+    stages = ("steps", "pretrain", "inversion_steps")
+    limited = chosen | {name: flags.steps_of(getattr(how, name)) for name in stages if getattr(how, name, 0)}
     return real_schedule(_method(real), flags.schedule, decoder, **limited)
 
 

@@ -186,7 +186,13 @@ def _train_encoder(
     flags: InvertFlags, folder: Path, generator: Generator, training: EncoderTraining, device: str
 ) -> None:
     """Trains --encoder where there is none yet."""
-    if flags.encoder is None or _is_encoder(flags.encoder):
+    if flags.encoder is None:
+        return
+    if _is_encoder(flags.encoder):
+        if flags.encoder_pictures is not None or flags.encoder_steps != EncoderTraining.steps:
+            show.say(
+                flags, f"{flags.encoder} holds a trained encoder, which is taken as it is; give a new folder to train"
+            )
         return
     real = None
     if flags.encoder_pictures is not None:

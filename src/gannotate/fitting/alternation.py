@@ -18,9 +18,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from gannotate.data.augment import Augmentation, augment
 from gannotate.decoders.base import Decoder
 from gannotate.errors import UsageError
-from gannotate.fitting.pupil import Pupil, about_task, check_about, make_optimizer, rate_factor, take_step
+from gannotate.fitting.pupil import Pupil, about_task, make_optimizer, rate_factor, take_step
 from gannotate.fitting.real_task import (
     DrawnPictures,
     RealPictures,
@@ -38,9 +39,13 @@ from gannotate.labels import IGNORE
 from gannotate.seeding import stream_seed
 from gannotate.segmenters.build import build_network, load_segmenter
 from gannotate.training.loop import LoopConfig, Progress, train
+from gannotate.training.resuming import check_same
 
 State = Literal["continued", "reinitialised", "fixed"]
 """What becomes of the segmenter: it learns on, starts anew every so many steps, or stays as it started."""
+
+Start = Literal["pretrained", "new"]
+"""What the segmenter starts from where one was pre-trained: from that, or from new weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,17 +60,22 @@ class AlternationConfig(SegmenterChoice):
     """continued (it learns on), reinitialised (it starts anew every so many steps) or fixed."""
     reinitialise_every: int = 0
     """Decoder steps between new starts, for reinitialised (the paper's ablation: 1)."""
+    segmenter_start: Start = "pretrained"
+    """Of a pre-trained segmenter: pretrained (it starts as that) or new (that gives the warm start's labels alone)."""
     balance: float = 0.0
     """How much more rare classes count in the segmenter's loss: 0 as the pictures have them, 1 all classes alike."""
     interval: int = 1
     """Decoder steps for each step of the segmenter (the paper's K)."""
     warm_start: int = 0
     """First steps, in which the decoder learns from the pre-trained segmenter's labels instead."""
+    augment_generated: bool = False
+    """Move the generated pictures, with the decoder's labels, as the labelled ones are moved."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_rate("segmenter rate", self.segmenter_rate)
         check_one_of("segmenter state", self.segmenter_state, get_args(State))
+        check_one_of("segmenter start", self.segmenter_start, get_args(Start))
         check_at_least(1, batch=self.batch, interval=self.interval)
         check_at_least(0, warm_start=self.warm_start, reinitialise_every=self.reinitialise_every)
         if (self.segmenter_state == "reinitialised") != (self.reinitialise_every > 0):
@@ -79,6 +89,13 @@ class AlternationConfig(SegmenterChoice):
             raise UsageError(
                 "a warm start was asked for, but the segmenter is not pre-trained; give pretrain, e.g. 200"
             )
+        if self.segmenter_start == "new" and not self.warm_start:
+            raise UsageError(
+                "segmenter start new leaves a pre-trained segmenter to the warm start, and there is none; give warm "
+                "start, its steps, e.g. 150, or leave segmenter start out"
+            )
+        if self.augment_generated and not self.augment:
+            raise UsageError("the generated pictures move as the labelled ones do, which stand still; leave one out")
 
 
 Weights = Mapping[str, Tensor]
@@ -178,6 +195,8 @@ class AlternatingTrainer:
         if index < self.config.warm_start:
             loss = self._warm_loss()
         else:
+            if index == self.config.warm_start:
+                self.pupil.forget_steps()
             labelled = self.labelled(self.config.batch)
             generated = [self._labelled_by_decoder() for _ in range(self.draws)]
             loss = self.objective(self.student, labelled, generated)
@@ -191,7 +210,8 @@ class AlternatingTrainer:
 
     def _labelled_by_decoder(self) -> Softly:
         pictures, taps = self.drawn(self.config.generated)
-        return self._to_side(pictures), self._to_side(self.pupil.decoder(taps).softmax(1))
+        softly = self._to_side(pictures), self._to_side(self.pupil.decoder(taps).softmax(1))
+        return move(softly, self.task.augmentation) if self.config.augment_generated else softly
 
     def _warm_loss(self) -> Tensor:
         assert self.teacher is not None
@@ -204,8 +224,8 @@ class AlternatingTrainer:
         return to_side(x, self.config.picture_size(self.task.generator)).contiguous(memory_format=torch.channels_last)
 
     def _new_network(self, index: int) -> nn.Module:
-        """The pre-trained network; where there is none, one with weights drawn for step `index`."""
-        if self.teacher is not None:
+        """The pre-trained network; where there is none to start from, one with weights drawn for step `index`."""
+        if self.teacher is not None and self.config.segmenter_start == "pretrained":
             return copy.deepcopy(self.teacher)
         with torch.random.fork_rng():
             torch.manual_seed(stream_seed(self.config.seed, "segmenter", index))
@@ -231,10 +251,19 @@ class AlternatingTrainer:
         Raises:
             UsageError: the state is of a fit with other settings or pictures.
         """
-        check_about(state["about"], self.about)
+        check_same(state["about"], self.about, "fit")
         self.pupil.load_state(state["pupil"])
         self.student.network.load_state_dict(state["segmenter"])
         self.student.optimizer.load_state_dict(state["segmenter_optimizer"])
+
+
+def move(softly: Softly, how: Augmentation) -> Softly:
+    """Pictures and their class probabilities moved together; a pixel from outside has probability 0 for every class."""
+    pictures, soft = softly
+    nothing = torch.zeros(len(soft), *soft.shape[2:], dtype=torch.long, device=soft.device)
+    pictures, outside, moved = augment(pictures, nothing, soft, how)
+    assert moved is not None
+    return pictures.contiguous(memory_format=torch.channels_last), moved * (outside != IGNORE).unsqueeze(1)
 
 
 def class_weights(label_maps: np.ndarray, classes: int, balance: float) -> Float[Tensor, " k"]:

@@ -3,7 +3,6 @@ are brought into the generator, and the decoder learns from the activations that
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator as Steps
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,11 +15,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gannotate.decoders.base import Decoder
-from gannotate.fitting.pupil import LessonTrainer, check_about
+from gannotate.fitting.pupil import LessonTrainer
 from gannotate.fitting.real_task import RealConfig, RealTask, Watch, check_at_least, check_one_of, check_task
 from gannotate.generators.base import from_uint8
 from gannotate.training.checkpoint import load_checkpoint, save_checkpoint
 from gannotate.training.loop import Clock, LoopConfig, Progress, train
+from gannotate.training.resuming import check_same, plain
 
 INVERTED = "inverted"
 """Folder in the decoder's with the latents of the labelled pictures."""
@@ -79,14 +79,14 @@ def invert_all(
     from gannotate.inversion.projector import InversionConfig, invert
 
     how = InversionConfig(space=config.space, steps=config.inversion_steps)
-    about = json.loads(json.dumps({"inversion": asdict(how), "labelled": task.about_labelled()}))
+    about = plain({"inversion": asdict(how), "labelled": task.about_labelled()})
     pictures, clock = from_uint8(task.labelled.pictures).to(task.device), Clock()
     parts, done_now = [], 0
     for start in range(0, len(pictures), TOGETHER):
         part = folder / f"{start:06d}.safetensors"
         parts.append(part)
         if resume and part.exists():
-            check_about(load_checkpoint(part)["about"], about)
+            check_same(load_checkpoint(part)["about"], about, "fit")
             continue
         some = pictures[start : start + TOGETHER]
         found = invert(task.generator, some, how)

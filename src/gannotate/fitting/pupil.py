@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -12,14 +12,15 @@ from torch import Tensor, nn
 
 from gannotate.decoders.base import Decoder
 from gannotate.decoders.build import make_decoder
-from gannotate.errors import UsageError
 from gannotate.fitting.config import Optimizer
 from gannotate.fitting.lessons import Lessons
-from gannotate.fitting.real_task import RealConfig, RealTask, plain
+from gannotate.fitting.real_task import RealConfig, RealTask, settings_of
 from gannotate.fitting.supervised import MOMENTUM
 from gannotate.seeding import stream_seed
 from gannotate.training.average import follow
 from gannotate.training.losses import masked_cross_entropy
+from gannotate.training.resuming import check_same, plain
+from gannotate.training.schedules import half_cosine, set_rate
 
 LARGEST = 1e5
 """What an infinite gradient becomes, as in the paper's code; one that is not a number becomes 0."""
@@ -43,6 +44,11 @@ class Pupil:
         take_step(self.optimizer, loss, self.decoder.parameters(), rate)
         follow(self.average, self.decoder, config.ema, index)
         return float(loss.detach())
+
+    def forget_steps(self) -> None:
+        """Makes the optimizer anew, where another kind of loss begins: what Adam knows of the old one's gradients would
+        make the first steps down the new one far too large or too small."""
+        self.optimizer = make_optimizer(self.decoder, self.config.optimizer, self.config.learning_rate)
 
     def state(self) -> dict[str, Any]:
         """Weights, average and optimizer."""
@@ -87,22 +93,13 @@ class LessonTrainer:
         Raises:
             UsageError: the state is of a fit with other settings or pictures.
         """
-        check_about(state["about"], self.about)
+        check_same(state["about"], self.about, "fit")
         self.pupil.load_state(state["pupil"])
 
 
 def about_task(task: RealTask, config: RealConfig) -> dict[str, Any]:
     """What a decoder is fitted with: settings, how pictures are drawn, names and a hash of the labelled pictures."""
-    return {"settings": plain(config), "options": plain(task.options), "labelled": task.about_labelled()}
-
-
-def check_about(saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuses to resume a fit with other settings or pictures."""
-    changed = sorted(name for name in now if saved.get(name) != now[name])
-    if changed:
-        raise UsageError(
-            f"the fit to resume had other {', '.join(changed)}; resume it with the same ones, or start a new folder"
-        )
+    return {"settings": settings_of(config), "options": plain(asdict(task.options)), "labelled": task.about_labelled()}
 
 
 def make_optimizer(network: nn.Module, kind: Optimizer, rate: float) -> torch.optim.Optimizer:
@@ -114,8 +111,7 @@ def make_optimizer(network: nn.Module, kind: Optimizer, rate: float) -> torch.op
 
 def take_step(optimizer: torch.optim.Optimizer, loss: Tensor, parameters: Iterable[nn.Parameter], rate: float) -> None:
     """Lowers `loss` by these parameters alone; what is not finite in a gradient does no harm."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+    set_rate(optimizer, rate)
     moved = list(parameters)
     gradients = torch.autograd.grad(loss, moved, allow_unused=True)
     for parameter, gradient in zip(moved, gradients, strict=True):
@@ -126,4 +122,4 @@ def take_step(optimizer: torch.optim.Optimizer, loss: Tensor, parameters: Iterab
 
 def rate_factor(config: RealConfig, index: int) -> float:
     """Part of the first step sizes at step `index`."""
-    return 0.5 * (1 + math.cos(math.pi * index / config.steps)) if config.rate == "cosine" else 1.0
+    return half_cosine(index, config.steps) if config.rate == "cosine" else 1.0

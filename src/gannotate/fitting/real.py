@@ -59,8 +59,12 @@ PAPER: dict[str, Any] = {
 }
 """Settings of Yang et al. 2022 and of their code, with their U-Net (the DeepLabV3 starts from fetched weights)."""
 
+PAPER_MATCH = {"deeplabv3": "head"}
+"""Where the paper's code matches something else than all of its U-Net."""
+
 STUDENT: dict[str, Any] = {"segmenter": "unet-classic", "segmenter_width": 8}
-"""Of our schedules: a segmenter of 0.2 M parameters is enough to tell good labels from bad ones."""
+"""Of our schedules: a segmenter of 0.2 M parameters is enough to tell good labels from bad ones. The width is this
+network's: another one that is asked for has its own."""
 
 METHODS: dict[Method, MethodInfo] = {
     "gradient-matching": MethodInfo(
@@ -119,8 +123,12 @@ def real_schedule(
             raise UsageError(f"{flag} means nothing to {method}; leave it out, or use {_methods_with(name)}")
     if decoder is not None:
         settings["decoder"] = decoder
-    if chosen.get("psi") is not None and "cutoff" not in chosen:
+    if "psi" in chosen and "cutoff" not in chosen:
         settings.pop("cutoff", None)  # the paper's belongs to the paper's psi
+    if schedule == "paper" and "match" in settings:
+        settings["match"] = PAPER_MATCH.get(chosen.get("segmenter", ""), settings["match"])
+    if chosen.get("segmenter") not in (None, settings.get("segmenter")):
+        settings.pop("segmenter_width", None)
     return info.config(**(settings | chosen))
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
@@ -26,6 +25,8 @@ from gannotate.labels import IGNORE, ClassInfo
 from gannotate.metrics.confusion import confusion, scores
 from gannotate.segmenters.architectures import Architecture
 from gannotate.segmenters.build import SegmenterConfig
+from gannotate.segmenters.sources import Stored
+from gannotate.training.resuming import plain
 
 Rate = Literal["cosine", "constant"]
 """How the step size goes: down to zero along half a cosine, or the same."""
@@ -52,15 +53,8 @@ class RealTask:
 
     def about_labelled(self) -> dict[str, Any]:
         """Names, labelled pixels of each class, and a hash of pictures and labels, json-able."""
-        pixels = np.bincount(self.labelled.label_maps.ravel(), minlength=256)
-        digest = hashlib.sha256(self.labelled.pictures.tobytes())
-        digest.update(self.labelled.label_maps.tobytes())
-        return {
-            "names": list(self.labelled.names),
-            "labelled_px": pixels[: len(self.classes)].tolist(),
-            "ignored_px": int(pixels[IGNORE]),
-            "hash": digest.hexdigest(),
-        }
+        told = Stored(self.labelled, "hard").about(len(self.classes))
+        return {"names": list(self.labelled.names), **{key: told[key] for key in ("labelled_px", "ignored_px", "hash")}}
 
     @property
     def device(self) -> torch.device:
@@ -196,11 +190,16 @@ def check_one_of(name: str, given: str, known: Sequence[str]) -> None:
 
 
 def check_task(task: RealTask, config: RealConfig) -> None:
-    """Checks that the labelled pictures can teach.
+    """Checks that the labelled pictures can teach a decoder of this generator.
 
     Raises:
-        UsageError: none, of another size or number of channels, or nothing labelled.
+        UsageError: none, of another size or number of channels, or nothing labelled; or a generator with classes.
     """
+    if task.generator.label_dim:
+        raise UsageError(
+            f"this generator draws {task.generator.label_dim} classes; labels of real pictures can teach a decoder "
+            "only of a generator without classes"
+        )
     size, channels = config.picture_size(task.generator), task.generator.image_channels
     if not len(task.labelled):
         raise UsageError("no labelled pictures were given; give at least one")
@@ -220,16 +219,12 @@ class RealPictures:
     """Random batches of the labelled pictures, from the global torch generator."""
 
     def __init__(self, task: RealTask, moved: bool) -> None:
-        self.pictures = torch.from_numpy(task.labelled.pictures).permute(0, 3, 1, 2)
-        self.label_maps = torch.from_numpy(task.labelled.label_maps)
+        self.source = Stored(task.labelled, "hard")
         self.augmentation, self.device = task.augmentation if moved else None, task.device
 
     def __call__(self, count: int) -> tuple[Float[Tensor, "n c s s"], Int[Tensor, "n s s"]]:
         """So many pictures in [-1, 1] and their label maps."""
-        total = len(self.pictures)
-        picked = torch.randperm(total)[:count] if total >= count else torch.randint(total, (count,))
-        pictures = self.pictures[picked].to(self.device).float() / 127.5 - 1
-        label_maps = self.label_maps[picked].to(self.device).long()
+        pictures, label_maps, _ = self.source.batch(count, self.device)
         if self.augmentation is not None:
             pictures, label_maps, _ = augment(pictures, label_maps, None, self.augmentation)
         return pictures.contiguous(memory_format=torch.channels_last), label_maps
@@ -293,15 +288,8 @@ def score(task: RealTask, decoder: Decoder) -> dict[str, float]:
     return {"held_out_miou": found.miou, "held_out_accuracy": found.pixel_accuracy}
 
 
-def plain(config: Any) -> dict[str, Any]:
+def settings_of(config: RealConfig) -> dict[str, Any]:
     """A configuration as JSON has it, with the name of the decoder's kind, so that what was saved compares equal."""
-    settings = {name: _listed(value) for name, value in asdict(config).items()}
-    if isinstance(config, RealConfig):
-        settings["decoder"]["kind"] = config.kind
+    settings = plain(asdict(config))
+    settings["decoder"]["kind"] = config.kind
     return settings
-
-
-def _listed(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _listed(item) for key, item in value.items()}
-    return [_listed(item) for item in value] if isinstance(value, list | tuple) else value

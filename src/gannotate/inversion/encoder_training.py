@@ -6,8 +6,6 @@ Of those every latent is known. Real pictures, where given, are learned from too
 from __future__ import annotations
 
 import copy
-import hashlib
-import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,13 +20,15 @@ from gannotate.decoders.base import last_of_each_resolution
 from gannotate.errors import UsageError
 from gannotate.generators.base import Generator, from_uint8
 from gannotate.inversion.encoder import EncoderConfig, make_encoder, save_encoder, tap_distance
-from gannotate.inversion.latents import LatentStatistics, latent_statistics
+from gannotate.inversion.latents import LatentStatistics, latent_statistics, mix_styles
 from gannotate.inversion.losses import OfflineLoss, PictureLoss, distances
 from gannotate.inversion.projector import InversionConfig, check_pictures
 from gannotate.seeding import stream_seed
 from gannotate.synthesis import fingerprint
 from gannotate.training.average import follow
 from gannotate.training.loop import LoopConfig, Progress, train
+from gannotate.training.resuming import hash_of
+from gannotate.training.schedules import half_cosine, set_rate
 
 EMA = 0.995
 """Of the averaged weights, which are kept."""
@@ -103,14 +103,12 @@ class EncoderTrainer:
         }
         if real is not None:
             check_pictures(generator, from_uint8(real[:1]))
-            digest = hashlib.sha256(np.ascontiguousarray(real).tobytes()).hexdigest()
-            self.about["real_pictures"] = {"count": len(real), "sha256": digest}
+            self.about["real_pictures"] = {"count": len(real), "sha256": hash_of(real)}
 
     def step(self, index: int) -> dict[str, float]:
         """One step on newly drawn pictures."""
         config = self.config
-        for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate * 0.5 * (1 + math.cos(math.pi * index / config.steps))
+        set_rate(self.optimizer, config.learning_rate * half_cosine(index, config.steps))
         parts = self._of_drawn() | ({} if self.real is None else self._of_real(self.real))
         total = torch.stack([self.weights[name] * part for name, part in parts.items()]).sum()
         self.optimizer.zero_grad(set_to_none=True)
@@ -171,13 +169,9 @@ class EncoderTrainer:
 
     def _latents(self) -> Float[Tensor, "n styles w"]:
         """w+ of random latents; a part of them changes to a second one at a random layer."""
-        count, styles = self.config.batch, self.generator.style_count
-        like = next(self.generator.parameters())
-        first, second = (self.generator.map(torch.randn(count, self.generator.z_dim).to(like)) for _ in range(2))
-        change = torch.randint(1, styles, (count, 1)) if styles > 1 else torch.ones(count, 1)
-        change = torch.where(torch.rand(count, 1) < self.config.mixing, change, styles)
-        keep = (torch.arange(styles)[None] < change)[:, :, None].to(like.device)
-        return torch.where(keep, first, second)
+        shape, like = (self.config.batch, self.generator.z_dim), next(self.generator.parameters())
+        first, second = (self.generator.map(torch.randn(shape).to(like)) for _ in range(2))
+        return mix_styles(first, second, self.config.mixing)
 
     def _noise(self, count: int) -> list[Tensor]:
         like = next(self.generator.parameters())

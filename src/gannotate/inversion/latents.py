@@ -69,6 +69,20 @@ def latent_statistics(generator: Generator, samples: int = SAMPLES) -> LatentSta
     return LatentStatistics(average, deviation, centre.to(like), (directions / variance.sqrt()).to(like))
 
 
+def mix_styles(
+    first: Float[Tensor, "n styles w"], second: Float[Tensor, "n styles w"], part: float
+) -> Float[Tensor, "n styles w"]:
+    """Of a `part` of the pictures the styles of `second` from a random one on, all others of `first`.
+
+    So w+ is learned too, in which styles differ. Random numbers come from torch's global generator.
+    """
+    count, styles = first.shape[:2]
+    change = torch.randint(1, styles, (count, 1)) if styles > 1 else torch.ones(count, 1)
+    change = torch.where(torch.rand(count, 1) < part, change, styles)
+    keep = (torch.arange(styles)[None] < change)[:, :, None].to(first.device)
+    return torch.where(keep, first, second)
+
+
 def _before_activation(w: Tensor) -> Tensor:
     """The inverse of the mapping network's last leaky ReLU (its gain is left to the whitening)."""
     return F.leaky_relu(w, 1 / LEAKY_SLOPE)

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gannotate.generators.adversarial.discriminator import Discriminator, load_discriminator
-from gannotate.metrics.perceptual import DEVIATION, LARGEST_PX, MEAN, STAGES, PerceptualSpace
+from gannotate.metrics.perceptual import PerceptualSpace
 
 SMALLEST_PX = 4
 """Side of the coarsest scale that pixels are compared at."""
@@ -63,22 +63,10 @@ class OfflineLoss:
 
 
 class PerceptualLoss(PerceptualSpace):
-    """LPIPS with VGG16 from weights in files of the user (see PerceptualSpace), as a loss: it lets gradients through.
-
-    Pictures are taken as they are, no smaller than 16 px; those beyond 256 px are averaged down.
-    """
+    """LPIPS with VGG16 from weights in files of the user (see PerceptualSpace), as a loss."""
 
     def features(self, pictures: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        x = pictures if pictures.shape[-1] <= LARGEST_PX else F.avg_pool2d(pictures, pictures.shape[-1] // LARGEST_PX)
-        mean, deviation = (x.new_tensor(values).view(1, 3, 1, 1) for values in (MEAN, DEVIATION))
-        x = (x.expand(-1, 3, -1, -1) / 2 + 0.5 - mean) / deviation
-        parts = []
-        for stage, convolutions in enumerate(STAGES):
-            x = x if stage == 0 else F.max_pool2d(x, 2)
-            for index in convolutions:
-                x = F.relu(F.conv2d(x, self._state[f"{index}.weight"], self._state[f"{index}.bias"], padding=1))
-            parts.append(self._weighted(x, stage))
-        return torch.cat(parts, dim=1)
+        return self.vectors(pictures)
 
 
 def make_loss(

@@ -21,6 +21,7 @@ from gannotate.inversion.latents import LatentStatistics, latent_statistics
 from gannotate.inversion.losses import OfflineLoss, PictureLoss, distances
 from gannotate.inversion.noise import autocorrelation, renormalise, start_noise
 from gannotate.seeding import torch_stream
+from gannotate.training.schedules import set_rate
 
 Space = Literal["w", "w+"]
 """One style vector for all layers, or one for each."""
@@ -146,8 +147,7 @@ class Projection:
         """Does step `index` (from 0) and returns each picture's distance before it."""
         config = self.config
         with torch.inference_mode(False), torch.enable_grad():
-            for group in self.optimizer.param_groups:
-                group["lr"] = step_size(config, index)
+            set_rate(self.optimizer, step_size(config, index))
             w = self._styles(self.w + self._jitter(index))
             picture = self.generator.synthesize(w, self.noise).picture
             distance = distances(self.loss.features(picture), self.target)

@@ -73,14 +73,20 @@ class PerceptualSpace:
         Raises:
             UsageError: pictures of other channels, or smaller than 16 px.
         """
+        return self.vectors(pictures.detach().to(self._state["0.weight"]))
+
+    def vectors(self, pictures: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """As `embed`, of float pictures on the weights' device, and gradients pass through.
+
+        Raises:
+            UsageError: pictures of other channels, or smaller than 16 px.
+        """
         if pictures.shape[1] != self._channels or min(pictures.shape[-2:]) < SMALLEST_PX:
             raise UsageError(
                 f"pictures of shape {tuple(pictures.shape[1:])} were given; VGG16 takes {self._channels} channels "
                 f"of at least {SMALLEST_PX} px"
             )
-        x = pictures.detach().to(self._state["0.weight"])
-        if x.shape[-1] > LARGEST_PX:
-            x = F.avg_pool2d(x, x.shape[-1] // LARGEST_PX)
+        x = pictures if pictures.shape[-1] <= LARGEST_PX else F.avg_pool2d(pictures, pictures.shape[-1] // LARGEST_PX)
         mean, deviation = (x.new_tensor(values).view(1, 3, 1, 1) for values in (MEAN, DEVIATION))
         x = (x.expand(-1, 3, -1, -1) / 2 + 0.5 - mean) / deviation
         parts = []

@@ -6,7 +6,6 @@ them too, and needs few labels afterwards. docs/decisions/0004-layermatch.md has
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,10 +29,11 @@ from gannotate.pretraining.folder import encoder_part, save_encoder, write_card
 from gannotate.pretraining.heads import Activations, Joined, TapHeads, TapScale, draw_activations, levels_of
 from gannotate.seeding import stream_seed
 from gannotate.segmenters.build import SegmenterConfig, build_network, save_segmenter
-from gannotate.segmenters.supervised import plain
 from gannotate.synthesis import fingerprint
 from gannotate.training.checkpoint import load_checkpoint
 from gannotate.training.loop import LoopConfig, Progress, read_log, train
+from gannotate.training.resuming import check_same, plain
+from gannotate.training.schedules import half_cosine, set_rate
 
 PRETRAIN_FIRST_SEED = 50_000_000
 """Pre-training draws from this seed upwards: never a picture of the pool (from 0) or of a dataset (from 10 million)."""
@@ -168,8 +168,7 @@ class LayerMatchTrainer:
         drawn = self.draw(index)
         losses = self.losses(drawn)
         weights = {"match": 1.0, "rec": config.reconstruction, "labels": config.distillation}
-        for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate * 0.5 * (1 + math.cos(math.pi * index / config.steps))
+        set_rate(self.optimizer, config.learning_rate * half_cosine(index, config.steps))
         self.optimizer.zero_grad(set_to_none=True)
         torch.stack([weights[name] * loss for name, loss in losses.items()]).sum().backward()
         self.optimizer.step()
@@ -231,12 +230,7 @@ class LayerMatchTrainer:
         Raises:
             UsageError: the state is of a training with other settings, or of another generator or decoder.
         """
-        changed = sorted(name for name in self.about if state["about"].get(name) != self.about[name])
-        if changed:
-            raise UsageError(
-                f"the pre-training to resume had another {', '.join(changed)}; resume it with the same, or give a new "
-                "folder"
-            )
+        check_same(state["about"], self.about, "pre-training")
         self.network.load_state_dict(state["network"])
         self.heads.load_state_dict(state["heads"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -82,6 +82,11 @@ class Findings:
         runs = (self.decoder, self.dataset, *self.compared, self.segmenter, *self.others, self.evaluation)
         return [run for run in runs if run is not None and run.record]
 
+    def trained(self, test: Run) -> Run | None:
+        """The training of the segmenter that a test is of, where its folder is still there."""
+        segmenters = [run for run in (*self.compared, self.segmenter) if run is not None]
+        return next((run for run in segmenters if run.folder.name == scored(test)), None)
+
     @property
     def used(self) -> list[Annotation]:
         """The annotations that the decoder learned from."""

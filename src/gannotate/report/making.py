@@ -11,19 +11,29 @@ from gannotate.report.plots import curve_svg
 from gannotate.report.tables import clock, facts
 from gannotate.report.wording import hardware, labels_used, peak_mb, software
 
+LIVE = "held_out_miou"
+"""In the log of a decoder that learns from labels of real pictures: how well it labels annotated generated ones."""
+
 KINDS = {"decoders": "decoder", "datasets": "dataset", "segmenters": "segmenter", "runs": "run"}
 
 
 def curves(found: Findings) -> str:
-    """Loss over steps of everything that was trained."""
+    """Loss over steps of everything that was trained, and a decoder's quality on its way where it was looked at."""
     cards = []
     for run in found.steps:
+        name = title(run)
         if any("loss" in row for row in run.log):
-            svg = curve_svg(run.log, ("loss",), f"Loss of {title(run)} over its steps")
-            cards.append(f"<figure>{svg}<figcaption><span>{escape(title(run))}</span></figcaption></figure>")
+            cards.append(_curve_card(curve_svg(run.log, ("loss",), f"Loss of {name} over its steps"), name))
+        if any(LIVE in row for row in run.log):
+            svg = curve_svg(run.log, (LIVE,), f"Mean IoU of {name} over its steps", linear=True)
+            cards.append(_curve_card(svg, f"{name}, on annotated pictures that did not teach it"))
     if not cards:
         return ""
     return f'<section><h2>Loss curves</h2><div class="curves">{"".join(cards)}</div></section>'
+
+
+def _curve_card(svg: str, caption: str) -> str:
+    return f"<figure>{svg}<figcaption><span>{escape(caption)}</span></figcaption></figure>"
 
 
 def making(found: Findings) -> str:

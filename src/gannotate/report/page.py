@@ -10,12 +10,12 @@ from typing import Any
 from gannotate.files import write_text
 from gannotate.project import Project
 from gannotate.record import now
-from gannotate.report.gather import Findings, Run, gather, scored
+from gannotate.report.gather import Findings, gather
 from gannotate.report.making import curves, making
 from gannotate.report.pictures import annotated_pictures, generated_pictures, predictions
 from gannotate.report.plots import reliability_svg
 from gannotate.report.tables import Bar, bars, class_table, clock, confusion_table, facts, figure
-from gannotate.report.wording import hardware, labels_used
+from gannotate.report.wording import hardware, labels_used, words_of_test
 
 PAGE = Path("report") / "index.html"
 
@@ -101,9 +101,10 @@ def _bars(found: Findings) -> list[Bar]:
             items.append(Bar(*_floor_words(name, floor), floor.get("miou")))
     # those on the same pictures first: a decoder is tested on the generator's
     for test in sorted(found.others, key=lambda test: test.result.get("of") == "decoder"):
-        items.append(Bar(*_test_words(test), test.result.get("miou")))
+        items.append(Bar(*words_of_test(test, found.trained(test)), test.result.get("miou")))
     if found.evaluation is not None:
-        items.append(Bar(*_test_words(found.evaluation), found.evaluation.result.get("miou"), main=True))
+        words = words_of_test(found.evaluation, found.trained(found.evaluation))
+        items.append(Bar(*words, found.evaluation.result.get("miou"), main=True))
     return items
 
 
@@ -113,17 +114,6 @@ def _floor_words(name: str, floor: dict[str, Any]) -> tuple[str, str]:
         "pixels": "a small net that sees one pixel: colour, blurred colours, position",
     }
     return f"floor: {name}", f"{about.get(name, '')}, from {floor.get('labels', '?')} labels"
-
-
-def _test_words(test: Run) -> tuple[str, str]:
-    result = test.result
-    labels = f"{result.get('labels', '?')} labels"
-    if result.get("of") == "decoder":
-        return "decoder", f"{scored(test)}, {labels}; on {result.get('pictures', '?')} {result.get('test')}"
-    source = str(result.get("label_source"))
-    if source.startswith("decoder"):
-        return "segmenter", f"{scored(test)}, trained on generated pictures that {source} labelled, {labels}"
-    return "supervised segmenter", f"{scored(test)}, trained on {labels} ({source})"
 
 
 def _classes(found: Findings) -> str:

@@ -16,11 +16,12 @@ INK = "#010203"
 LINE_COLOURS = ("#2f7ed8", "#d9822b", "#3fa34d", "#a357c8")
 
 
-def curve_svg(rows: Sequence[Mapping[str, Any]], names: Sequence[str], title: str) -> str:
+def curve_svg(rows: Sequence[Mapping[str, Any]], names: Sequence[str], title: str, linear: bool = False) -> str:
     """An inline SVG of the columns `names` of a training log over its steps; logarithmic when all are positive.
 
     Args:
         rows: a log.jsonl's rows, each with "step". title: names the drawing for those who cannot see it.
+        linear: never logarithmic, for fractions.
     """
     with _settings(title):
         figure = Figure(figsize=(4.6, 2.5), layout="constrained")
@@ -30,7 +31,8 @@ def curve_svg(rows: Sequence[Mapping[str, Any]], names: Sequence[str], title: st
             axes.plot(
                 [x for x, _ in points], [y for _, y in points], color=colour, marker=".", linewidth=1.8, label=name
             )
-        _scale(axes, [row[name] for row in rows for name in names if row.get(name) is not None])
+        if not linear:
+            _scale(axes, [row[name] for row in rows for name in names if row.get(name) is not None])
         _dress(axes, "step")
         axes.legend(frameon=False, labelcolor=INK)
         return _inline(_svg(figure), title)

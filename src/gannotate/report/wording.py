@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from gannotate.project import Annotation
-from gannotate.report.gather import Findings, Run, real_labels_of, shots_of
+from gannotate.report.gather import Findings, Run, real_labels_of, scored, shots_of
+
+AND_LABELLED = " and labelled pictures"
+"""End of the source of labels of a training that mixed labelled pictures in."""
+
+ONLINE = ", drawn while it learned,"
 
 SOURCES = {"person": "by a person", "exact": "exact", "unknown": "of unknown source"}
 
@@ -17,6 +24,50 @@ def labels_used(found: Findings) -> tuple[str, str]:
     if real is not None:
         return str(real[0]), f"labelled real pictures, learned by {real[1].replace('-', ' ')}"
     return str(len(shots_of(found.decoder))), f"labelled pictures, {label_sources(found.used)}"
+
+
+def words_of_test(test: Run, trained: Run | None) -> tuple[str, str]:
+    """What was tested, and what had taught it; `trained` is the training of a segmenter, where that is known."""
+    result = test.result
+    if result.get("of") == "decoder":
+        on = f"{result.get('pictures', '?')} {result.get('test')}"
+        return "decoder", f"{scored(test)}, {_labels(result.get('labels'))}; on {on}"
+    about = result | ((trained.record.get("about") or {}) if trained else {})
+    if _by_decoder(about):
+        name, parts = "segmenter", _written_pictures(about, trained)
+    else:
+        name = "supervised segmenter"
+        parts = [f"{_labels(about.get('labels'))} ({about.get('label_source')})"]
+    if about.get("unlabelled"):
+        parts.append(f"{about['unlabelled']:,} unlabelled pictures")
+    name = str(about["method"]).replace("-", " ") if about.get("method") else name
+    return name, f"{scored(test)}, trained on {' and '.join(parts)}{_start(trained)}"
+
+
+def _labels(count: int | None) -> str:
+    return "1 label" if count == 1 else f"{'?' if count is None else count} labels"
+
+
+def _start(trained: Run | None) -> str:
+    weights = (trained.record.get("config") or {}).get("weights") if trained else None
+    return "" if weights in (None, "random") else f", started from {Path(weights).name}"
+
+
+def _by_decoder(about: dict[str, Any]) -> bool:
+    return str(about.get("label_source")).startswith("decoder")
+
+
+def _written_pictures(about: dict[str, Any], trained: Run | None) -> list[str]:
+    """Generated pictures that a segmenter learned from, and the labelled ones that were mixed in."""
+    real, decoder = about.get("real_labels") or 0, str(about.get("label_source")).removesuffix(AND_LABELLED)
+    labels = about.get("labels")
+    shots = _labels(None if labels is None else labels - real)
+    settings = trained.about if trained else {}
+    online = any("online" in part for part in settings.get("mix", [settings]))
+    pictures = trained.result.get("pictures") if trained else None
+    count = "" if pictures is None else f"{pictures - real:,} "
+    parts = [f"{count}generated pictures{ONLINE if online else ''} that {decoder} labelled (it had {shots})"]
+    return [*parts, f"{real} labelled ones ({about.get('mix', 0):.0%} of each batch)"] if real else parts
 
 
 def label_sources(annotations: Sequence[Annotation]) -> str:

@@ -15,6 +15,12 @@ from gannotate.segmenters.build import SegmenterConfig, read_segmenter_config
 EVALUATION = "evaluation.json"
 NOT_STATED = "not stated"
 
+SUPERVISED = "supervised"
+"""The method of a training that says nothing of one."""
+
+OF_PART = ("share", "pictures", "labelled_px", "hash", "online", "draw", "generator_hash", "decoder_hash")
+"""What is told of each source that a training took its batches from (see `sources.Mixed`)."""
+
 
 def provenance(folder: str | Path, project: Project | None = None, licence: str = "") -> dict[str, Any]:
     """Where the segmenter in `folder` comes from, JSON-able; None for what its files do not tell.
@@ -36,10 +42,11 @@ def provenance(folder: str | Path, project: Project | None = None, licence: str 
         "label_source": trained.get("label_source") or about.get("label_source"),
         "labels": about.get("labels"),
         "label_makers": about.get("decoder_label_sources"),
-        "pictures": trained.get("pictures"),
+        "method": settings.get("method") or SUPERVISED,
+        "unlabelled": trained.get("unlabelled"),
+        "pictures": trained.get("pictures") or (record.get("result") or {}).get("pictures"),
         "soft_labels": trained.get("soft_labels"),
-        "labelled_px": trained.get("labelled_px"),
-        "data_hash": trained.get("hash"),
+        "parts": [_part(part) for part in trained.get("mix") or [trained]],
         "mirror": settings.get("mirror"),
         "seed": settings.get("seed"),
         "steps": (trained.get("trained") or {}).get("steps"),
@@ -90,24 +97,43 @@ def _network(config: SegmenterConfig, parameters: int, about: Mapping[str, Any])
 def _data(config: SegmenterConfig, about: Mapping[str, Any]) -> list[str]:
     makers = about["label_makers"]
     lines = [
+        f"Method: {_method(about)}",
         f"Pictures: {_value(about['pictures'])}",
         f"Labels by: {_value(about['label_source'])}",
         f"Annotations behind them: {_value(about['labels'])}"
         + (f" ({', '.join(f'{count} {maker}' for maker, count in makers.items())})" if makers else ""),
         f"Label values: {'class probabilities' if about['soft_labels'] else 'label maps'}",
     ]
-    if about["labelled_px"]:
-        total = max(1, sum(about["labelled_px"]))
-        names = [item.name for item in config.class_infos]
-        shares = zip(names, about["labelled_px"], strict=True)
-        lines.append(
-            "Share of labelled pixels: " + ", ".join(f"{name} {100 * px / total:.1f} %" for name, px in shares)
-        )
+    lines += [line for part in about["parts"] for line in _source(config, part)]
     mirror = about["mirror"] or {}
     if mirror:
         pairs = f", pairs {mirror['pairs']}" if mirror.get("pairs") else ""
         lines.append(f"Left-right flip: {mirror.get('rule')}{pairs}")
-    return [*lines, f"SHA-256 of the data: {_value(about['data_hash'])}"]
+    return lines
+
+
+def _method(about: Mapping[str, Any]) -> str:
+    unlabelled = about["unlabelled"]
+    if not unlabelled:
+        return about["method"]
+    return f"{about['method']}, with {unlabelled['pictures']:,} unlabelled pictures (SHA-256 {unlabelled['hash']})"
+
+
+def _source(config: SegmenterConfig, part: Mapping[str, Any]) -> list[str]:
+    """Where all pictures, or a part of each batch, came from."""
+    where = f" ({part['share']:.0%} of each batch)" if part.get("share") else ""
+    if part.get("online"):
+        return [
+            f"Drawn while it learned{where}: by the generator with weights {part['generator_hash']}, labelled by the "
+            f"decoder with weights {part['decoder_hash']}"
+        ]
+    hashed = f"SHA-256 of the data{where}: {_value(part.get('hash'))}"
+    pixels = part.get("labelled_px")
+    if not pixels:
+        return [hashed]
+    names, total = [item.name for item in config.class_infos], max(1, sum(pixels))
+    shares = ", ".join(f"{name} {100 * px / total:.1f} %" for name, px in zip(names, pixels, strict=True))
+    return [f"Share of labelled pixels{where}: {shares}", hashed]
 
 
 def _scores(found: Mapping[str, Any] | None) -> list[str]:
@@ -163,6 +189,10 @@ def _licence(about: Mapping[str, Any]) -> list[str]:
         f"Attribution: {_value(about['attribution'])}",
         f"Generator: {_value(about['generator'])}",
     ]
+
+
+def _part(about: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: about[name] for name in OF_PART if name in about}
 
 
 def _evaluation(folder: Path) -> dict[str, Any] | None:

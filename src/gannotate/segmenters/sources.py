@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -16,6 +15,7 @@ from gannotate.data.labelled import LabelledSet
 from gannotate.errors import GannotateError, UsageError
 from gannotate.labels import IGNORE, check_label_map
 from gannotate.segmenters.build import AnswerConfig, SegmenterConfig
+from gannotate.training.resuming import hash_of
 
 Labels = Literal["soft", "hard"]
 """Learn from class probabilities where the data has them, or from label maps alone."""
@@ -70,16 +70,13 @@ class Stored:
     def about(self, classes: int) -> dict[str, Any]:
         """Number of pictures, labelled pixels a class, and a hash of all that is read."""
         pixels = np.bincount(self.data.label_maps.ravel(), minlength=256)
-        digest = hashlib.sha256(self.data.pictures.tobytes())
-        digest.update(self.data.label_maps.tobytes())
-        if self.soft is not None:
-            digest.update(self.soft.numpy().tobytes())
+        soft = [] if self.soft is None else [self.soft.numpy()]
         return {
             "pictures": len(self.data),
             "soft_labels": self.soft is not None,
             "labelled_px": pixels[:classes].tolist(),
             "ignored_px": int(pixels[IGNORE]),
-            "hash": digest.hexdigest(),
+            "hash": hash_of(self.data.pictures, self.data.label_maps, *soft),
         }
 
     def batch(self, count: int, device: torch.device) -> Batch:
@@ -157,23 +154,27 @@ class Mixed:
 
 
 def join(batches: Sequence[Batch]) -> Batch:
-    """Several batches as one; where only some have class probabilities, the others' are 1 for the class of each pixel.
-
-    An IGNORE pixel gets probability 1 for class 0, which teaches nothing: its label map still says IGNORE.
-    """
+    """Several batches as one; where only some have class probabilities, the others' are what their labels say."""
     if len(batches) == 1:
         return batches[0]
     widths = [batch.soft.shape[1] for batch in batches if batch.soft is not None]
-    soft = torch.cat([_probabilities(batch, widths[0]) for batch in batches]) if widths else None
+    soft = None
+    if widths:
+        known = [truth_as_probabilities(batch, widths[0]) if batch.soft is None else batch.soft for batch in batches]
+        soft = torch.cat(known)
     pictures = torch.cat([batch.pictures for batch in batches])
     return Batch(pictures, torch.cat([batch.label_maps for batch in batches]), soft)
 
 
-def _probabilities(batch: Batch, classes: int) -> Float[Tensor, "n k h w"]:
+def truth_as_probabilities(batch: Batch, classes: int) -> Float[Tensor, "n k h w"]:
+    """What the labels say as class probabilities: the soft labels where there are any, else 0 and 1; 0 at IGNORE.
+
+    No class at all, not the background, stands where nothing is known: when pictures are moved, neighbours mix.
+    """
+    known = (batch.label_maps != IGNORE).unsqueeze(1)
     if batch.soft is not None:
-        return batch.soft
-    known = torch.where(batch.label_maps == IGNORE, 0, batch.label_maps)
-    return F.one_hot(known, classes).permute(0, 3, 1, 2).to(batch.pictures)
+        return batch.soft * known
+    return F.one_hot(batch.label_maps.clamp(max=classes - 1), classes).permute(0, 3, 1, 2) * known.float()
 
 
 def pick(available: int, count: int) -> Int[Tensor, "n ..."]:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,6 +26,8 @@ from gannotate.training.average import follow
 from gannotate.training.checkpoint import load_checkpoint
 from gannotate.training.loop import LoopConfig, Progress, train
 from gannotate.training.losses import masked_cross_entropy
+from gannotate.training.resuming import check_same, plain
+from gannotate.training.schedules import half_cosine, set_rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,8 +120,7 @@ class SegmenterTrainer:
     def learn(self, loss: Tensor, index: int) -> None:
         """Moves the network down `loss` at the step size of step `index`, and the average after it."""
         rate = self.training.learning_rate * learning_rate_factor(index, self.training.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        set_rate(self.optimizer, rate)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
@@ -142,12 +142,7 @@ class SegmenterTrainer:
         Raises:
             UsageError: the state is of a training with other settings or data.
         """
-        changed = sorted(name for name in self.about if state["about"].get(name) != self.about[name])
-        if changed:
-            raise UsageError(
-                f"the training to resume had other {', '.join(changed)}; resume it with the same ones, or start a new "
-                "folder"
-            )
+        check_same(state["about"], self.about, "training")
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -159,7 +154,7 @@ def learning_rate_factor(index: int, steps: int) -> float:
     rise = max(1, steps // 20)
     if index < rise:
         return (index + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * (index - rise) / max(1, steps - rise)))
+    return half_cosine(index - rise, max(1, steps - rise))
 
 
 def train_segmenter(
@@ -196,10 +191,3 @@ def train_with(
     trained = {"steps": saved["done"], "seconds": round(saved["seconds"], 2)}
     about = {"label_source": source, **trainer.about["data"], "settings": trainer.about["settings"], "trained": trained}
     save_segmenter(folder, trainer.average, trainer.config, **about)
-
-
-def plain(value: Any) -> Any:
-    """`value` as a checkpoint gives it back, tuples as lists, so that what was saved compares equal."""
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    return [plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gannotate.errors import UsageError
 from gannotate.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from gannotate.generators.stylegan3 import StyleGAN3, StyleGAN3Config
-from gannotate.inversion.latents import latent_statistics
+from gannotate.inversion.latents import latent_statistics, mix_styles
 from gannotate.inversion.losses import OfflineLoss
 from gannotate.inversion.noise import autocorrelation, renormalise, start_noise
 from gannotate.inversion.projector import InversionConfig, Projection, invert, latent_noise, psnr, step_size
@@ -97,6 +97,18 @@ def test_statistics_are_those_of_the_public_projector(tiny: StyleGAN2):
     found = latent_statistics(tiny)
     assert torch.allclose(found.average, w.mean(dim=0), atol=1e-5)
     assert found.deviation == pytest.approx(float(((w - w.mean(dim=0)) ** 2).sum() / 10000) ** 0.5, rel=1e-4)
+
+
+@given(seed=st.integers(0, 1000), styles=st.integers(1, 6))
+def test_mixed_styles_change_once(seed: int, styles: int):
+    torch.manual_seed(seed)
+    first, second = torch.zeros(8, styles, 2), torch.ones(8, styles, 2)
+    assert torch.equal(mix_styles(first, second, 0.0), first)
+    mixed = mix_styles(first, second, 1.0)
+    assert torch.equal(mixed[:, 0], first[:, 0])
+    assert bool((mixed.diff(dim=1) >= 0).all())  # never back again
+    if styles > 1:
+        assert torch.equal(mixed[:, -1], second[:, -1])
 
 
 def test_typicality_is_one_for_drawn_latents_and_large_far_away(tiny: StyleGAN2):

@@ -188,7 +188,7 @@ def test_other_settings_do_not_go_on(
 ) -> None:
     run(LayerMatchTrainer(generator, tiny, quick), tmp_path)
     other = LayerMatchTrainer(generator, tiny, replace(quick, reconstruction=0.5))
-    with pytest.raises(UsageError, match="the pre-training to resume had another settings"):
+    with pytest.raises(UsageError, match="the pre-training to resume had other settings"):
         run(other, tmp_path)
 
 

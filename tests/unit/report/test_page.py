@@ -14,6 +14,7 @@ from PIL import Image
 
 from gannotate.errors import GannotateError
 from gannotate.files import write_json
+from gannotate.jsonlines import write_rows
 from gannotate.project import Project
 from gannotate.record import recorded
 from gannotate.report.gather import gather
@@ -177,3 +178,15 @@ def test_a_decoder_of_real_labels_says_so(empty: Project):
         write_json(folder / "config.json", {"about": about})
     said = " ".join(read(page(gather(empty))).text.split())
     assert "3 labelled real pictures, learned by gradient matching" in said
+
+
+def test_a_decoder_that_was_looked_at_has_a_live_curve(empty: Project):
+    folder = empty.next_folder("decoders", "light")
+    with recorded(folder, "fit", {"steps": 100}, 0):
+        hooks = [{"step": 50 * step, "hook": True, "held_out_miou": 0.3 * step} for step in (1, 2)]
+        write_rows(folder / "log.jsonl", [{"step": 50, "loss": 1.0}, *hooks])
+    reader = read(page(gather(empty)))
+    drawings = [attributes["aria-label"] for tag, attributes in reader.tags if tag == "svg"]
+    of = "of decoder 0001-light over its steps"
+    assert drawings == [f"Loss {of}", f"Mean IoU {of}"]
+    assert "on annotated pictures that did not teach it" in reader.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,23 @@ import torch
 from torch import nn
 
 from gannotate.data.labelled import LabelledSet
+from gannotate.decoders.build import make_decoder
 from gannotate.errors import GannotateError, UsageError
+from gannotate.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from gannotate.record import recorded
 from gannotate.segmenters import onnx_runtime
 from gannotate.segmenters.architectures import Architecture
 from gannotate.segmenters.build import SegmenterConfig, build_network, save_segmenter
 from gannotate.segmenters.card import card, provenance
 from gannotate.segmenters.export import Parity, check_parity, latency, parity, random_pictures, to_onnx
+from gannotate.segmenters.online import Online, OnlineConfig
 from gannotate.segmenters.onnx_runtime import OnnxSegmenter
 from gannotate.segmenters.predict import Segmenter
+from gannotate.segmenters.semi_supervised.build import train_semi_supervised
+from gannotate.segmenters.sources import Mixed, Source, Stored
+from gannotate.segmenters.supervised import SegmenterTraining, train_segmenter
 from gannotate.segmenters.tiling import View
+from gannotate.synthesis import fingerprint
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -181,20 +190,66 @@ def test_the_card_says_where_the_network_comes_from(grey: Path, model: bytes) ->
         "- Test pictures: 9 (test.zip); absent classes are counted as 0",
         "- Weights: CC0-1.0",
         "- Pictures: not stated",
+        "- Method: supervised",
     ):
         assert line in text.splitlines()
     assert "a network made them, not a person" in text
 
 
+EXPORT: dict[str, Any] = {
+    "file": "s.onnx",
+    "opset": 18,
+    "checked_on": "noise pictures",
+    "parity": asdict(Parity(1, 1, 1.0, 0.0)),
+    "latency": {"size_px": 16, "threads": 1, "pytorch_ms": 1.0, "onnx_ms": 1.0},
+}
+
+
+def trained_card(folder: Path, squares: Squares, tiny: SegmenterConfig, source: Source, method: str = "") -> list[str]:
+    """Lines of the card of a segmenter that a real training of one step leaves."""
+    how = SegmenterTraining(steps=1, batch=4)
+    unlabelled = squares(5, seed=7).pictures
+    running = (
+        train_semi_supervised(method, source, unlabelled, tiny, how, None, folder)
+        if method
+        else train_segmenter(source, tiny, how, folder)
+    )
+    with recorded(folder, "train", {}, 0) as record:
+        list(running)
+        record.about, record.result = {"labels": 3}, {"pictures": 11}
+    return card(Segmenter.load(folder).config, 1, provenance(folder), EXPORT).splitlines()
+
+
+def test_a_card_of_a_mix_tells_of_each_part(tmp_path: Path, squares: Squares, tiny: SegmenterConfig) -> None:
+    mixed = Mixed([(Stored(squares(8, soft=True)), 0.75), (Stored(squares(3)), 0.25)])
+    lines = trained_card(tmp_path, squares, tiny, mixed)
+    assert "- Pictures: 11" in lines
+    for share, hashed in ((75, mixed.parts[0][0].about(3)["hash"]), (25, mixed.parts[1][0].about(3)["hash"])):
+        assert f"- SHA-256 of the data ({share}% of each batch): {hashed}" in lines
+        assert sum(f"Share of labelled pixels ({share}% of each batch): back " in line for line in lines) == 1
+
+
+def test_a_card_tells_of_unlabelled_pictures(tmp_path: Path, squares: Squares, tiny: SegmenterConfig) -> None:
+    lines = trained_card(tmp_path, squares, tiny, Stored(squares(3)), "mean-teacher")
+    hashed = sha256(squares(5, seed=7).pictures.tobytes()).hexdigest()
+    assert f"- Method: mean-teacher, with 5 unlabelled pictures (SHA-256 {hashed})" in lines
+    assert "- Pictures: 3" in lines
+
+
+def test_a_card_of_pictures_drawn_while_it_learned(tmp_path: Path, squares: Squares, tiny: SegmenterConfig) -> None:
+    generator = StyleGAN2(StyleGAN2Config(size=16, image_channels=1, z_dim=8, w_dim=8, mapping_layers=1)).eval()
+    decoder = make_decoder("light", generator, 3).eval()
+    lines = trained_card(tmp_path, squares, tiny, Online(generator, decoder, config=OnlineConfig(buffer=0)))
+    assert (
+        f"- Drawn while it learned: by the generator with weights {fingerprint(generator)}, labelled by the decoder "
+        f"with weights {fingerprint(decoder)}"
+    ) in lines
+    assert "- Pictures: 11" in lines
+    assert not any("SHA-256 of the data" in line for line in lines)
+
+
 def test_a_card_without_scores_says_so(grey: Path) -> None:
-    export = {
-        "file": "s.onnx",
-        "opset": 18,
-        "checked_on": "noise pictures",
-        "parity": asdict(Parity(1, 1, 1.0, 0.0)),
-        "latency": {"size_px": 16, "threads": 1, "pytorch_ms": 1.0, "onnx_ms": 1.0},
-    }
-    text = card(Segmenter.load(grey).config, 1, provenance(grey), export)
+    text = card(Segmenter.load(grey).config, 1, provenance(grey), EXPORT)
     assert "- Not tested: `gannotate evaluate PROJECT --test DIR`" in text
     assert "- Weights: not stated" in text
     assert "generated pictures" not in text

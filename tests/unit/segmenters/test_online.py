@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from gannotate.data.augment import STILL
+from gannotate.data.augment import STILL, Augmentation, Warp, augment
 from gannotate.data.labelled import LabelledSet
 from gannotate.decoders.light import LightDecoder
 from gannotate.errors import GannotateError, UsageError
@@ -180,7 +180,8 @@ def test_a_quarter_of_sixteen_is_four(online: Callable[..., Online], squares: Sq
     mixed = Mixed([(online(buffer=16), 0.75), (Stored(squares(3)), 0.25)])
     for batch in batches(mixed, range(3), 16):
         assert batch.soft is not None
-        certain = (batch.soft.amax(1) == 1).flatten(1).all(1)  # one-hot: the real pictures'
+        told = (batch.soft.amax(1) == 1) | (batch.label_maps == 255)
+        certain = told.flatten(1).all(1)  # one class, or none: the real pictures'
         assert int(certain.sum()) == 4
         assert (batch.label_maps[certain] == 255).sum() == 4  # their first pixel is not labelled
     assert mixed.given == [36, 12]
@@ -194,6 +195,19 @@ def test_joined_labels_mean_what_they_meant(squares: Squares) -> None:
     assert torch.equal(joined.soft[:2].argmax(1)[known], hard.label_maps[known])
     assert torch.equal(joined.soft[2:], soft.soft if soft.soft is not None else torch.empty(0))
     assert join([hard, hard]).soft is None
+
+
+def test_what_is_not_labelled_does_not_bleed_into_labels_that_are() -> None:
+    label_maps = torch.full((1, 16, 16), 255)
+    label_maps[:, :, 8:] = 2
+    partly, soft = Batch(torch.zeros(1, 1, 16, 16), label_maps, None), torch.full((1, 3, 16, 16), 1 / 3)
+    joined = join([partly, Batch(torch.zeros(1, 1, 16, 16), torch.zeros(1, 16, 16, dtype=torch.long), soft)])
+    torch.manual_seed(0)
+    _, moved, probabilities = augment(*joined, Augmentation(warp=Warp(scale_low=1.3, scale_high=1.3)))
+    assert probabilities is not None
+    assert (moved[0] == 2).any()
+    assert float(probabilities[0, :2].abs().max()) == 0  # no trace of any class but 2, at the border either
+    assert float(probabilities[0, 2].max()) > 0.99
 
 
 @pytest.mark.parametrize("mixed", [False, True])

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from gannotate.data.augment import augment
 from gannotate.data.labelled import LabelledSet
 from gannotate.inversion.encoder import GROUPS, LAST_PX, EncoderBlock
-from gannotate.inversion.latents import latent_statistics
+from gannotate.inversion.latents import latent_statistics, mix_styles
 from gannotate.inversion.losses import PictureLoss
 from gannotate.seeding import stream_seed
 from gannotate.segmenters.semantic_gan.config import SemanticGANConfig
@@ -30,6 +30,7 @@ from gannotate.segmenters.semantic_gan.losses import label_loss, picture_losses
 from gannotate.segmenters.semantic_gan.trainer import ENCODER
 from gannotate.segmenters.sources import Batch, Stored, pick, to_float
 from gannotate.training.average import follow
+from gannotate.training.schedules import half_cosine, set_rate
 
 COARSE, MEDIUM = 3, 4
 """Styles that are read at the smallest level and at the next; all others are read at the largest."""
@@ -145,10 +146,7 @@ class EncoderTrainer:
     def step(self, index: int) -> dict[str, float]:
         """One step on pictures of all three kinds; they go through both networks together."""
         settings, local = self.settings, index - self.first
-        for group in self.optimizer.param_groups:
-            group["lr"] = (
-                settings.encoder_learning_rate * 0.5 * (1 + math.cos(math.pi * local / settings.encoder_steps))
-            )
+        set_rate(self.optimizer, settings.encoder_learning_rate * half_cosine(local, settings.encoder_steps))
         unlabelled = to_float(self.pictures[pick(len(self.pictures), settings.batch)].to(self.device))
         batch = self.labelled.batch(settings.batch, self.device)
         labelled = Batch(*augment(*batch, settings.augmentation))
@@ -220,11 +218,7 @@ class EncoderTrainer:
         count = self.settings.batch if self.settings.drawn_weight else 0
         z = torch.randn(2 * count, self.generator.z_dim).to(self.device)
         first, second = self.generator.map(z).split([count, count])
-        # half of them with two styles, as w+ holds more than one
-        change = torch.randint(1, self.generator.style_count, (count, 1))
-        change = torch.where(torch.rand(count, 1) < 0.5, change, self.generator.style_count)
-        keep = (torch.arange(self.generator.style_count)[None] < change)[:, :, None].to(self.device)
-        w = torch.where(keep, first, second)
+        w = mix_styles(first, second, 0.5)
         return w, self.generator.pair(w, self._noise(count))
 
     def _noise(self, count: int) -> list[Tensor]:

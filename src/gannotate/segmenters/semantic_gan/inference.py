@@ -25,6 +25,7 @@ from gannotate.segmenters.semantic_gan.build import SemanticGAN, load_semantic_g
 from gannotate.segmenters.semantic_gan.config import InferenceConfig
 from gannotate.segmenters.semantic_gan.generator import Pair, probabilities
 from gannotate.segmenters.semantic_gan.losses import picture_losses
+from gannotate.training.schedules import set_rate
 
 
 class InvertingSegmenter(Predictor[AnswerConfig]):
@@ -85,8 +86,7 @@ class InvertingSegmenter(Predictor[AnswerConfig]):
         optimizer = torch.optim.Adam(variables, settings.learning_rate)
         schedule = InversionConfig(steps=max(1, settings.steps), learning_rate=settings.learning_rate)
         for index in range(settings.steps):
-            for group in optimizer.param_groups:
-                group["lr"] = step_size(schedule, index)
+            set_rate(optimizer, step_size(schedule, index))
             optimizer.zero_grad(set_to_none=True)
             # a sum over the pictures: the gradient of one must not depend on how many there are
             with torch.enable_grad():

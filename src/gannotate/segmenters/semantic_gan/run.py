@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,9 +19,9 @@ from gannotate.segmenters.semantic_gan.generator import JointGenerator, start_ge
 from gannotate.segmenters.semantic_gan.inference import picture_loss
 from gannotate.segmenters.semantic_gan.trainer import PAIRS, PairTrainer, generator_of
 from gannotate.segmenters.sources import Stored, check_data
-from gannotate.segmenters.supervised import plain
 from gannotate.training.checkpoint import load_checkpoint
 from gannotate.training.loop import LoopConfig, Progress, train
+from gannotate.training.resuming import check_same, hash_of, plain
 
 FEWEST_PICTURES = 50
 """Pictures, labelled or not, that a generator needs at least."""
@@ -98,12 +97,11 @@ def _about(
     labelled: LabelledSet, unlabelled: np.ndarray, config: SemanticGANConfig, start: StyleGAN2 | None
 ) -> dict[str, Any]:
     """What is trained on what: a training is resumed only on the same."""
-    digest = hashlib.sha256(np.ascontiguousarray(unlabelled).tobytes()).hexdigest()
     return {
         "network": plain(asdict(config.adversarial(start and start.config).network)),
         "settings": plain(asdict(config)),
         "data": Stored(labelled, "hard").about(config.classes)
-        | {"unlabelled": len(unlabelled), "unlabelled_hash": digest},
+        | {"unlabelled": len(unlabelled), "unlabelled_hash": hash_of(unlabelled)},
     }
 
 
@@ -114,12 +112,7 @@ def _saved_state(folder: Path, about: dict[str, Any]) -> dict[str, Any] | None:
         return None
     state = load_checkpoint(path)["trainer"]
     before = state.get("about", {}) if isinstance(state, dict) else {}
-    changed = sorted(name for name in about if before.get(name) != about[name])
-    if changed:
-        raise UsageError(
-            f"the training to resume had other {', '.join(changed)}; resume it with the same ones, or start a new "
-            "folder"
-        )
+    check_same(before, about, "training")
     return state
 
 

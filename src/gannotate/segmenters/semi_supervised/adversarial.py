@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -18,17 +17,15 @@ from torch import Tensor
 
 from gannotate.labels import IGNORE
 from gannotate.seeding import stream_seed
-from gannotate.segmenters.build import SegmenterConfig
 from gannotate.segmenters.semi_supervised.base import (
     MethodSettings,
+    Resumable,
     SemiSupervisedTrainer,
     completed,
     confident_labels,
 )
 from gannotate.segmenters.semi_supervised.judge import Judge
 from gannotate.segmenters.semi_supervised.networks import PatchDiscriminator
-from gannotate.segmenters.sources import Source
-from gannotate.segmenters.supervised import SegmenterTraining
 from gannotate.training.losses import masked_cross_entropy
 
 
@@ -58,27 +55,18 @@ class Adversarial(MethodSettings):
         self.check(1, 1024, "width")
 
 
-class AdversarialTrainer(SemiSupervisedTrainer):
+class AdversarialTrainer(SemiSupervisedTrainer[Adversarial]):
     """Teaches a network from labels and from a discriminator of label maps."""
 
     method: ClassVar[str] = "adversarial"
 
-    def __init__(
-        self,
-        source: Source,
-        unlabelled: np.ndarray,
-        config: SegmenterConfig,
-        training: SegmenterTraining,
-        settings: Adversarial,
-        device: str | torch.device = "cpu",
-    ) -> None:
-        super().__init__(source, unlabelled, config, training, settings, device)
-        self.settings = settings
+    def make_companions(self) -> dict[str, Resumable]:
+        settings, config, training = self.settings, self.config, self.training
         with torch.random.fork_rng():
             torch.manual_seed(stream_seed(training.seed, "judge"))
             network = PatchDiscriminator(config.classes, config.size, settings.width).to(self.device)
         self.judge = Judge(network, settings.learning_rate, training.steps)
-        self.companions["judge"] = self.judge
+        return {"judge": self.judge}
 
     def step(self, index: int) -> dict[str, float]:
         """One step of the segmenter, then one of the discriminator."""

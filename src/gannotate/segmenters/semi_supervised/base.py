@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from gannotate.errors import UsageError
 from gannotate.labels import IGNORE
 from gannotate.segmenters.build import SegmenterConfig
-from gannotate.segmenters.sources import Batch, Source, pick, to_float
-from gannotate.segmenters.supervised import SegmenterTrainer, SegmenterTraining, plain
+from gannotate.segmenters.sources import Batch, Source, pick, to_float, truth_as_probabilities
+from gannotate.segmenters.supervised import SegmenterTrainer, SegmenterTraining
+from gannotate.training.resuming import hash_of, plain
 
 
 class Resumable(Protocol):
@@ -90,7 +89,7 @@ class Unlabelled:
 
     def about(self) -> dict[str, Any]:
         """Number of pictures and a hash of them all."""
-        return {"pictures": len(self.array), "hash": hashlib.sha256(self.array.tobytes()).hexdigest()}
+        return {"pictures": len(self.array), "hash": hash_of(self.array)}
 
     def batch(self, count: int, device: torch.device) -> Float[Tensor, "n c h w"]:
         """`count` of the pictures in [-1, 1], drawn with torch's global generator."""
@@ -98,8 +97,11 @@ class Unlabelled:
         return to_float(picked.permute(0, 3, 1, 2).to(device))
 
 
-class SemiSupervisedTrainer(SegmenterTrainer):
-    """Teaches a network from labelled and unlabelled pictures; a method overrides `step` and fills `companions`.
+Settings = TypeVar("Settings", bound=MethodSettings)
+
+
+class SemiSupervisedTrainer(SegmenterTrainer, Generic[Settings]):
+    """Teaches a network from labelled and unlabelled pictures; a method overrides `step` and `make_companions`.
 
     The optimiser and its schedule are those of supervised training (AdamW, cosine), so that methods differ in what
     they learn from alone; what judges the segmenter has its own (see `Judge`).
@@ -114,18 +116,21 @@ class SemiSupervisedTrainer(SegmenterTrainer):
         unlabelled: np.ndarray,
         config: SegmenterConfig,
         training: SegmenterTraining,
-        settings: MethodSettings,
+        settings: Settings,
         device: str | torch.device = "cpu",
     ) -> None:
         super().__init__(source, config, training, device)
-        self.unlabelled = Unlabelled(unlabelled)
+        self.settings, self.unlabelled = settings, Unlabelled(unlabelled)
         self.unlabelled.check(config)
         self.unlabelled_batch = settings.unlabelled_batch or training.batch
         self.about["data"] = {**self.about["data"], "unlabelled": self.unlabelled.about()}
         told = {"method": self.method, "method_settings": plain(asdict(settings))}
         self.about["settings"] = {**self.about["settings"], **told}
-        self.companions: dict[str, Resumable] = {}
-        """What must be kept beside the segmenter to go on: judges, second networks; by name."""
+        self.companions = self.make_companions()
+
+    def make_companions(self) -> dict[str, Resumable]:
+        """What learns beside the segmenter and must be kept to go on (judges, second networks), by name."""
+        return {}
 
     def draw(self) -> tuple[Batch, Batch]:
         """Labelled and unlabelled pictures, each moved and changed; see `unlabelled_view` for the second's labels."""
@@ -160,14 +165,6 @@ class SemiSupervisedTrainer(SegmenterTrainer):
         super().load_state(state)
         for name, part in self.companions.items():
             part.load_state_dict(state["companions"][name])
-
-
-def truth_as_probabilities(batch: Batch, classes: int) -> Float[Tensor, "n k h w"]:
-    """What the labels say as class probabilities: the soft labels where there are any, else 0 and 1; 0 at IGNORE."""
-    known = (batch.label_maps != IGNORE).unsqueeze(1)
-    if batch.soft is not None:
-        return batch.soft * known
-    return F.one_hot(batch.label_maps.clamp(max=classes - 1), classes).permute(0, 3, 1, 2) * known.float()
 
 
 def completed(batch: Batch, probabilities: Float[Tensor, "n k h w"]) -> Float[Tensor, "n k h w"]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -22,13 +21,12 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from gannotate.labels import IGNORE
 from gannotate.seeding import stream_seed
-from gannotate.segmenters.build import SegmenterConfig, build_network
-from gannotate.segmenters.semi_supervised.base import MethodSettings, SemiSupervisedTrainer, truth_as_probabilities
+from gannotate.segmenters.build import build_network
+from gannotate.segmenters.semi_supervised.base import MethodSettings, Resumable, SemiSupervisedTrainer
 from gannotate.segmenters.semi_supervised.judge import Judge
 from gannotate.segmenters.semi_supervised.networks import FlawDetector
 from gannotate.segmenters.semi_supervised.ramps import sigmoid_ramp
-from gannotate.segmenters.sources import Batch, Source
-from gannotate.segmenters.supervised import SegmenterTraining
+from gannotate.segmenters.sources import Batch, truth_as_probabilities
 from gannotate.training.losses import masked_cross_entropy
 
 NO_FLAW = 0.1
@@ -65,22 +63,13 @@ class GuidedCollaboration(MethodSettings):
         self.check(1, 1024, "width")
 
 
-class GuidedCollaborationTrainer(SemiSupervisedTrainer):
+class GuidedCollaborationTrainer(SemiSupervisedTrainer[GuidedCollaboration]):
     """Teaches two networks and a flaw detector; the first network's average is the one to keep."""
 
     method: ClassVar[str] = "gct"
 
-    def __init__(
-        self,
-        source: Source,
-        unlabelled: np.ndarray,
-        config: SegmenterConfig,
-        training: SegmenterTraining,
-        settings: GuidedCollaboration,
-        device: str | torch.device = "cpu",
-    ) -> None:
-        super().__init__(source, unlabelled, config, training, settings, device)
-        self.settings = settings
+    def make_companions(self) -> dict[str, Resumable]:
+        settings, config, training = self.settings, self.config, self.training
         with torch.random.fork_rng():
             torch.manual_seed(stream_seed(training.seed, "second segmenter"))
             second = build_network(config).to(self.device)
@@ -89,7 +78,7 @@ class GuidedCollaborationTrainer(SemiSupervisedTrainer):
         self.second = convert_conv2d_weight_memory_format(second, torch.channels_last)
         self.optimizer.add_param_group({"params": list(self.second.parameters())})
         self.judge = Judge(detector, settings.learning_rate, training.steps)
-        self.companions |= {"second": self.second, "judge": self.judge}
+        return {"second": self.second, "judge": self.judge}
 
     def step(self, index: int) -> dict[str, float]:
         """One step of both networks, then one of the detector."""

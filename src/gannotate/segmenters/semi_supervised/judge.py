@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from gannotate.segmenters.semi_supervised.ramps import polynomial_decay
+from gannotate.training.schedules import set_rate
 
 BETAS = (0.9, 0.99)
 """Of the judges' Adam, in Hung et al. 2018, Mittal et al. 2019 and Ke et al. 2020."""
@@ -42,8 +43,7 @@ class Judge:
 
     def learn(self, loss: Tensor, index: int) -> None:
         """Moves the network down `loss`, at the step size of step `index`."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate * polynomial_decay(index, self.steps)
+        set_rate(self.optimizer, self.learning_rate * polynomial_decay(index, self.steps))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()

@@ -11,17 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gannotate.labels import IGNORE
-from gannotate.segmenters.build import SegmenterConfig
 from gannotate.segmenters.semi_supervised.base import MethodSettings, SemiSupervisedTrainer
 from gannotate.segmenters.semi_supervised.ramps import sigmoid_ramp
-from gannotate.segmenters.sources import Source
-from gannotate.segmenters.supervised import SegmenterTraining
 from gannotate.training.losses import masked_cross_entropy
 
 
@@ -42,22 +38,10 @@ class MeanTeacher(MethodSettings):
         self.check(0, 1, "ramp")
 
 
-class MeanTeacherTrainer(SemiSupervisedTrainer):
+class MeanTeacherTrainer(SemiSupervisedTrainer[MeanTeacher]):
     """Teaches a network from labels and from its own average."""
 
     method: ClassVar[str] = "mean-teacher"
-
-    def __init__(
-        self,
-        source: Source,
-        unlabelled: np.ndarray,
-        config: SegmenterConfig,
-        training: SegmenterTraining,
-        settings: MeanTeacher,
-        device: str | torch.device = "cpu",
-    ) -> None:
-        super().__init__(source, unlabelled, config, training, settings, device)
-        self.settings = settings
 
     def step(self, index: int) -> dict[str, float]:
         """One step on labelled pictures and on unlabelled ones that the teacher answered for."""

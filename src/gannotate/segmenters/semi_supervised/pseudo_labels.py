@@ -11,17 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from gannotate.labels import IGNORE
-from gannotate.segmenters.build import SegmenterConfig
 from gannotate.segmenters.semi_supervised.base import MethodSettings, SemiSupervisedTrainer, confident_labels
 from gannotate.segmenters.semi_supervised.ramps import linear_ramp
-from gannotate.segmenters.sources import Source
-from gannotate.segmenters.supervised import SegmenterTraining
 from gannotate.training.losses import masked_cross_entropy
 
 
@@ -45,22 +41,10 @@ class PseudoLabels(MethodSettings):
         self.check_order("begin", "full")
 
 
-class PseudoLabelTrainer(SemiSupervisedTrainer):
+class PseudoLabelTrainer(SemiSupervisedTrainer[PseudoLabels]):
     """Teaches a network from labels and from its own sure answers."""
 
     method: ClassVar[str] = "pseudo-labels"
-
-    def __init__(
-        self,
-        source: Source,
-        unlabelled: np.ndarray,
-        config: SegmenterConfig,
-        training: SegmenterTraining,
-        settings: PseudoLabels,
-        device: str | torch.device = "cpu",
-    ) -> None:
-        super().__init__(source, unlabelled, config, training, settings, device)
-        self.settings = settings
 
     def step(self, index: int) -> dict[str, float]:
         """One step on labelled pictures and, once they count, on pseudo-labelled ones."""

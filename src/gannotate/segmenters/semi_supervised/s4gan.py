@@ -15,7 +15,6 @@ import copy
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -24,9 +23,9 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from gannotate.labels import IGNORE
 from gannotate.seeding import stream_seed
-from gannotate.segmenters.build import SegmenterConfig
 from gannotate.segmenters.semi_supervised.base import (
     MethodSettings,
+    Resumable,
     SemiSupervisedTrainer,
     completed,
     confident_labels,
@@ -34,8 +33,7 @@ from gannotate.segmenters.semi_supervised.base import (
 from gannotate.segmenters.semi_supervised.judge import Judge
 from gannotate.segmenters.semi_supervised.networks import PictureClassifier, PictureDiscriminator
 from gannotate.segmenters.semi_supervised.ramps import linear_ramp
-from gannotate.segmenters.sources import Batch, Source
-from gannotate.segmenters.supervised import SegmenterTraining
+from gannotate.segmenters.sources import Batch
 from gannotate.training.average import follow
 from gannotate.training.losses import masked_cross_entropy
 
@@ -72,22 +70,13 @@ class S4GAN(MethodSettings):
         self.check(1, 1024, "width")
 
 
-class S4GANTrainer(SemiSupervisedTrainer):
+class S4GANTrainer(SemiSupervisedTrainer[S4GAN]):
     """Teaches a segmenter, a discriminator of pairs, and a classifier of pictures with its teacher."""
 
     method: ClassVar[str] = "s4gan"
 
-    def __init__(
-        self,
-        source: Source,
-        unlabelled: np.ndarray,
-        config: SegmenterConfig,
-        training: SegmenterTraining,
-        settings: S4GAN,
-        device: str | torch.device = "cpu",
-    ) -> None:
-        super().__init__(source, unlabelled, config, training, settings, device)
-        self.settings = settings
+    def make_companions(self) -> dict[str, Resumable]:
+        settings, config, training = self.settings, self.config, self.training
         channels, classes, size, width = config.image_channels, config.classes, config.size, settings.width
         with torch.random.fork_rng():
             torch.manual_seed(stream_seed(training.seed, "judge"))
@@ -97,7 +86,7 @@ class S4GANTrainer(SemiSupervisedTrainer):
         self.classifier = convert_conv2d_weight_memory_format(classifier, torch.channels_last)
         self.teacher = copy.deepcopy(self.classifier).requires_grad_(False)
         self.optimizer.add_param_group({"params": list(self.classifier.parameters())})
-        self.companions |= {"judge": self.judge, "classifier": self.classifier, "teacher": self.teacher}
+        return {"judge": self.judge, "classifier": self.classifier, "teacher": self.teacher}
 
     def step(self, index: int) -> dict[str, float]:
         """One step of segmenter and classifier, then one of the discriminator."""

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from gannotate.data.augment import Augmentation, Warp
 from gannotate.errors import UsageError
-from gannotate.fitting.alternation import AlternatingTrainer, class_weights
-from gannotate.fitting.gradient_matching import MatchingConfig
+from gannotate.fitting.alternation import AlternatingTrainer, class_weights, move
+from gannotate.fitting.gradient_matching import Matching, MatchingConfig
 from gannotate.fitting.real import fit_real
-from gannotate.fitting.real_task import score
+from gannotate.fitting.real_task import RealTask, score
+from gannotate.fitting.teacher import TEACHER, teach_teacher
 from gannotate.generators.stylegan2 import StyleGAN2
 from gannotate.training.loop import LoopConfig, read_log, train
 
@@ -99,6 +101,80 @@ def test_killed_and_resumed_equals_uninterrupted(tiny: StyleGAN2, tmp_path: Path
             assert torch.equal(value, other.state_dict()[name]), name
 
 
+WARM: dict[str, Any] = {"pretrain": 3, "warm_start": 2, "segmenter_start": "new", "interval": 3, "steps": 6}
+
+
+def warm(task: RealTask, folder: Path, **settings: Any) -> AlternatingTrainer:
+    """A trainer beside a segmenter that was pre-trained for three steps."""
+    config = MatchingConfig(**(TINY | WARM | settings))
+    for _ in teach_teacher(task, config, folder):
+        pass
+    return AlternatingTrainer(task, config, Matching(config), teacher=folder / TEACHER)
+
+
+def test_the_segmenter_starts_pretrained_or_new(tiny: StyleGAN2, tmp_path: Path) -> None:
+    task = bright_task(tiny, 2)
+    pretrained, new = (warm(task, tmp_path, segmenter_start=start) for start in ("pretrained", "new"))
+    assert pretrained.teacher is not None
+    taught = torch.cat([weight.flatten() for weight in pretrained.teacher.parameters()])
+    assert torch.equal(weights_of(pretrained), taught)
+    assert torch.equal(weights_of(new), weights_of(alternating(task)))
+    assert not torch.equal(weights_of(new), taught)
+
+
+def test_a_warm_start_teaches_what_the_teacher_says_and_leaves_no_momentum(tiny: StyleGAN2, tmp_path: Path) -> None:
+    trainer = warm(bright_task(tiny, 2), tmp_path)
+    asked: list[int] = []
+    objective = trainer.objective
+    trainer.objective = lambda *given: (asked.append(1), objective(*given))[1]
+    torch.manual_seed(4)
+    trainer.pupil.decoder.train()
+    pictures, taps = trainer.drawn(2)
+    assert trainer.teacher is not None
+    said, answered = trainer.teacher(pictures).softmax(1), trainer.pupil.decoder(taps).softmax(1)
+    torch.manual_seed(4)
+    found = trainer.step(0)
+    assert found["loss"] == pytest.approx(float(-(said * answered.log()).sum(1).mean().detach()), rel=1e-4)
+    trainer.step(1)
+    assert not asked
+    trainer.step(2)
+    assert asked == [1]
+    counts = {int(state["step"]) for state in trainer.pupil.optimizer.state.values()}
+    assert counts == {1}  # of the two steps before nothing is remembered
+
+
+def test_a_warm_start_killed_and_resumed_equals_uninterrupted(tiny: StyleGAN2, tmp_path: Path) -> None:
+    task = bright_task(tiny, 2)
+
+    def run(folder: Path, until: int) -> AlternatingTrainer:
+        trainer = warm(task, folder)
+        for progress in train(trainer, folder, LoopConfig(steps=6, checkpoint_s=0)):
+            if progress.done == until:
+                break
+        return trainer
+
+    whole = run(tmp_path / "whole", 6).finish()
+    for until in (1, 2, 3):
+        folder = tmp_path / f"torn{until}"
+        run(folder, until)
+        for name, value in run(folder, 6).finish().state_dict().items():
+            assert torch.equal(value, whole.state_dict()[name]), name
+
+
+def test_generated_pictures_move_with_their_labels(tiny: StyleGAN2) -> None:
+    torch.manual_seed(0)
+    soft = torch.rand(3, 2, 16, 16).softmax(1)
+    pictures = torch.cat([soft, soft[:, :1]], 1)  # a picture that shows its own probabilities
+    moved, with_it = move((pictures, soft), Augmentation(warp=Warp(translation=0.3)))
+    outside = with_it.sum(1) == 0
+    assert 0.05 < float(outside.float().mean()) < 0.8
+    torch.testing.assert_close(with_it, moved[:, :2] * ~outside.unsqueeze(1))
+    assert not torch.allclose(moved, pictures)
+    still = alternating(bright_task(tiny, 2), augment=True, augment_generated=True)  # the task's warp moves nothing
+    plain = alternating(bright_task(tiny, 2), augment=True)
+    assert take_steps(still, 1)[0]["loss"] == pytest.approx(take_steps(plain, 1)[0]["loss"], rel=1e-3)
+
+
 def test_a_fit_with_other_pictures_is_not_resumed(tiny: StyleGAN2) -> None:
     state = alternating(bright_task(tiny, 2)).state()
     with pytest.raises(UsageError, match="had other labelled; resume it with the same ones"):
@@ -144,6 +220,9 @@ def test_wrong_settings() -> None:
         ({"reinitialise_every": 5}, "reinitialise every is 5 with segmenter state continued"),
         ({"segmenter_rate": 0}, "segmenter rate is 0"),
         ({"warm_start": 3}, "the segmenter is not pre-trained; give pretrain"),
+        ({"pretrain": 3, "segmenter_start": "new"}, "there is none; give warm start"),
+        ({"segmenter_start": "old"}, "segmenter start 'old' is not known; use pretrained, new"),
+        ({"augment": False, "augment_generated": True}, "which stand still; leave one out"),
         ({"balance": 2}, "balance is 2; use 0"),
         ({"cutoff": 3}, "a cutoff was given without psi"),
         ({"counted": "some"}, "counted 'some' is not known; use all, matched"),

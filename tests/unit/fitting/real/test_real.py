@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
@@ -30,7 +31,9 @@ def test_the_paper_preset_is_the_papers() -> None:
     assert (config.steps, config.batch, config.generated, config.interval) == (150_000, 2, 2, 1)
     assert (config.psi, config.cutoff, config.fresh_noise, config.augment, config.ema) == (0.7, 8, True, False, 0)
     assert (config.match, config.counted, config.segmenter_state, config.pretrain) == ("all", "all", "continued", 0)
-    maml = real_schedule("maml", "paper", inner_steps=2)
+    deeplab = real_schedule("gradient-matching", "paper", segmenter="deeplabv3")
+    assert (deeplab.match, deeplab.counted) == ("head", "all")  # pyright: ignore[reportAttributeAccessIssue]
+    maml = real_schedule("maml", "paper", inner_steps=2, segmenter="deeplabv3")
     assert isinstance(maml, MAMLConfig)
     assert (maml.inner_steps, maml.steps, maml.optimizer) == (2, 150_000, "sgd")
     for method in ("pseudo-labels", "inversion"):
@@ -46,6 +49,13 @@ def test_choices_go_before_the_schedule(method: Method) -> None:
     assert config.learning_rate > 0
     assert method_of(config) == method
     assert METHODS[method].config is type(config)
+
+
+def test_another_segmenter_has_its_own_width() -> None:
+    usual, other = (real_schedule("gradient-matching", "ours", segmenter=name) for name in ("unet-classic", "unet"))
+    chosen = real_schedule("gradient-matching", "ours", segmenter="unet", segmenter_width=32)
+    widths = [one.segmenter_width for one in (usual, other, chosen)]  # pyright: ignore[reportAttributeAccessIssue]
+    assert widths == [8, 0, 32]
 
 
 def test_settings_of_another_method_are_refused() -> None:
@@ -70,6 +80,9 @@ def test_what_cannot_teach_is_refused(tiny: StyleGAN2) -> None:
         wrong = RealTask(generator=tiny, labelled=LabelledSet(**changed(parts, **changes)), classes=CLASSES)
         with pytest.raises(UsageError, match=told):
             check_real(wrong, config)
+    classy = StyleGAN2(replace(tiny.config, label_dim=3))
+    with pytest.raises(UsageError, match="draws 3 classes; labels of real pictures can teach"):
+        check_real(replace(task, generator=classy), config)
     with pytest.raises(UsageError, match="unet-classic has no block 'tail'"):
         check_real(task, MatchingConfig(**changed(TINY, match="tail")))
 

@@ -15,9 +15,8 @@ from gannotate.segmenters.semi_supervised.base import (
     Unlabelled,
     completed,
     confident_labels,
-    truth_as_probabilities,
 )
-from gannotate.segmenters.sources import Batch
+from gannotate.segmenters.sources import Batch, truth_as_probabilities
 
 
 def test_unlabelled_pictures_are_drawn_once_each() -> None:

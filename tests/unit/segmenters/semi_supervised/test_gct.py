@@ -15,7 +15,6 @@ from scipy.ndimage import convolve
 
 from gannotate.errors import UsageError
 from gannotate.labels import IGNORE
-from gannotate.segmenters.semi_supervised.base import truth_as_probabilities
 from gannotate.segmenters.semi_supervised.gct import (
     NO_FLAW,
     GuidedCollaboration,
@@ -25,6 +24,7 @@ from gannotate.segmenters.semi_supervised.gct import (
     smooth,
     stretch,
 )
+from gannotate.segmenters.sources import truth_as_probabilities
 
 
 def test_blur_by_a_kernel() -> None:

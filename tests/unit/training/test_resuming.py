@@ -1,0 +1,39 @@
+"""What was learned from must be what is learned from."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gannotate.errors import UsageError
+from gannotate.training.checkpoint import load_checkpoint, save_checkpoint
+from gannotate.training.resuming import check_same, hash_of, plain
+
+VALUES = st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3)
+TREES = st.recursive(VALUES, lambda x: st.lists(x, max_size=3).map(tuple) | st.dictionaries(st.text(max_size=2), x))
+
+
+@given(tree=TREES)
+def test_what_is_plain_comes_back_equal(tree: object, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path: Path = tmp_path_factory.getbasetemp() / "tree.safetensors"
+    save_checkpoint(path, {"tree": plain(tree)})
+    assert load_checkpoint(path)["tree"] == plain(tree)
+
+
+def test_a_hash_is_of_the_numbers_in_order() -> None:
+    one, other = np.arange(6, dtype=np.uint8).reshape(2, 3), np.ones(2, np.float16)
+    assert hash_of(one, other) == sha256(one.tobytes() + other.tobytes()).hexdigest()
+    assert hash_of(one.T) == sha256(one.T.tobytes()).hexdigest()  # not contiguous
+    assert hash_of(one.T) != hash_of(one)
+
+
+def test_all_that_differs_is_named() -> None:
+    now = {"data": {"hash": "a"}, "settings": [1, 2], "network": "unet"}
+    check_same(now | {"more": 1}, now, "fit")
+    with pytest.raises(UsageError, match=r"the fit to resume had other data, settings; resume it with the same ones"):
+        check_same({"network": "unet", "settings": [1]}, now, "fit")
