@@ -1,4 +1,4 @@
-"""`gannotate data`: annotations from and to other tools' formats."""
+"""`gannotate data`: annotations from and to other tools' formats, and the papers' public datasets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from gannotate.annotate import exporting
 from gannotate.annotate.importing import Importer, name_of, parse_map
-from gannotate.cli import show
+from gannotate.cli import benchmarks, show
 from gannotate.cli.flags import Common, settings
 from gannotate.data.formats.base import Blended
 from gannotate.data.formats.build import FORMATS, FormatName, load_format
@@ -19,7 +19,11 @@ from gannotate.data.formats.files import Files
 from gannotate.data.writing import check_new
 from gannotate.project import Project, is_real
 
-data = cyclopts.App(help="Bring annotations to and from other tools' formats.")
+data = cyclopts.App(help="Bring annotations to and from other tools' formats, and read public datasets.")
+data.command(benchmarks.benchmarks_verb, name="benchmarks")
+data.command(benchmarks.check_verb, name="check")
+data.command(benchmarks.export_benchmark_verb, name="export-benchmark")
+data.command(benchmarks.label_verb, name="label")
 
 FORMAT_HELP = " ".join(f"{name}: {about}." for name, (_, about) in FORMATS.items())
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from gannotate.cli.device import prepare
 from gannotate.cli.flags import Common, settings
 from gannotate.cli.simulate import segmenter_folder
 from gannotate.cli.training_data import read_all
+from gannotate.data.benchmarks.exporting import protocol_of
 from gannotate.data.labelled import LabelledSet
 from gannotate.decoders.build import load_decoder
 from gannotate.errors import UsageError
@@ -27,13 +29,15 @@ from gannotate.generators.build import load_generator
 from gannotate.metrics.calibration import ReliabilityCounter
 from gannotate.metrics.confusion import Absent, Scores, confusion, scores
 from gannotate.metrics.floors import majority_floor, pixel_floor
+from gannotate.metrics.protocols import Protocol, find_protocol
 from gannotate.project import Project
 from gannotate.record import read_record, recorded
 from gannotate.report.examples import write_examples
 from gannotate.report.plots import reliability_svg
-from gannotate.segmenters.evaluate import ask
+from gannotate.segmenters.evaluate import Choice, ask, choose_segmenter
 from gannotate.segmenters.evaluate import evaluate as evaluate_segmenter
 from gannotate.segmenters.loading import load_predictor
+from gannotate.segmenters.predict import Predictor
 from gannotate.synthesis import annotate_seeds
 
 
@@ -56,8 +60,15 @@ class EvaluateFlags(Common):
     """Use only so many of the labelled pictures for the floors, drawn with --seed."""
     size: int | None = None
     """Side in px at which is scored; the project's own when not given."""
-    absent: Absent = "skip"
-    """A class that is neither in truth nor prediction: skip it in averages, or count it as zero."""
+    absent: Absent | None = None
+    """A class that is neither in truth nor prediction: skip it in averages, or count it as zero; skip when not given,
+    or as --protocol says."""
+    protocol: str | None = None
+    """Average as a paper does, e.g. lagm-fg or datasetgan-cv; a wrong name lists them all."""
+    among: Annotated[tuple[Path, ...], Parameter(negative="")] = ()
+    """Segmenters to choose from, as the protocol chooses, in the order of their making; may be given several times."""
+    validation: Path | None = None
+    """Folder or zip of other labelled pictures to choose on."""
 
 
 def evaluate(project: Path, /, *, flags: EvaluateFlags = EvaluateFlags()) -> int:
@@ -69,19 +80,21 @@ def evaluate(project: Path, /, *, flags: EvaluateFlags = EvaluateFlags()) -> int
     opened = Project.open(project)
     _check(project, flags)
     if flags.of == "decoder":
-        scored = opened.find("decoders", flags.decoder)
+        folders = [opened.find("decoders", flags.decoder)]
     else:
-        scored = segmenter_folder(opened, flags.segmenter)
-    config = settings(flags, **{flags.of: str(scored)})
+        folders = [segmenter_folder(opened, name) for name in flags.among or (flags.segmenter,)]
+    scored = ", ".join(map(str, folders))
+    config = settings(flags, **{flags.of: scored})
     if flags.dry_run:
         on = flags.test or "the annotations that it was not fitted to"
-        return show.plan(flags, [f"score {scored} on {on}", "note the scores in a new folder in runs"], config)
+        choose = f"choose among {len(folders)} segmenters, then " if len(folders) > 1 else ""
+        return show.plan(flags, [f"{choose}score {scored} on {on}", "note the scores in a new folder in runs"], config)
     begin, device = time.monotonic(), prepare(flags)
     keep_examples: Callable[[Path], object] | None = None
     if flags.of == "decoder":
-        found = _score_decoder(opened, scored, flags, device)
+        found = _score_decoder(opened, folders[0], flags, device)
     else:
-        found, keep_examples = _score_segmenter(opened, scored, flags, device)
+        found, keep_examples = _score_segmenter(opened, folders, flags, device)
     folder = opened.next_folder("runs", "evaluate")
     with recorded(folder, "evaluate", config, flags.seed, begin) as record:
         if keep_examples:
@@ -89,6 +102,8 @@ def evaluate(project: Path, /, *, flags: EvaluateFlags = EvaluateFlags()) -> int
         write_text(folder / "reliability.svg", reliability_svg(found["calibration"], standalone=True))
         record.result = found
     result = {"run": str(folder), **record.result, "seconds": record.wall_s}
+    for note in result.get("protocol", {}).get("notes", ()):
+        show.say(flags, note)
     next_step = f"gannotate predict {project} PICTURES --out DIR" if flags.of == "segmenter" else ""
     return show.finish(flags, result, as_text(result), next_step)
 
@@ -104,7 +119,23 @@ def as_text(result: dict[str, Any]) -> str:
     rows.append(("calibration error", *(calibration_error(column) for column in columns.values())))
     note = "left out of the averages" if result["absent"] == "skip" else "counted as 0"
     heading = f"{result['scored']} on {result['pictures']} pictures ({result['test']}); absent classes are {note}"
-    return f"{heading}\n{show.table(rows)}\n\n{confusion_text(result)}"
+    return f"{heading}\n{show.table(rows)}\n{protocol_text(result)}\n{confusion_text(result)}"
+
+
+def protocol_text(result: dict[str, Any]) -> str:
+    """The figure of the protocol, and how the segmenter was chosen; empty without a protocol."""
+    told = result.get("protocol")
+    if told is None:
+        return ""
+    lines = [f"{told['name']}: {told['title']} {told.get('spread') or show.fraction(told['value'])}"]
+    choice = result.get("choice")
+    if choice and choice["validation"]:
+        for name, value in zip(choice["among"], choice["validation"], strict=True):
+            lines.append(f"  {show.fraction(value)} on {choice['on']}: {name}")
+    for number, fold in enumerate(told.get("folds", ()), 1):
+        chosen = f"{fold['test']:.3f} in the test part of fold {number}, {fold['validation']:.3f} in the other"
+        lines.append(f"  {chosen}: {choice['among'][fold['chosen']]}" if choice else f"  {chosen}")
+    return "\n".join(lines) + "\n"
 
 
 def calibration_error(column: dict[str, Any]) -> str:
@@ -130,21 +161,38 @@ def _check(project: Path, flags: EvaluateFlags) -> None:
         )
     if flags.of == "decoder" and (flags.test or flags.labelled):
         raise UsageError("a decoder is scored on the generator's pictures; leave --test and --labelled out")
+    if flags.of == "decoder" and (flags.protocol or flags.among or flags.validation):
+        raise UsageError("protocols score segmenters; leave --protocol, --among and --validation out for a decoder")
+    if flags.protocol and flags.absent:
+        raise UsageError(f"the protocol {flags.protocol} says how absent classes count; leave --absent out")
+    if flags.among and (flags.segmenter or not flags.protocol):
+        raise UsageError("--among gives segmenters to choose from by --protocol NAME; give that, and no --segmenter")
+    if flags.validation and len(flags.among) < 2:
+        raise UsageError("--validation chooses between segmenters; give two or more with --among, or leave it out")
+    if flags.protocol:
+        find_protocol(flags.protocol)
     if flags.shots is not None and not flags.labelled:
         raise UsageError("--shots draws from labelled pictures; give them with --labelled, or leave --shots out")
 
 
 def _score_segmenter(
-    project: Project, folder: Path, flags: EvaluateFlags, device: str
+    project: Project, folders: Sequence[Path], flags: EvaluateFlags, device: str
 ) -> tuple[dict[str, Any], Callable[[Path], object]]:
     """The scores, and what keeps some of the pictures in a folder for the report."""
+    assert flags.test is not None
+    protocol = find_protocol(flags.protocol) if flags.protocol else None
+    test = read_all(flags, project, [flags.test], None, flags.size)
+    choice = Choice(0) if protocol is None else _choose(project, folders, protocol, test, flags, device)
+    folder = folders[choice.index]
     segmenter = load_predictor(folder, device)
     check_classes(project, segmenter)
-    assert flags.test is not None
-    test = read_all(flags, project, [flags.test], None, flags.size)
     result = {"of": "segmenter", "scored": str(folder), "test": str(flags.test), **_about(folder)}
     answers = ask(segmenter, test)
-    result |= evaluate_segmenter(segmenter, test, flags.absent, answers)
+    result |= evaluate_segmenter(segmenter, test, flags.absent or "skip", answers, protocol)
+    if protocol is None:
+        _hint(flags)
+    else:
+        _note_choice(result, choice, folders, flags)
     write_json(folder / EVALUATION, {name: value for name, value in result.items() if name != "scored"})
     if flags.labelled:
         labelled = read_all(flags, project, flags.labelled, flags.shots, flags.size)
@@ -152,6 +200,43 @@ def _score_segmenter(
     return result, lambda examples: write_examples(
         examples, test, answers.predictions, project.classes, seed=flags.seed
     )
+
+
+def _choose(
+    project: Project, folders: Sequence[Path], protocol: Protocol, test: LabelledSet, flags: EvaluateFlags, device: str
+) -> Choice:
+    def opened(folder: Path) -> Predictor:
+        segmenter = load_predictor(folder, device)
+        check_classes(project, segmenter)
+        return segmenter
+
+    validation = None
+    if flags.validation:
+        if flags.test and flags.validation.resolve() == flags.test.resolve():
+            raise UsageError("--validation and --test are the same pictures; nothing is chosen on test pictures")
+        validation = read_all(flags, project, [flags.validation], None, flags.size)
+    return choose_segmenter([partial(opened, folder) for folder in folders], protocol, test, validation)
+
+
+def _note_choice(result: dict[str, Any], choice: Choice, folders: Sequence[Path], flags: EvaluateFlags) -> None:
+    """Adds to the result how the segmenter was chosen, and the folds where there are some."""
+    names = [folder.name for folder in folders]
+    result["choice"] = {"among": names, "validation": choice.validation, "on": str(flags.validation or "")}
+    if choice.folds:
+        told = result["protocol"]
+        told |= {"all_pictures": told["value"], **choice.folds.as_dict(), "spread": str(choice.folds.spread)}
+    if flags.labelled:
+        result["protocol"]["notes"].append(
+            "the floors leave absent classes out of their averages, whatever the protocol"
+        )
+
+
+def _hint(flags: EvaluateFlags) -> None:
+    named = protocol_of(flags.test) if flags.test else None
+    if named:
+        show.say(
+            flags, f"{flags.test} is of a benchmark whose papers score otherwise; add --protocol {named} to compare"
+        )
 
 
 def _about(folder: Path) -> dict[str, Any]:
@@ -188,11 +273,11 @@ def _score_decoder(project: Project, folder: Path, flags: EvaluateFlags, device:
         "scored": str(folder),
         "test": "held-out annotations",
         "labels": len(fitted),
-        **_named(project, scores(counts, flags.absent)),
+        **_named(project, scores(counts, flags.absent or "skip")),
         "confusion": counts.tolist(),
         "calibration": reliability.result().as_dict(),
         "pictures": len(shots),
-        "absent": flags.absent,
+        "absent": flags.absent or "skip",
     }
 
 

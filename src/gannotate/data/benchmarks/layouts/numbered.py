@@ -1,0 +1,89 @@
+"""DatasetGAN and its followers: a folder of pictures and label arrays that are paired by the number in their names.
+
+image_0.jpg  image_mask0.npy  image_1.jpg  image_mask1.npy ...       DatasetGAN, training pictures
+img_0.png    img_0.npy ...                                           DDPM segmentation
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import PurePosixPath
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from gannotate.data.benchmarks.classes import Merge, merged, without_specks
+from gannotate.data.benchmarks.items import Item, LabelMap
+from gannotate.data.benchmarks.splits import Split
+from gannotate.data.benchmarks.tree import Tree
+from gannotate.data.formats.arrays import decode
+from gannotate.data.formats.base import check_area
+from gannotate.data.pictures import SUFFIXES
+from gannotate.errors import GannotateError
+from gannotate.project_config import Strict
+
+
+class Numbered(Strict):
+    """Arrays are never unpickled. `part` of a split counts by number; pictures then go by name, as folds do."""
+
+    kind: Literal["numbered"]
+    split_fields: ClassVar[tuple[str, ...]] = ("folder", "smallest_px", "merged")
+
+    def anchors(self, splits: Sequence[Split]) -> tuple[str, ...]:
+        """Names one of which is in the dataset's own folder."""
+        return tuple(dict.fromkeys(split.folder for split in splits))
+
+    def items(self, tree: Tree, split: Split, source: Sequence[str], merge: Merge) -> list[Item]:
+        """One item for each number that has a picture or an array; what has no number belongs to nothing."""
+        pictures = _by_number(name for name in tree.listing(split.folder) if name.lower().endswith(SUFFIXES))
+        arrays = _by_number(name for name in tree.listing(split.folder) if name.lower().endswith(".npy"))
+        numbers = split.take(sorted(pictures.keys() | arrays.keys(), key=int))
+        items = []
+        for number in numbers:
+            picture, array = pictures.get(number, f"(a picture {number})"), arrays.get(number, f"(an array {number})")
+            there = {picture: number in pictures, array: number in arrays or not split.labelled}
+            labels = partial(_label_map, tree, split, f"{split.folder}/{array}", tuple(source), merge)
+            items.append(
+                Item(
+                    name=PurePosixPath(picture).stem if number in pictures else number,
+                    picture=partial(tree.picture, f"{split.folder}/{picture}"),
+                    label_map=labels if split.labelled else None,
+                    missing=partial(list, [f"{split.folder}/{name}" for name, found in there.items() if not found]),
+                )
+            )
+        return sorted(items, key=lambda item: item.name)
+
+
+def _by_number(names: Iterable[str]) -> dict[str, str]:
+    """Each name by the number at the end of its stem, without leading zeros."""
+    found: dict[str, str] = {}
+    for name in sorted(names):
+        number = re.search(r"(\d+)$", PurePosixPath(name).stem)
+        if number:
+            found.setdefault(str(int(number[1])), name)
+    return found
+
+
+def _label_map(tree: Tree, split: Split, file: str, source: tuple[str, ...], merge: Merge) -> LabelMap:
+    try:
+        array = _flat(decode(tree.read(file)))
+        check_area(array.shape[1], array.shape[0])
+    except GannotateError as error:
+        raise error if file in str(error) else GannotateError(f"{file} {error}") from error
+    if split.smallest_px:
+        array = without_specks(array, split.smallest_px)
+    if split.merged:
+        source, merge = tuple(merge.table), Merge({name: (name,) for name in merge.table})
+    return merged(array, source, merge, file)
+
+
+def _flat(array: np.ndarray) -> np.ndarray:
+    """The label map of an array (h, w), (h, w, c) or (c, h, w); of several channels the first one counts."""
+    if array.ndim == 3:
+        channels = int(np.argmin(array.shape))
+        array = np.take(array, 0, axis=channels) if array.shape[channels] <= 4 else array
+    if array.ndim != 2:
+        raise GannotateError(f"is an array {array.shape}; a label map is (height, width) of class ids")
+    return array

@@ -1,0 +1,87 @@
+"""Pictures in one folder, label maps of ids in another, by the same name; the names may be in a list.
+
+images/a.jpg                           masks/a.png                             what `gannotate data label` writes
+Images/car_imagenet_cropped/n01.JPEG   Annotations_png/.../n01.png             CGPart's real pictures
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from functools import partial
+from pathlib import PurePosixPath
+from typing import ClassVar, Literal
+
+import numpy as np
+from PIL import Image
+
+from gannotate.data.benchmarks.classes import Merge, merged
+from gannotate.data.benchmarks.items import Item, LabelMap
+from gannotate.data.benchmarks.splits import Split
+from gannotate.data.benchmarks.tree import Tree, safe
+from gannotate.data.formats.base import check_area
+from gannotate.data.pictures import SUFFIXES
+from gannotate.errors import GannotateError
+from gannotate.project_config import Strict
+
+NAME = "{name}"
+
+
+class Pairs(Strict):
+    """A split's `pictures` and `labels` say where the files are; {name} may have folders in it."""
+
+    kind: Literal["pairs"]
+    split_fields: ClassVar[tuple[str, ...]] = ("names", "pictures", "labels", "only", "draw", "hashed", "merged")
+
+    def anchors(self, splits: Sequence[Split]) -> tuple[str, ...]:
+        """Names one of which is in the dataset's own folder."""
+        return tuple(dict.fromkeys(_before(split.pictures) for split in splits))
+
+    def items(self, tree: Tree, split: Split, source: Sequence[str], merge: Merge) -> list[Item]:
+        """One item for each name of the list; without a list, for each picture."""
+        if split.merged:
+            source, merge = tuple(merge.table), Merge({name: (name,) for name in merge.table})
+        listed = tree.lines(split.names) if split.names else _found(tree, split.pictures)
+        return [self._item(tree, split, name, tuple(source), merge) for name in split.take(listed)]
+
+    def _item(self, tree: Tree, split: Split, name: str, source: tuple[str, ...], merge: Merge) -> Item:
+        if not safe(name):
+            raise GannotateError(f"{split.names} names {name!r}, which leads out of the folder")
+        picture = tree.picture_name(split.pictures.replace(NAME, name))
+        labels = split.labels.replace(NAME, name)
+        wanted = [picture, labels] if split.labelled else [picture]
+        return Item(
+            name=name,
+            picture=partial(tree.picture, picture),
+            label_map=partial(_label_map, tree, labels, source, merge) if split.labelled else None,
+            missing=lambda: [file for file in wanted if not tree.has(file)],
+        )
+
+
+def _before(pattern: str) -> str:
+    """The folder of a pattern, as far as it is the same for every name."""
+    return str(PurePosixPath(pattern.split(NAME)[0] + "x").parent)
+
+
+def _found(tree: Tree, pattern: str) -> list[str]:
+    """The names of the pictures that are there."""
+    folder, ending = _before(pattern), pattern.split(NAME)[1]
+    endings = SUFFIXES if ending == ".*" else (ending.lower(),)
+    names = (name for name in tree.below(folder) if name.lower().endswith(endings))
+    return sorted(str(PurePosixPath(name).with_suffix("")) for name in names)
+
+
+def _label_map(tree: Tree, file: str, source: tuple[str, ...], merge: Merge) -> LabelMap:
+    try:
+        with Image.open(io.BytesIO(tree.read(file))) as image:
+            check_area(*image.size)
+            if image.mode not in ("P", "L", "1"):
+                raise GannotateError(f"{file} is {image.mode}; a label map has one channel of class ids")
+            ids = np.asarray(image.convert("L") if image.mode == "1" else image, np.uint8)
+            ids = (ids > 0).astype(np.uint8) if image.mode == "1" else ids
+    except GannotateError as error:
+        raise error if file in str(error) else GannotateError(f"{file} {error}") from error
+    except Exception as error:  # Pillow raises many kinds on a broken file
+        reason = str(error).split(" <_io.")[0]
+        raise GannotateError(f"{file} is not a whole picture ({reason})") from error
+    return merged(ids, source, merge, file)

@@ -1,0 +1,161 @@
+"""A split of a benchmark, read one picture at a time: the datasets are far larger than memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from gannotate.data.benchmarks.declaration import Benchmark, find_benchmark
+from gannotate.data.benchmarks.items import Item
+from gannotate.data.benchmarks.tree import Tree
+from gannotate.data.labelled import LabelledSet, resize_picture
+from gannotate.data.pictures import Skipped
+from gannotate.errors import GannotateError, UsageError
+from gannotate.labels import IGNORE
+
+LABELLED_BY = "labels.json"
+"""Says which network made the labels of a folder, see `labelling`."""
+
+
+@dataclass(frozen=True)
+class LabelledPicture:
+    """One picture uint8 (h, w, c) with its label map uint8 (h, w); 255 everywhere in a split without labels."""
+
+    name: str
+    picture: UInt8[np.ndarray, "h w c"]
+    label_map: UInt8[np.ndarray, "h w"]
+
+
+@dataclass
+class BenchmarkSplit:
+    """The pictures of one split at the benchmark's size; nothing is read before it is asked for.
+
+    Going through it leaves out what cannot be read, and lists it in `skipped` (of the last time).
+    """
+
+    benchmark: Benchmark
+    name: str
+    items: tuple[Item, ...]
+    size_px: int
+    channels: int = 3
+    label_source: str = "dataset"
+    """Whose labels they are: the dataset's, or `network NAME`'s (see `gannotate data label`)."""
+    skipped: list[Skipped] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> LabelledPicture:
+        """One picture.
+
+        Raises:
+            GannotateError: a file is missing or damaged, or does not fit the others; names it.
+        """
+        item = self.items[index]
+        image = item.picture().convert("L" if self.channels == 1 else "RGB")
+        labels = item.label_map() if item.label_map else np.full((image.height, image.width), IGNORE, np.uint8)
+        _check_shape(item.name, image, labels)
+        width, height = self._size(image)
+        small = Image.fromarray(labels).resize((width, height), Image.Resampling.NEAREST)
+        picture = np.asarray(resize_picture(image, width, height), np.uint8).reshape(height, width, self.channels)
+        return LabelledPicture(item.name, picture, np.asarray(small, np.uint8))
+
+    def __iter__(self) -> Iterator[LabelledPicture]:
+        self.skipped = []
+        for index, item in enumerate(self.items):
+            try:
+                found = self[index]
+            except GannotateError as error:
+                self.skipped.append(Skipped(item.name, str(error)))
+                continue
+            yield found
+
+    def first(self, count: int | None) -> BenchmarkSplit:
+        """The first so many pictures: the papers' few-label sets are the first ones of the training pictures.
+
+        Raises:
+            UsageError: fewer pictures than that.
+        """
+        if count is None:
+            return self
+        if not 1 <= count <= len(self):
+            raise UsageError(f"{count} pictures were asked for, {self.name} of {self.benchmark.name} has {len(self)}")
+        return replace(self, items=self.items[:count], skipped=[])
+
+    def in_memory(self) -> LabelledSet:
+        """All pictures at once.
+
+        Raises:
+            GannotateError: none can be read, or they have several sizes (fit `short-side`).
+        """
+        read = list(self)
+        if not read:
+            first = f", the first: {self.skipped[0].name}: {self.skipped[0].reason}" if self.skipped else ""
+            raise GannotateError(f"none of the {len(self)} pictures of {self.name} can be used{first}")
+        shapes = sorted({one.label_map.shape for one in read})
+        if len(shapes) > 1:
+            raise GannotateError(
+                f"the pictures of {self.name} have {len(shapes)} sizes, as {self.benchmark.name} scales their shorter "
+                "side; go through them one at a time, or export them"
+            )
+        return LabelledSet(
+            tuple(one.name for one in read),
+            np.stack([one.picture for one in read]),
+            np.stack([one.label_map for one in read]),
+            skipped=tuple(self.skipped),
+        )
+
+    def _size(self, image: Image.Image) -> tuple[int, int]:
+        if self.benchmark.fit == "stretch":
+            return self.size_px, self.size_px
+        short = min(image.size)
+        width, height = (max(self.size_px, side * self.size_px // short) for side in image.size)
+        return width, height
+
+
+def load_benchmark(
+    name: str | Benchmark, folder: str | Path, split: str, size: int | None = None, channels: int = 3
+) -> BenchmarkSplit:
+    """A split of a benchmark from the folder that its dataset was unpacked in.
+
+    Args:
+        name: of a benchmark (see `gannotate data benchmarks`), FILE.yaml, or FILE.yaml:NAME.
+        size: side in px; the benchmark's own when not given.
+        channels: 3 (RGB) or 1 (grey).
+
+    Raises:
+        UsageError: no such benchmark, split or folder, a size below 8 px, or another number of channels.
+            GannotateError: a list of the split is damaged.
+    """
+    benchmark = find_benchmark(name) if isinstance(name, str) else name
+    chosen = benchmark.split(split)
+    size = benchmark.size_px if size is None else size
+    if size < 8 or channels not in (1, 3):
+        raise UsageError(f"size {size} px with {channels} channel(s) was asked for; give 8 px or more, and 1 or 3")
+    tree = benchmark.tree(folder)
+    items = benchmark.layout.items(tree, chosen, benchmark.source, benchmark.merge)
+    return BenchmarkSplit(benchmark, split, tuple(items), size, channels, _label_source(tree))
+
+
+def _label_source(tree: Tree) -> str:
+    if not tree.has(LABELLED_BY):
+        return "dataset"
+    try:
+        return f"network {json.loads(tree.read(LABELLED_BY))['network']}"
+    except (ValueError, KeyError, TypeError) as error:
+        raise GannotateError(f"{LABELLED_BY} is damaged ({error}); it tells which network made the labels") from error
+
+
+def _check_shape(name: str, image: Image.Image, labels: np.ndarray) -> None:
+    height, width = labels.shape
+    if image.width * height != image.height * width:
+        raise GannotateError(
+            f"the picture of {name} is {image.width}x{image.height} px and its labels are {width}x{height}; they must "
+            "be of one shape"
+        )
