@@ -191,7 +191,8 @@ def _methods_of(domain: str, found: Found, cells: Path) -> Iterator[str]:
         f"64 px, U-Net on ResNet-18 from random weights, {a_run['pictures']} test pictures; mIoU, mean over "
         f"{max(len(runs) for runs in found.values())} seed(s). Floors and the first ways learn from labels of real "
         "pictures (those from pseudo-labels to SemanticGAN with unlabelled ones beside), the ways from algorithm 2 on "
-        "from as many labels of generated pictures, as their decoder does. Made by `runs/methods.sh`."
+        "from as many labels of generated pictures, as their decoder does. Seconds are wall time on a machine shared "
+        "with other jobs. Made by `runs/methods.sh`."
     )
     yield ""
     heads = [f"{shots} labelled" for shots in columns] + ["train s", "peak MB"] + ["glasses"] * rare

@@ -1,0 +1,266 @@
+"""`gannotate study`: the papers' tables and figures, on the pictures at hand."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import cyclopts
+import yaml
+from cyclopts import Parameter
+
+from gannotate.cli import show
+from gannotate.cli.flags import Common
+from gannotate.errors import UsageError
+from gannotate.record import cores
+from gannotate.studies import (
+    Choice,
+    Done,
+    How,
+    Outcomes,
+    Plan,
+    load_domain,
+    load_shared,
+    load_study,
+    make_plan,
+    outcomes_so_far,
+    run_plan,
+    to_run,
+    write_study,
+)
+from gannotate.studies.cell import words_of
+from gannotate.studies.domain import names as domain_names
+from gannotate.studies.study import names as study_names
+from gannotate.studies.words import as_command
+from gannotate.studies.writing import STUDY, TABLE, about
+
+study = cyclopts.App(help="Do the papers' tables and figures, on the pictures at hand.")
+
+FAILED = 1
+WRITE_EVERY_S = 60.0
+"""Seconds after which the table is written again while cells still run."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ListFlags(Common):
+    """Flags of `study list`."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class PlanFlags(Common):
+    """Flags of `study show`; --seed is the first seed."""
+
+    domain: str = "portraits"
+    """Pictures: portraits, xray, wbc, or a folder with domain.yaml, or with labelled/, test/ and generator/."""
+    data: Path | None = None
+    """Folder that holds the domain's pictures, e.g. xray/pool.zip; $DATA when not given."""
+    generator: Path | None = None
+    """Folder of a generator in place of the domain's own; $GENERATOR when not given."""
+    seeds: int | None = None
+    """Number of seeds, counted from --seed; the study's own number when not given."""
+    quick: Annotated[bool, Parameter(negative="")] = False
+    """The form that takes minutes: fewer values, steps and pictures, one seed."""
+    only: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    """AXIS=VALUE,VALUE: only these values of an axis; may be given several times."""
+    set: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    """NAME=VALUE: another value of a setting, see `study show`; may be given several times."""
+    out: Path = Path("gannotate-studies")
+    """Folder of all studies: cells/ is shared by them, NAME-DOMAIN/ has a study's table and plots."""
+
+    def plan(self, name: str) -> Plan:
+        """The study on the domain, as the flags ask for it."""
+        domain = load_domain(self.domain, self.data, self.generator)
+        choice = Choice(self.quick, self.seeds, self.seed, parse_only(self.only), parse_settings(self.set))
+        return make_plan(Path(name).stem, load_study(name), load_shared(), domain, choice)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class RunFlags(PlanFlags):
+    """Flags of `study run`; --seed is the first seed."""
+
+    processes: int = 1
+    """Commands that run at the same time; they share the cores."""
+
+    def how(self) -> How:
+        """How the cells are run: so many processes, and together no more threads than cores."""
+        if not 1 <= self.processes <= cores():
+            raise UsageError(f"--processes is {self.processes}; give 1 to {cores()}, the cores of this machine")
+        return How(folder=self.out.resolve(), threads=threads_of(self.processes), device=self.device)
+
+
+def threads_of(processes: int) -> int:
+    """Threads of each of so many processes: all cores together, or as OMP_NUM_THREADS says when that is fewer."""
+    share = max(1, cores() // processes)
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return min(share, int(asked)) if asked.isdecimal() and int(asked) else share
+
+
+def parse_only(words: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """`shots=1,5` as {"shots": ("1", "5")}.
+
+    Raises:
+        UsageError: there is no =, or nothing behind it.
+    """
+    only: dict[str, tuple[str, ...]] = {}
+    for word in words:
+        axis, _, values = word.partition("=")
+        if not axis or not values:
+            raise UsageError(f"--only has {word!r}; give AXIS=VALUE,VALUE, e.g. --only shots=1,5")
+        only[axis.strip()] = (*only.get(axis.strip(), ()), *(value.strip() for value in values.split(",")))
+    return only
+
+
+def parse_settings(words: Sequence[str]) -> dict[str, Any]:
+    """`steps=100` as {"steps": 100}.
+
+    Raises:
+        UsageError: there is no =, or no single value behind it.
+    """
+    settings: dict[str, Any] = {}
+    for word in words:
+        name, _, text = word.partition("=")
+        value = None
+        with contextlib.suppress(yaml.YAMLError):
+            value = yaml.safe_load(text)
+        if not name or not isinstance(value, bool | int | float | str):
+            raise UsageError(f"--set has {word!r}; give NAME=VALUE, e.g. --set steps=100")
+        settings[name.strip()] = value
+    return settings
+
+
+@study.command(name="list")
+def list_verb(*, flags: ListFlags = ListFlags()) -> int:
+    """Name the studies that ship, and what each is of."""
+    found = {name: load_study(name) for name in study_names()}
+    result = {
+        "studies": {
+            name: {"title": one.title, "paper": one.paper.of, "where": one.paper.where, "claim": one.claim}
+            for name, one in found.items()
+        },
+        "domains": domain_names(),
+    }
+    width = max(map(len, found))
+    lines = [
+        f"{name:<{width}}  {one.title}\n{'':<{width}}  {one.paper.of}: {one.paper.where}" for name, one in found.items()
+    ]
+    text = "\n".join(lines) + f"\n\ndomains: {', '.join(domain_names())}, or a folder"
+    return show.finish(flags, result, text, "gannotate study show NAME")
+
+
+@study.command(name="show")
+def show_verb(name: str, /, *, flags: PlanFlags = PlanFlags()) -> int:
+    """Show what a study claims, varies and runs, and how much of it is done.
+
+    Args:
+        name: one of `gannotate study list`, or a file that ends with .yaml.
+    """
+    plan = flags.plan(name)
+    outcomes = outcomes_so_far(plan, How(folder=flags.out.resolve()))
+    result = about(plan) | _counts(plan, outcomes)
+    return show.finish(flags, result, _described(plan, outcomes), _command(name, flags))
+
+
+@study.command(name="run")
+def run_verb(name: str, /, *, flags: RunFlags = RunFlags()) -> int:
+    """Run a study's cells, and write its table and plots; the same command goes on where it was.
+
+    Args:
+        name: one of `gannotate study list`, or a file that ends with .yaml.
+    """
+    plan, how, command = flags.plan(name), flags.how(), _command(name, flags)
+    outcomes = outcomes_so_far(plan, how)
+    if flags.dry_run:
+        left = [plan.cells[cell] for cell in to_run(plan, outcomes)]
+        commands = [as_command(["gannotate", *words_of(cell, how.device)]) for cell in left]
+        steps = [f"run {one}" for one in commands]
+        config = {"folder": str(flags.out), "processes": flags.processes, "threads": how.threads}
+        return show.plan(flags, steps, config | _counts(plan, outcomes) | {"settings": dict(plan.settings)})
+    how.folder.mkdir(parents=True, exist_ok=True)
+    counts = _counts(plan, outcomes)
+    show.say(
+        flags, f"{counts['cells']} cells, {counts['done']} of them done; {flags.processes} x {how.threads} threads"
+    )
+    begin = written = time.monotonic()
+    try:
+        with contextlib.closing(run_plan(plan, how, flags.processes, outcomes)) as running:
+            for event in running:
+                show.say(flags, _line(event))
+                if time.monotonic() - written > WRITE_EVERY_S:
+                    write_study(how.folder, plan, outcomes, command, time.monotonic() - begin)
+                    written = time.monotonic()
+    finally:  # after Ctrl-C too: what is there is worth a table
+        content = write_study(how.folder, plan, outcomes, command, time.monotonic() - begin)
+    counts, folder = _counts(plan, outcomes), how.folder / plan.called
+    result = {"folder": str(folder), **counts, "command": command, **content}
+    text = f"{(folder / TABLE).read_text()}\nin {folder}: {TABLE}, {STUDY}"
+    for failure in _failures(plan, outcomes):
+        show.say(flags, failure)
+    show.finish(flags, result, text)
+    return FAILED if counts["failed"] or counts["not_run"] else 0
+
+
+def _counts(plan: Plan, outcomes: Outcomes) -> dict[str, Any]:
+    """How many of the plan's commands are done, failed, and not run because of that or not yet.
+
+    A command whose result is there needs none of those before it, which may have been deleted.
+    """
+    read = {figure.cell for row in plan.rows for figure in row.figures.values()}
+    states = [outcomes.state(plan, cell)[0] for cell in plan.cells if cell in read or cell in outcomes.ran]
+    wanted = {"cells": len(plan.cells), "figures": len(read)}
+    return wanted | {"done": states.count("done"), "failed": states.count("failed"), "not_run": states.count("not run")}
+
+
+def _failures(plan: Plan, outcomes: Outcomes) -> list[str]:
+    failed = [(cell, outcomes.state(plan, cell)) for cell in plan.cells]
+    return [
+        f"failed: {_named(plan, cell)}: {error} (cells/{cell})" for cell, (state, error) in failed if state == "failed"
+    ]
+
+
+def _named(plan: Plan, cell: str) -> str:
+    one = plan.cells[cell]
+    return " ".join([one.step, *(f"{axis}={value}" for axis, value in one.at.items())])
+
+
+def _line(event: Done) -> str:
+    at = " ".join(f"{axis}={value}" for axis, value in event.cell.at.items())
+    left = "" if event.eta_s is None or event.done == event.cells else f"; about {show.clock(event.eta_s)} left"
+    how = show.clock(event.ran.seconds) if event.ran.status == "done" else f"{event.ran.status}, {event.ran.error}"
+    return f"{event.done}/{event.cells} {event.cell.step} {at}: {how}{left}"
+
+
+def _described(plan: Plan, outcomes: Outcomes) -> str:
+    one, counts = plan.study, _counts(plan, outcomes)
+    lines = [one.title, f"{one.paper.of}: {one.paper.where}", "", f"Claim: {one.claim}"]
+    lines += [f"Otherwise than there: {one.differences}"] if one.differences else []
+    lines += ["", f"On {plan.domain.about.title}, seeds {', '.join(map(str, plan.seeds))}:"]
+    lines += [f"  {name}: {', '.join(str(value.value) for value in axis.values)}" for name, axis in plan.axes.items()]
+    lines += ["", "Steps:"]
+    steps = load_shared().steps | one.steps
+    used = dict.fromkeys(cell.step for cell in plan.cells.values())
+    lines += [f"  {name}: gannotate {steps[name].run}" for name in used if name in steps]
+    lines += ["", f"Settings (--set): {', '.join(f'{name}={value}' for name, value in plan.settings.items())}"]
+    lines += ["", f"{counts['cells']} cells, {counts['done']} done, {counts['failed']} failed"]
+    return "\n".join(lines)
+
+
+def _command(name: str, flags: PlanFlags) -> str:
+    """The command that runs the study with these flags."""
+    words = ["gannotate", "study", "run", name]
+    default = RunFlags()
+    for flag in ("domain", "data", "generator", "seeds", "seed", "out", "processes", "device"):
+        value = getattr(flags, flag, getattr(default, flag))
+        if value != getattr(default, flag):
+            words += [f"--{flag}", str(value)]
+    words += ["--quick"] if flags.quick else []
+    for flag in ("only", "set"):
+        words += [word for value in getattr(flags, flag) for word in (f"--{flag}", value)]
+    return as_command(words)

@@ -1,0 +1,251 @@
+"""One cell on disk: cells/ID/ with result.json once it is done, cell.json (what it is and how it went) and log.txt.
+
+A cell runs in a process of its own, in the folder of all studies, so that what it prints are paths in there and the
+whole folder may be moved. A project in it is a link to what an earlier cell left: what is done to it stays in here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from gannotate.errors import GannotateError
+from gannotate.files import disk_error, write_json
+from gannotate.record import now
+from gannotate.studies.linking import PROJECT, link_project
+from gannotate.studies.plan import Cell
+from gannotate.studies.words import as_command, fill
+
+CELLS, RESULT, RECORD, LOG, SHOWN = "cells", "result.json", "cell.json", "log.txt", "stdout.txt"
+FORMAT_VERSION = 1
+
+RUNNER = (sys.executable, "-P", "-m", "gannotate.cli.study_cell")
+"""`gannotate`, ended as by Ctrl-C when its stdin is closed: by the runner, or because that one is gone."""
+
+RESUMABLE = ("fit", "synthesize", "train", "train-generator", "pretrain", "invert")
+"""Verbs that go on in a folder where they were stopped; others begin in an empty one."""
+
+PATIENCE_S, LOOK_S = 30.0, 0.05
+"""How long a stopped command may take to end; how often is looked."""
+
+Status = str
+"""done, failed, stopped, busy (another runner has it)."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a cell went. seconds: of all its parts, when it was stopped in between; peak_mb: memory, where known."""
+
+    status: Status
+    result: Mapping[str, Any] | None = None
+    seconds: float = 0.0
+    peak_mb: float | None = None
+    error: str = ""
+    reused: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """How cells are run. folder: of all studies. runner: words before the verb. device: of all commands."""
+
+    folder: Path
+    runner: Sequence[str] = RUNNER
+    threads: int = 1
+    device: str = "auto"
+
+
+def place(folder: Path, cell: str) -> Path:
+    """Where a cell is."""
+    return folder / CELLS / cell
+
+
+def read_result(folder: Path, cell: str) -> Ran | None:
+    """How a cell went, if it is done; None when it is not."""
+    where = place(folder, cell)
+    try:
+        result = json.loads((where / RESULT).read_text())
+        record = read_state(folder, cell)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise GannotateError(f"{where / RESULT} is damaged ({error}); delete that folder, and it runs anew") from error
+    return Ran("done", result, record.get("seconds", 0.0), record.get("peak_mb"), reused=True)
+
+
+def read_state(folder: Path, cell: str) -> dict[str, Any]:
+    """The cell's record; empty when there is none, or a torn one."""
+    try:
+        return json.loads((place(folder, cell) / RECORD).read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def words_of(cell: Cell, device: str = "auto", results: Mapping[str, Mapping[str, Any]] | None = None) -> list[str]:
+    """The words that are typed after `gannotate`, in the folder of all studies."""
+    words = [fill(word, f"{CELLS}/{cell.id}", results) for word in cell.words]
+    return [*words, *(["--device", device] if device != "auto" else [])]
+
+
+def run_cell(
+    cell: Cell, how: How, results: Mapping[str, Mapping[str, Any]], stop: threading.Event | None = None
+) -> Ran:
+    """Runs a cell unless it is done, or another runner is at it.
+
+    Args:
+        results: of the cells that it uses.
+        stop: once it is set, the command is asked to end; a later call goes on with it.
+    """
+    where = place(how.folder, cell.id)
+    try:
+        where.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(where.with_name(f".{cell.id}.lock"), timeout=0):
+            return read_result(how.folder, cell.id) or _run(cell, how, results, where, stop or threading.Event())
+    except Timeout:
+        return Ran("busy")
+    except OSError as error:
+        raise disk_error(error, where) from error
+
+
+def _run(cell: Cell, how: How, results: Mapping[str, Mapping[str, Any]], where: Path, stop: threading.Event) -> Ran:
+    before = read_state(how.folder, cell.id)
+    _wait_for_leftover(before, stop)
+    if stop.is_set():
+        return Ran("stopped")
+    cut_off = before.get("status") in ("running", "stopped") or int(before.get("exit_code", 0)) < 0
+    going_on = cell.verb in RESUMABLE and cut_off
+    if not going_on:
+        shutil.rmtree(where, ignore_errors=True)
+    spent_s = float(before.get("seconds", 0.0)) if going_on else 0.0
+    where.mkdir(parents=True, exist_ok=True)
+    try:
+        words = words_of(cell, how.device, results)
+        if cell.project is not None:
+            origin = place(how.folder, cell.project) / PROJECT
+            link_project(origin, [place(how.folder, one) / PROJECT for one in cell.uses], where / PROJECT)
+    except GannotateError as error:
+        return _failed(where, _record(cell, [], spent_s), str(error))
+    record = _record(cell, words, spent_s)
+    begin = time.monotonic()
+    code, peak_mb = _execute([*how.runner, *words, "--json"], how, where, record, stop)
+    record |= {"seconds": round(spent_s + time.monotonic() - begin, 2), "peak_mb": peak_mb, "exit_code": code}
+    if code and stop.is_set():
+        write_json(where / RECORD, record | {"status": "stopped"})
+        return Ran("stopped", None, record["seconds"], peak_mb)
+    if code:
+        return _failed(where, record, _reason(where, code))
+    try:
+        result = json.loads((where / SHOWN).read_text())
+    except ValueError:
+        return _failed(where, record, "it printed no JSON")
+    write_json(where / RECORD, record | {"status": "done"})
+    write_json(where / RESULT, result)  # the last file: when it is there the cell is done
+    (where / SHOWN).unlink()
+    return Ran("done", result, record["seconds"], peak_mb)
+
+
+def _record(cell: Cell, words: Sequence[str], seconds: float) -> dict[str, Any]:
+    return {
+        "format_version": FORMAT_VERSION,
+        "status": "running",
+        "step": cell.step,
+        "at": dict(cell.at),
+        "uses": list(cell.uses),
+        "started": now(),
+        "command": as_command(["gannotate", *words]),
+        "seconds": seconds,
+    }
+
+
+def _failed(where: Path, record: dict[str, Any], error: str) -> Ran:
+    write_json(where / RECORD, record | {"status": "failed", "error": error})
+    return Ran("failed", None, record["seconds"], record.get("peak_mb"), error)
+
+
+def _execute(
+    words: Sequence[str], how: How, where: Path, record: dict[str, Any], stop: threading.Event
+) -> tuple[int, float | None]:
+    """Exit code and peak memory of the command."""
+    threads = str(how.threads)
+    environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+    with (where / SHOWN).open("wb") as shown, (where / LOG).open("ab") as log:
+        child = subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE,
+            stdout=shown,
+            stderr=log,
+            cwd=how.folder,
+            env=environment,
+            start_new_session=True,  # Ctrl-C in the terminal reaches the runner alone, which ends its commands in order
+        )
+        try:
+            write_json(where / RECORD, record | {"pid": child.pid, "host": socket.gethostname()})
+            return _wait(child, stop)
+        finally:
+            if child.stdin is not None:
+                child.stdin.close()
+
+
+def _wait(child: subprocess.Popen[bytes], stop: threading.Event) -> tuple[int, float | None]:
+    asked_s: float | None = None
+    while True:
+        ended, peak_mb = _look(child)
+        if ended:
+            return int(child.returncode), peak_mb
+        if stop.is_set() and asked_s is None:
+            asked_s = time.monotonic()
+            if child.stdin is not None:
+                child.stdin.close()
+        if asked_s is not None and time.monotonic() - asked_s > PATIENCE_S:
+            child.kill()
+        time.sleep(LOOK_S)
+
+
+def _look(child: subprocess.Popen[bytes]) -> tuple[bool, float | None]:
+    """Whether it has ended, and then its largest resident memory in MB where the system tells."""
+    if not hasattr(os, "wait4"):  # Windows
+        return child.poll() is not None, None
+    pid, status, usage = os.wait4(child.pid, os.WNOHANG)
+    if pid == 0:
+        return False, None
+    child.returncode = os.waitstatus_to_exitcode(status)
+    return True, round(usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
+
+
+def _wait_for_leftover(before: Mapping[str, Any], stop: threading.Event) -> None:
+    """A command whose runner was killed ends by itself, but not at once."""
+    if before.get("status") != "running" or before.get("host") != socket.gethostname():
+        return
+    begin = time.monotonic()
+    while time.monotonic() - begin < PATIENCE_S and not stop.is_set() and _alive(int(before.get("pid", 0))):
+        time.sleep(LOOK_S)
+
+
+def _alive(pid: int) -> bool:
+    if pid <= 0 or not hasattr(os, "wait4"):
+        return False
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _reason(where: Path, code: int) -> str:
+    lines = [line.strip() for line in (where / LOG).read_text(errors="replace").splitlines() if line.strip()]
+    told = [line.removeprefix("gannotate: ") for line in lines if line.startswith("gannotate: ")]
+    if told:
+        return told[-1]
+    ended = f"ended by signal {-code}" if code < 0 else f"ended with {code}"
+    return f"{ended}: {lines[-1]}" if lines else ended

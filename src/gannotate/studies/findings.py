@@ -1,0 +1,164 @@
+"""What a study found: the mean and spread of every figure, and whether what a paper claims holds."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+from gannotate.errors import GannotateError
+from gannotate.studies.documents import Scalar
+from gannotate.studies.plan import CELL, Plan, Row
+from gannotate.studies.runner import Outcomes
+from gannotate.studies.study import Expectation
+from gannotate.studies.words import Result, field_of
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measure at one value of each axis, over seeds that gave different cells.
+
+    deviation: of the sample, None of a single one. asked: seeds that were to run. failed, not_run: those without a
+    figure for that reason; seeds whose result has none (an absent class) are neither.
+    """
+
+    mean: float | None = None
+    deviation: float | None = None
+    least: float | None = None
+    most: float | None = None
+    count: int = 0
+    asked: int = 0
+    failed: int = 0
+    not_run: int = 0
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of each axis, and its figures by measure."""
+
+    at: Mapping[str, Scalar]
+    figures: Mapping[str, Figure]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of a claim. places: how many comparisons there were; held: in how many it was so.
+
+    differences: by how much `better` was better, at each place.
+    """
+
+    text: str
+    verdict: str
+    places: int
+    held: int
+    differences: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A measure of one cell: its value, or why there is none. A finished cell may have none: an absent class."""
+
+    state: str
+    value: float | None = None
+    error: str = ""
+
+
+def read_figure(plan: Plan, outcomes: Outcomes, name: str, figure: Result) -> Reading:
+    """A measure in a cell; a result without that field is a failure, unless the measure is optional."""
+    state, error = outcomes.state(plan, figure.cell)
+    if state != "done":
+        return Reading(state, None, error)
+    ran = outcomes.ran[figure.cell]
+    result = dict(ran.result or {}) | {CELL: {"seconds": ran.seconds, "peak_mb": ran.peak_mb}}
+    try:
+        value = field_of(result, figure)
+    except GannotateError as missing:
+        optional = plan.measures[name].optional
+        return Reading("done") if optional else Reading("failed", None, str(missing))
+    if value is None:
+        return Reading("done")
+    if not isinstance(value, int | float):
+        return Reading("failed", None, f"the measure {name} reads {value!r} from {figure}, which is no number")
+    return Reading("done", float(value))
+
+
+def summarise(plan: Plan, outcomes: Outcomes) -> list[Point]:
+    """Every figure over the seeds, in the order of the rows."""
+    by_place: dict[tuple[tuple[str, Scalar], ...], list[Row]] = {}
+    for row in plan.rows:
+        by_place.setdefault(tuple(row.at.items()), []).append(row)
+    return [
+        Point(dict(at), {name: _figure(plan, outcomes, name, rows) for name in plan.measures})
+        for at, rows in by_place.items()
+    ]
+
+
+def _figure(plan: Plan, outcomes: Outcomes, name: str, rows: Sequence[Row]) -> Figure:
+    # seeds that come to one cell are one measurement, not several
+    cells = {row.figures[name].cell: row.figures[name] for row in rows}
+    readings = [read_figure(plan, outcomes, name, figure) for figure in cells.values()]
+    values = [reading.value for reading in readings if reading.value is not None]
+    states = [reading.state for reading in readings]
+    about = {"asked": len(cells), "failed": states.count("failed"), "not_run": states.count("not run")}
+    if not values:
+        return Figure(**about)
+    deviation = stdev(values) if len(values) > 1 else None
+    return Figure(fmean(values), deviation, min(values), max(values), len(values), **about)
+
+
+def check(plan: Plan, points: Sequence[Point], one: Expectation) -> Finding:
+    """Compares the means at every place where there are both."""
+    name = one.measure or next(iter(plan.study.measures))
+    sign = 1 if plan.study.measures[name].better == "higher" else -1
+    known = {_key(point.at): point for point in points}
+    free = {axis: values.values for axis, values in plan.axes.items() if axis not in {*one.better, *one.than}}
+    differences: list[dict[str, Any]] = []
+    for values in itertools.product(*free.values()):
+        at = {axis: value.value for axis, value in zip(free, values, strict=True)}
+        if any(str(at[axis]) not in map(str, wanted) for axis, wanted in one.where.items() if axis in at):
+            continue
+        better, than = known.get(_key({**at, **one.better})), known.get(_key({**at, **one.than}))
+        means = [point.figures[name].mean for point in (better, than) if point is not None and name in point.figures]
+        if len(means) == 2 and means[0] is not None and means[1] is not None:
+            differences.append({"at": at, "difference": sign * (means[0] - means[1])})
+    held = sum(item["difference"] >= one.by for item in differences)
+    return Finding(one.text, _verdict(held, len(differences)), len(differences), held, tuple(differences))
+
+
+def _key(at: Mapping[str, Scalar]) -> frozenset[tuple[str, str]]:
+    return frozenset((axis, str(value)) for axis, value in at.items())
+
+
+def _verdict(held: int, places: int) -> str:
+    if not places:
+        return "not tested"
+    return "holds" if held == places else "does not hold" if not held else "holds partly"
+
+
+def as_json(plan: Plan, outcomes: Outcomes, points: Sequence[Point], findings: Sequence[Finding]) -> dict[str, Any]:
+    """The figures' part of study.json: of each seed, over the seeds, and what they say of the claims."""
+    rows = []
+    for row in plan.rows:
+        found = {name: read_figure(plan, outcomes, name, figure) for name, figure in row.figures.items()}
+        status = next((one for one in ("failed", "not run") if one in [two.state for two in found.values()]), "done")
+        errors = {name: reading.error for name, reading in found.items() if reading.error}
+        rows.append(
+            {
+                "at": dict(row.at),
+                "seed": row.seed,
+                "status": status,
+                "figures": {name: reading.value for name, reading in found.items()},
+                "cells": {name: figure.cell for name, figure in row.figures.items()},
+                **({"errors": errors} if errors else {}),
+            }
+        )
+    return {
+        "rows": rows,
+        "points": [
+            {"at": dict(point.at), "figures": {name: asdict(figure) for name, figure in point.figures.items()}}
+            for point in points
+        ],
+        "findings": [asdict(finding) for finding in findings],
+    }

@@ -1,0 +1,343 @@
+"""From a study and a domain to cells: every command, what it needs, and what identifies it.
+
+The whole plan is known before anything runs. Each row (a value of every axis, and a seed) asks for the steps that its
+measures are read from, these for the steps that they mention, and so on; what is not mentioned is not run. Two rows
+that come to the same command on the same things have the same cell: it has one identity, and runs once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import gannotate
+from gannotate.errors import UsageError, nearest
+from gannotate.studies.digests import content_digest
+from gannotate.studies.documents import Scalar
+from gannotate.studies.domain import Domain
+from gannotate.studies.study import SEED, SOURCES, Axis, Measure, Shared, Step, Study, Value
+from gannotate.studies.words import Here, Hole, Input, Part, ProjectOf, Result, Word, identify, parse, split
+
+IDENTITY_VERSION = 1
+VERB_VERSIONS: dict[str, int] = {}
+"""Raised for a verb whose results became others within one version of gannotate: its cells run anew."""
+
+CELL, EVERY_CLASS, NAME = "cell", "*", "name"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How much of a study is done.
+
+    seeds: how many, the study's own when None. only: values of axes, the others are left out. settings: over the
+    study's.
+    """
+
+    quick: bool = False
+    seeds: int | None = None
+    first_seed: int = 0
+    only: Mapping[str, Sequence[Scalar]] = field(default_factory=dict)
+    settings: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One command. at: the axes and the seed of the first row that asked for it."""
+
+    id: str
+    step: str
+    words: tuple[Word, ...]
+    uses: tuple[str, ...]
+    at: Mapping[str, Scalar]
+
+    @property
+    def verb(self) -> str:
+        """The command's first word."""
+        return str(self.words[0][0])
+
+    @property
+    def project(self) -> str | None:
+        """The cell whose project this one begins with."""
+        return next((part.cell for word in self.words for part in word if isinstance(part, ProjectOf)), None)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One value of each axis and a seed, and where each measure is read."""
+
+    at: Mapping[str, Scalar]
+    seed: int
+    figures: Mapping[str, Result]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All of a study on a domain; the cells in the order in which they should run: one seed, then the next."""
+
+    name: str
+    study: Study
+    domain: Domain
+    choice: Choice
+    axes: Mapping[str, Axis]
+    settings: Mapping[str, Scalar]
+    seeds: tuple[int, ...]
+    measures: Mapping[str, Measure]
+    families: Mapping[str, tuple[str, ...]]
+    """A measure of the study to those of this plan: one, or one for each class."""
+    rows: tuple[Row, ...]
+    cells: Mapping[str, Cell]
+
+    @property
+    def called(self) -> str:
+        """Name of its folder."""
+        return f"{self.name}-{self.domain.name}" + ("-quick" if self.choice.quick else "")
+
+
+def make_plan(name: str, study: Study, shared: Shared, domain: Domain, choice: Choice | None = None) -> Plan:
+    """All cells of a study on a domain.
+
+    Raises:
+        UsageError: the study is for other domains, needs a source that this one lacks, or a name in it stands for
+            nothing.
+    """
+    choice = choice or Choice()
+    if study.domains and domain.name not in study.domains:
+        raise UsageError(f"the study {name} is for {', '.join(study.domains)}, not for {domain.name}")
+    axes, seeds = _axes(study, domain, choice), _seeds(study, choice)
+    _check_names(study, shared, domain)
+    measures, families = _measures(study, domain)
+    builder = _Builder(study, shared, domain, _settings(study, shared, domain, choice), axes)
+    rows = []
+    for seed in seeds:
+        for at in _combinations(study, axes):
+            figures = {called: builder.figure(measure, at | {SEED: seed}) for called, measure in measures.items()}
+            rows.append(Row(at, seed, figures))
+    if not rows:
+        raise UsageError(f"nothing of the study {name} is left; give --only other values")
+    settings = {name: value for name, value in builder.settings.items() if name in builder.used}
+    for idle in set(choice.settings) - set(settings):
+        raise UsageError(f"--set {idle} changes nothing in the study {name}; it has {', '.join(settings)}")
+    return Plan(name, study, domain, choice, axes, settings, seeds, measures, families, tuple(rows), builder.cells)
+
+
+def _check_names(study: Study, shared: Shared, domain: Domain) -> None:
+    """Shared steps may be replaced, settings changed or varied along an axis; nothing may become another kind."""
+    steps, settings = {*shared.steps, *study.steps}, {*shared.settings, *domain.about.settings, *study.settings}
+    kinds = {"a step": steps, "an axis": set(study.axes), "a setting": settings, "a source": set(SOURCES)}
+    for one, other in (
+        ("a step", "an axis"),
+        ("a step", "a setting"),
+        ("a step", "a source"),
+        ("a source", "a setting"),
+    ):
+        both = kinds[one] & kinds[other]
+        if both:
+            raise UsageError(f"{', '.join(sorted(both))} is {one} and {other} (see shared.yaml); rename one")
+
+
+def _axes(study: Study, domain: Domain, choice: Choice) -> dict[str, Axis]:
+    axes = dict(study.axes)
+    for name in choice.only:
+        if name not in axes:
+            raise UsageError(f"--only names the axis {name!r}{nearest(name, list(axes))}; there are {', '.join(axes)}")
+    # what is asked for by name goes before the quick form's own choice
+    chosen = {**(study.quick.axes if choice.quick else {}), **choice.only}
+    for name, values in chosen.items():
+        try:
+            axes[name] = axes[name].only(values)
+        except UsageError as error:
+            raise UsageError(f"axis {name}: {error}") from error
+    return {name: _most(name, axis, domain) for name, axis in axes.items()}
+
+
+def _most(name: str, axis: Axis, domain: Domain) -> Axis:
+    if name not in domain.about.most or not axis.numeric:
+        return axis
+    within = [value.value for value in axis.values if float(value.value) <= domain.about.most[name]]
+    if not within:
+        raise UsageError(f"every value of {name} is above {domain.about.most[name]:g}, the most on {domain.name}")
+    return axis.only(within)
+
+
+def _seeds(study: Study, choice: Choice) -> tuple[int, ...]:
+    count = choice.seeds or (study.quick.seeds if choice.quick else study.seeds)
+    if count < 1:
+        raise UsageError(f"--seeds is {count}; give 1 or more")
+    return tuple(range(choice.first_seed, choice.first_seed + count))
+
+
+def _settings(study: Study, shared: Shared, domain: Domain, choice: Choice) -> dict[str, Scalar]:
+    parts = (shared, domain.about, study)
+    settings = {name: value for part in parts for name, value in part.settings.items()}
+    known = list(settings)
+    if choice.quick:
+        settings |= {name: value for part in parts for name, value in part.quick.settings.items()}
+    for name in [*settings, *choice.settings]:
+        if name not in known:
+            raise UsageError(f"there is no setting {name!r}{nearest(name, known)}; there are {', '.join(known)}")
+    return settings | dict(choice.settings)
+
+
+def _measures(study: Study, domain: Domain) -> tuple[dict[str, Measure], dict[str, tuple[str, ...]]]:
+    """The measures, those of every class once for each of them."""
+    measures: dict[str, Measure] = {}
+    families: dict[str, tuple[str, ...]] = {}
+    for name, measure in study.measures.items():
+        if EVERY_CLASS not in measure.source:
+            measures[name], families[name] = measure, (name,)
+            continue
+        for one in domain.about.classes:
+            measures[f"{name}: {one}"] = measure.model_copy(update={"title": one})
+        families[name] = tuple(f"{name}: {one}" for one in domain.about.classes)
+    return measures, families
+
+
+def _combinations(study: Study, axes: Mapping[str, Axis]) -> Iterator[dict[str, Scalar]]:
+    for values in itertools.product(*(axis.values for axis in axes.values())):
+        at = {name: value.value for name, value in zip(axes, values, strict=True)}
+        if not any(_within(at, left_out) for left_out in study.leave_out):
+            yield at
+
+
+def _within(at: Mapping[str, Scalar], some: Mapping[str, Sequence[Scalar]]) -> bool:
+    return all(str(at[name]) in map(str, values) for name, values in some.items())
+
+
+class _Builder:
+    """Resolves commands into cells, each identity once."""
+
+    def __init__(
+        self, study: Study, shared: Shared, domain: Domain, settings: dict[str, Scalar], axes: Mapping[str, Axis]
+    ) -> None:
+        self.domain, self.settings, self.axes = domain, settings, axes
+        self.steps: dict[str, Step] = dict(shared.steps) | dict(study.steps)
+        self.made = {name: Step(run=made.run) for name, made in domain.made.items()}
+        self.cells: dict[str, Cell] = {}
+        self.used: set[str] = set()
+        self._digests: dict[str, str] = {}
+        self._known: dict[tuple[str, tuple[tuple[str, Scalar], ...]], Cell] = {}
+        self._resolving: list[str] = []
+
+    def figure(self, measure: Measure, at: Mapping[str, Scalar]) -> Result:
+        """Where a measure is read in the row `at`.
+
+        Raises:
+            UsageError: its `from` is no field of a step.
+        """
+        words = self._words(measure.source, at)
+        parts = words[0] if len(words) == 1 else ()
+        if len(parts) != 1 or not isinstance(parts[0], Result):
+            raise UsageError(f"the measure {measure.source!r} is no field of a step; write e.g. {{test.miou}}")
+        result = parts[0]
+        fields = tuple(measure.title if field == EVERY_CLASS else field for field in result.fields)
+        return Result(result.cell, result.step, fields, result.name)
+
+    def cell(self, name: str, step: Step, at: Mapping[str, Scalar]) -> Cell:
+        """The cell of a step in the row `at`."""
+        key = name, tuple(at.items())
+        if key not in self._known:
+            self._known[key] = self._resolve(name, step, at)
+        return self._known[key]
+
+    def _resolve(self, name: str, step: Step, at: Mapping[str, Scalar]) -> Cell:
+        if name in self._resolving:
+            raise UsageError(f"the steps {' -> '.join([*self._resolving, name])} need each other; break the circle")
+        self._resolving.append(name)
+        try:
+            words = tuple(self._words(step.run, at))
+            after = [self._step(one, at).id for one in step.after]
+        finally:
+            self._resolving.pop()
+        uses = [part.cell for word in words for part in word if isinstance(part, ProjectOf | Result)]
+        verb = str(words[0][0])
+        identity = {
+            "identity_version": IDENTITY_VERSION,
+            "gannotate": ".".join(gannotate.__version__.split(".")[:2]),
+            "verb_version": VERB_VERSIONS.get(verb, 1),
+            "words": [identify(word) for word in words],
+            "after": after,
+        }
+        text = json.dumps(identity, sort_keys=True)
+        number = hashlib.sha256(text.encode()).hexdigest()[:16]
+        # the first row that needs a cell names it: rows come in the order in which they should be there
+        return self.cells.setdefault(number, Cell(number, name, words, tuple(dict.fromkeys([*uses, *after])), dict(at)))
+
+    def _step(self, name: str, at: Mapping[str, Scalar]) -> Cell:
+        if name not in self.steps:
+            raise UsageError(f"there is no step {name!r}{nearest(name, list(self.steps))}")
+        return self.cell(name, self.steps[name], at)
+
+    def _words(self, command: str, at: Mapping[str, Scalar]) -> list[Word]:
+        words: list[Word] = []
+        for raw in split(command):
+            parts = parse(raw)
+            text = self._text(parts[0], at) if len(parts) == 1 and isinstance(parts[0], Hole) else None
+            if text is not None:  # a piece of a command: as many words as it has
+                words += self._words(text, at)
+            else:
+                words.append(self._join(parts, at))
+        return words
+
+    def _join(self, parts: Sequence[str | Hole], at: Mapping[str, Scalar]) -> Word:
+        found: list[Part] = []
+        for part in parts:
+            if isinstance(part, str):
+                found.append(part)
+                continue
+            text = self._text(part, at)
+            found += [self._part(part, at)] if text is None else self._join(parse(text), at)
+        joined: list[Part] = []
+        for is_text, group in itertools.groupby(found, key=lambda part: isinstance(part, str)):
+            some = list(group)
+            joined += ["".join(map(str, some))] if is_text else some
+        return tuple(joined)
+
+    def _text(self, hole: Hole, at: Mapping[str, Scalar]) -> str | None:
+        """The piece of a command that a hole stands for, None when it stands for something else."""
+        if hole.name in self.axes and hole.fields:
+            return self._piece(hole, self.axes[hole.name].find(at[hole.name]))
+        texts = self.domain.texts()
+        if hole.name == "domain" and len(hole.fields) == 1 and hole.fields[0] in texts:
+            return texts[hole.fields[0]]
+        return None
+
+    def _piece(self, hole: Hole, value: Value) -> str:
+        if len(hole.fields) != 1 or hole.fields[0] not in value.texts:
+            known = ", ".join(value.texts) or "no pieces"
+            raise UsageError(f"{hole} stands for nothing: {hole.name} {value.value} has {known}")
+        return value.texts[hole.fields[0]]
+
+    def _part(self, hole: Hole, at: Mapping[str, Scalar]) -> Part:
+        if hole.name == "here":
+            return Here()
+        if hole.name == "project":
+            return ProjectOf(self._step(hole.tail, at).id)
+        if hole.name == "domain" and hole.fields == ("classes",):
+            return ",".join(self.domain.about.classes)
+        if hole.name in at and not hole.fields:
+            return str(at[hole.name])
+        if hole.name in self.settings and not hole.fields:
+            self.used.add(hole.name)
+            return str(self.settings[hole.name])
+        if hole.name in SOURCES and not hole.fields:
+            return self._source(hole.name, at)
+        if hole.name in self.steps and hole.fields:
+            cell = self._step(hole.name, at)
+            return Result(cell.id, hole.name, hole.fields, hole.tail == NAME)
+        known = [*self.axes, *self.settings, *SOURCES, *self.steps, "here", "seed"]
+        raise UsageError(
+            f"{hole} stands for nothing{nearest(hole.name, known)}; a step needs a field, e.g. {{fit.steps}}"
+        )
+
+    def _source(self, name: str, at: Mapping[str, Scalar]) -> Part:
+        if name in self.domain.missing:
+            raise UsageError(self.domain.missing[name])
+        if name in self.made:
+            cell = self.cell(f"{self.domain.name} {name}", self.made[name], at)
+            return Result(cell.id, cell.step, (self.domain.made[name].gives,))
+        if name not in self._digests:
+            self._digests[name] = content_digest(self.domain.paths[name])
+        return Input(self.domain.paths[name], self._digests[name])

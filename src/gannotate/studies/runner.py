@@ -1,0 +1,187 @@
+"""Running a plan: every cell once, in parallel processes, whatever becomes of the others.
+
+A failed cell takes those that use it with it and no other. Cells that another runner on the same folder is at are
+waited for, and their results taken. The seeds come one after the other, so that a table has all its rows early.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, Literal
+
+from gannotate.errors import GannotateError
+from gannotate.studies.cell import How, Ran, read_result, read_state, run_cell
+from gannotate.studies.plan import Cell, Plan
+
+TICK_S, BUSY_S = 0.5, 2.0
+"""How often is looked for Ctrl-C; how long a cell of another runner is left alone."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A cell has come to its end. eta_s: seconds that the rest should take, None while nothing is known."""
+
+    cell: Cell
+    ran: Ran
+    done: int
+    cells: int
+    seconds: float
+    eta_s: float | None
+
+
+@dataclass
+class Outcomes:
+    """How every cell went; a cell that is not in it was not run."""
+
+    ran: dict[str, Ran]
+
+    @property
+    def results(self) -> dict[str, Mapping[str, Any]]:
+        """What the finished cells printed."""
+        return {cell: ran.result for cell, ran in self.ran.items() if ran.result is not None}
+
+    def state(self, plan: Plan, cell: str) -> tuple[Literal["done", "failed", "not run"], str]:
+        """How a cell went, and why it failed or was not run."""
+        ran = self.ran.get(cell)
+        if ran is not None and ran.status == "done":
+            return "done", ""
+        if ran is not None and ran.status == "failed":
+            return "failed", ran.error
+        for other in plan.cells[cell].uses:
+            state, _ = self.state(plan, other)
+            if state != "done":
+                return (
+                    "not run",
+                    f"{plan.cells[other].step} ({other}) {'failed' if state == 'failed' else 'did not run'}",
+                )
+        return "not run", ""
+
+
+def outcomes_so_far(plan: Plan, how: How) -> Outcomes:
+    """What is there already: cells that are done, and those that failed when they were last run."""
+    found: dict[str, Ran] = {}
+    for cell in plan.cells:
+        done = read_result(how.folder, cell)
+        record = {} if done else read_state(how.folder, cell)
+        if done:
+            found[cell] = done
+        elif record.get("status") == "failed":
+            found[cell] = Ran("failed", None, record.get("seconds", 0.0), record.get("peak_mb"), record["error"])
+    return Outcomes(found)
+
+
+def run_plan(plan: Plan, how: How, processes: int, outcomes: Outcomes) -> Generator[Done, None, None]:
+    """Runs what is not done yet, and notes it in `outcomes`; yields at the end of each cell.
+
+    Stopping the iteration asks the commands that run to end, and waits for them.
+    """
+    todo = _Todo(plan, outcomes)
+    begin, stop = time.monotonic(), threading.Event()
+    total = len(todo.waiting)
+    running: dict[Future[Ran], Cell] = {}
+    with ThreadPoolExecutor(processes) as pool:
+        try:
+            while todo.waiting or running:
+                while len(running) < processes and (cell := todo.take()) is not None:
+                    used = {one: outcomes.results[one] for one in cell.uses}
+                    running[pool.submit(run_cell, cell, how, used, stop)] = cell
+                if not running and not todo.waiting:
+                    break
+                if not running:  # all that is left is another runner's
+                    time.sleep(TICK_S)
+                ended, _ = wait(running, TICK_S, FIRST_COMPLETED)
+                for future in ended:
+                    cell, ran = running.pop(future), _outcome(future)
+                    if ran.status == "busy":
+                        todo.put_back(cell)
+                        continue
+                    outcomes.ran[cell.id] = ran
+                    todo.drop_unreachable()
+                    left = [*todo.waiting.values(), *running.values()]
+                    done = total - len(left)
+                    eta_s = _expected_s(left, plan, outcomes, processes)
+                    yield Done(cell, ran, done, total, time.monotonic() - begin, eta_s)
+        finally:
+            stop.set()
+
+
+def _outcome(future: Future[Ran]) -> Ran:
+    try:
+        return future.result()
+    except GannotateError as error:  # a full disk, a damaged result
+        return Ran("failed", error=str(error))
+    except Exception as error:  # whatever it is, it is this cell's trouble and shall not end the others
+        return Ran("failed", error=f"unexpected {type(error).__name__}: {' '.join(str(error).split())}")
+
+
+class _Todo:
+    """The cells that are still to run, in their order."""
+
+    def __init__(self, plan: Plan, outcomes: Outcomes) -> None:
+        self.outcomes = outcomes
+        for cell in [cell for cell, ran in outcomes.ran.items() if ran.status != "done"]:
+            del outcomes.ran[cell]  # what failed before is tried again
+        wanted = to_run(plan, outcomes)
+        self._order = {cell: place for place, cell in enumerate(plan.cells)}
+        self.waiting = {cell: plan.cells[cell] for cell in wanted}
+        self._not_before: dict[str, float] = {}
+        self._lost: set[str] = set()
+
+    def take(self) -> Cell | None:
+        """The first cell that can run now."""
+        now, results = time.monotonic(), self.outcomes.results
+        for cell in self.waiting.values():
+            ready = all(one in results for one in cell.uses)
+            if ready and self._not_before.get(cell.id, 0.0) <= now:
+                return self.waiting.pop(cell.id)
+        return None
+
+    def put_back(self, cell: Cell) -> None:
+        """For later: another runner is at it."""
+        self._not_before[cell.id] = time.monotonic() + BUSY_S
+        found = {**self.waiting, cell.id: cell}
+        self.waiting = {one: found[one] for one in sorted(found, key=lambda one: self._order[one])}
+
+    def drop_unreachable(self) -> None:
+        """Forgets the cells that need one that failed; these come after it in the order, so one pass finds them all."""
+        for cell in list(self.waiting.values()):
+            if any(self._is_lost(one) for one in cell.uses):
+                del self.waiting[cell.id]
+                self._lost.add(cell.id)
+
+    def _is_lost(self, cell: str) -> bool:
+        ran = self.outcomes.ran.get(cell)
+        return cell in self._lost or (ran is not None and ran.status != "done")
+
+
+def to_run(plan: Plan, outcomes: Outcomes) -> list[str]:
+    """The cells that figures are read from and that are not done, and what these need, in the plan's order."""
+    results, wanted = outcomes.results, set[str]()
+
+    def want(cell: str) -> None:
+        if cell not in results and cell not in wanted:
+            wanted.add(cell)
+            for one in plan.cells[cell].uses:
+                want(one)
+
+    for row in plan.rows:
+        for figure in row.figures.values():
+            want(figure.cell)
+    return [cell for cell in plan.cells if cell in wanted]
+
+
+def _expected_s(left: list[Cell], plan: Plan, outcomes: Outcomes, processes: int) -> float | None:
+    """Seconds that these cells should take: as long as others of the same step did, or as all did on average."""
+    by_step: dict[str, list[float]] = {}
+    for cell, ran in outcomes.ran.items():
+        if ran.status == "done":
+            by_step.setdefault(plan.cells[cell].step, []).append(ran.seconds)
+    known = [seconds for some in by_step.values() for seconds in some]
+    if not known:
+        return None
+    return sum(fmean(by_step.get(cell.step, known)) for cell in left) / processes

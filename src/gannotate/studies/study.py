@@ -1,0 +1,304 @@
+"""Studies as data: what is compared, by which commands, what is read from their results, and what a paper says of it.
+
+docs/studies.md tells how to write one. Those that ship are library/*.yaml; library/shared.yaml holds the steps that
+every study may use: the project of a domain, its pool, its annotator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from gannotate.errors import UsageError, nearest
+from gannotate.studies.documents import Scalar, Strict, read_document
+
+SEED, RESERVED = "seed", ("here", "project", "domain", "seed")
+"""Names that a template gives a meaning to."""
+
+SOURCES = ("generator", "labelled", "unlabelled", "test")
+"""What a domain gives: a folder of a generator, labelled pictures, unlabelled ones, labelled test pictures."""
+
+SHARED = "shared"
+
+Format = Literal["fraction", "number", "count", "seconds", "mb"]
+
+
+class Step(Strict):
+    """One command of `gannotate`, without that word; as a plain text in YAML, or with what must come before it."""
+
+    run: str = Field(min_length=1)
+    after: tuple[str, ...] = ()
+    """Steps that must have run although nothing of them is mentioned in the command."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, given: Any) -> Any:
+        return {"run": given} if isinstance(given, str) else given
+
+
+class Value(Strict):
+    """One place on an axis; `texts` are the pieces of commands that it stands for."""
+
+    value: Scalar
+    title: str = ""
+    texts: dict[str, str] = Field(default={})
+
+    @property
+    def shown(self) -> str:
+        """How it is called in tables."""
+        return self.title or str(self.value)
+
+
+class Axis(Strict):
+    """What is varied. In YAML `values` is a list, or a mapping from a name to its title and pieces of commands."""
+
+    title: str = ""
+    unit: str = ""
+    """What stands behind a number in a column's heading, e.g. `64 px`."""
+    values: tuple[Value, ...] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_short(cls, given: Any) -> Any:
+        if isinstance(given, list):
+            given = {"values": given}
+        if not isinstance(given, dict) or "values" not in given:
+            return given
+        values = given["values"]
+        if isinstance(values, dict):
+            values = [_named(name, texts) for name, texts in values.items()]
+        elif isinstance(values, list):
+            values = [value if isinstance(value, dict) else {"value": value} for value in values]
+        return {**given, "values": values}
+
+    @model_validator(mode="after")
+    def _check(self) -> Axis:
+        shown = [value.value for value in self.values]
+        if len(set(map(str, shown))) < len(shown):
+            raise ValueError("a value stands twice on this axis; leave one out")
+        pieces = {frozenset(value.texts) for value in self.values}
+        if len(pieces) > 1:
+            missing = sorted(frozenset.union(*pieces) - frozenset.intersection(*pieces))
+            raise ValueError(f"not every value has {', '.join(missing)}; give it to all of them, or to none")
+        return self
+
+    def find(self, value: Scalar) -> Value:
+        """The place of `value`.
+
+        Raises:
+            UsageError: it is not on this axis.
+        """
+        for one in self.values:
+            if one.value == value or str(one.value) == str(value):
+                return one
+        known = [str(one.value) for one in self.values]
+        raise UsageError(f"{str(value)!r} is not on this axis{nearest(str(value), known)}; it has {', '.join(known)}")
+
+    def only(self, values: Iterable[Scalar]) -> Axis:
+        """The axis with these values alone, in its own order."""
+        wanted = {self.find(value).value for value in values}
+        return Axis(title=self.title, unit=self.unit, values=tuple(one for one in self.values if one.value in wanted))
+
+    @property
+    def numeric(self) -> bool:
+        """Whether it can be drawn as a scale."""
+        return all(isinstance(one.value, int | float) and not isinstance(one.value, bool) for one in self.values)
+
+
+def _named(name: Scalar, texts: Any) -> Any:
+    if texts is None:
+        texts = {}
+    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+        raise ValueError(f"the value {name!r} is no mapping of names to texts; quote numbers, e.g. '5'")
+    return {"value": name, "title": texts.get("title", ""), "texts": {k: v for k, v in texts.items() if k != "title"}}
+
+
+class Measure(Strict):
+    """A figure that is read from a step's result; `{step.cell.seconds}` and `{step.cell.peak_mb}` are the runner's."""
+
+    source: str = Field(alias="from")
+    title: str = ""
+    format: Format = "fraction"
+    better: Literal["higher", "lower"] = "higher"
+    optional: bool = False
+    """The result may lack it: then there is no figure, and no error."""
+
+
+class Table(Strict):
+    """Rows by axes, columns by one axis (or none) for every measure, then measures over all of these columns."""
+
+    title: str = ""
+    rows: tuple[str, ...] = Field(min_length=1)
+    columns: str | None = None
+    measures: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+
+
+class Plot(Strict):
+    """A measure over an axis; one line, or one group of points, for each combination of `series`."""
+
+    title: str = ""
+    x: str
+    series: tuple[str, ...] = ()
+    measure: str
+    scale: Literal["linear", "log"] = "linear"
+
+
+class Expectation(Strict):
+    """A claim that can be looked up: `better` has a better mean than `than`, by at least `by`, wherever both are.
+
+    A negative `by` says "at most so much worse". where: only at these values of other axes.
+    """
+
+    text: str
+    better: dict[str, Scalar] = Field(min_length=1)
+    than: dict[str, Scalar] = Field(min_length=1)
+    by: float = 0.0
+    measure: str | None = None
+    where: dict[str, tuple[Scalar, ...]] = Field(default={})
+
+    @model_validator(mode="after")
+    def _check(self) -> Expectation:
+        if set(self.better) != set(self.than):
+            raise ValueError("better and than name different axes; name the same ones")
+        return self
+
+
+class Published(Strict):
+    """Figures as a paper has them: row, then column."""
+
+    title: str
+    table: dict[str, dict[Scalar, Scalar]]
+
+
+class Paper(Strict):
+    """Where a study comes from."""
+
+    of: str
+    where: str
+
+
+class Quick(Strict):
+    """What is smaller in the form that takes minutes."""
+
+    seeds: int = Field(default=1, ge=1)
+    axes: dict[str, tuple[Scalar, ...]] = Field(default={})
+    settings: dict[str, Scalar] = Field(default={})
+
+
+class Shared(Strict):
+    """library/shared.yaml: steps and settings for all studies."""
+
+    settings: dict[str, Scalar] = Field(default={})
+    quick: Quick = Quick()
+    steps: dict[str, Step] = Field(default={})
+
+
+class Study(Strict):
+    """All of a study's YAML."""
+
+    title: str
+    paper: Paper
+    claim: str
+    differences: str = ""
+    """In what the study is not what the paper did, beyond data and size."""
+    domains: tuple[str, ...] = ()
+    """The only domains that it can be done on; any when empty."""
+    seeds: int = Field(default=3, ge=1)
+    settings: dict[str, Scalar] = Field(default={})
+    axes: dict[str, Axis] = Field(min_length=1)
+    leave_out: tuple[dict[str, tuple[Scalar, ...]], ...] = ()
+    """Combinations that make no sense: each names values of some axes."""
+    steps: dict[str, Step] = Field(default={})
+    measures: dict[str, Measure] = Field(min_length=1)
+    tables: tuple[Table, ...] = Field(min_length=1)
+    plots: tuple[Plot, ...] = ()
+    expect: tuple[Expectation, ...] = ()
+    published: tuple[Published, ...] = ()
+    quick: Quick = Quick()
+
+    @model_validator(mode="after")
+    def _check(self) -> Study:
+        names = [*self.axes, *self.steps, *self.settings, *SOURCES, *RESERVED]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} names two things (axis, step, setting or source); rename one")
+        for where, mentioned in self._mentions():
+            for name in mentioned:
+                if name not in self.axes:
+                    raise ValueError(f"{where} names the axis {name!r}, which is none{nearest(name, list(self.axes))}")
+        measures = [(f"table {table.title!r}", (*table.measures, *table.beside)) for table in self.tables]
+        measures += [(f"plot {plot.title!r}", (plot.measure,)) for plot in self.plots]
+        measures += [(f"expectation {one.text!r}", (one.measure,)) for one in self.expect if one.measure]
+        for where, mentioned in measures:
+            for name in mentioned:
+                if name not in self.measures:
+                    hint = nearest(name, list(self.measures))
+                    raise ValueError(f"{where} names the measure {name!r}, which is none{hint}")
+        self._check_values()
+        return self
+
+    def _mentions(self) -> Iterable[tuple[str, Iterable[str]]]:
+        """Who names axes, and which."""
+        for table in self.tables:
+            yield f"table {table.title!r}", (*table.rows, *([table.columns] if table.columns else []))
+        for plot in self.plots:
+            yield f"plot {plot.title!r}", (plot.x, *plot.series)
+        for one in self.expect:
+            yield f"expectation {one.text!r}", (*one.better, *one.than, *one.where)
+        for combination in self.leave_out:
+            yield "leave_out", combination
+        yield "quick", self.quick.axes
+
+    def _check_values(self) -> None:
+        """Values that are named must be on their axes, and every table and plot must tell all cells apart."""
+        named = [{name: (value,) for name, value in side.items()} for one in self.expect for side in _sides(one)]
+        for some in (*named, *(one.where for one in self.expect), *self.leave_out, self.quick.axes):
+            for axis, values in some.items():
+                try:
+                    for value in values:
+                        self.axes[axis].find(value)
+                except UsageError as error:
+                    raise ValueError(f"axis {axis}: {error}") from error
+        shown = [(f"table {table.title!r}", {*table.rows, table.columns}) for table in self.tables]
+        shown += [(f"plot {plot.title!r}", {plot.x, *plot.series}) for plot in self.plots]
+        for where, axes in shown:
+            missing = [name for name in self.axes if name not in axes and len(self.axes[name].values) > 1]
+            if missing:
+                raise ValueError(f"{where} does not show the axis {', '.join(missing)}; its cells would be mixed up")
+
+
+def _sides(one: Expectation) -> tuple[Mapping[str, Scalar], Mapping[str, Scalar]]:
+    return one.better, one.than
+
+
+def library() -> Path:
+    """The folder of the studies that ship."""
+    return Path(str(resources.files("gannotate"))) / "studies" / "library"
+
+
+def names() -> list[str]:
+    """Names of the studies that ship."""
+    return sorted(path.stem for path in library().glob("*.yaml") if path.stem != SHARED)
+
+
+def load_study(name: str) -> Study:
+    """A study that ships, by its name; or one of a file, by a path that ends with .yaml.
+
+    Raises:
+        UsageError: no such study, or one with mistakes.
+    """
+    if name.endswith((".yaml", ".yml")):
+        return read_document(name, Study)
+    if name not in names():
+        raise UsageError(f"there is no study {name!r}{nearest(name, names())}; `gannotate study list` names all")
+    return read_document(library() / f"{name}.yaml", Study)
+
+
+def load_shared() -> Shared:
+    """The steps that every study may use."""
+    return read_document(library() / f"{SHARED}.yaml", Shared)

@@ -1,0 +1,123 @@
+"""A study's folder: study.json with all that a page needs, the tables, the plots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gannotate.files import write_bytes, write_json, write_text
+from gannotate.record import hardware, now, versions
+from gannotate.studies.cell import read_state
+from gannotate.studies.findings import Finding, Point, as_json, check, summarise
+from gannotate.studies.plan import Plan
+from gannotate.studies.runner import Outcomes
+from gannotate.studies.tables import comma_separated, markdown
+
+STUDY, TABLE, VALUES = "study.json", "table.md", "table.csv"
+FORMAT_VERSION = 1
+
+
+def write_study(folder: Path, plan: Plan, outcomes: Outcomes, command: str, wall_s: float) -> dict[str, Any]:
+    """Writes FOLDER/NAME-DOMAIN/ anew from what is there; gives what is in study.json."""
+    points = summarise(plan, outcomes)
+    findings = [check(plan, points, one) for one in plan.study.expect]
+    own = folder / plan.called
+    plots = _write_plots(own, plan, points)
+    content = {
+        "format_version": FORMAT_VERSION,
+        **about(plan),
+        **as_json(plan, outcomes, points, findings),
+        "tables": [table.model_dump(mode="json") for table in plan.study.tables],
+        "plots": plots,
+        "cells": _cells(folder, plan, outcomes),
+        "command": command,
+        "written": now(),
+        "wall_s": round(wall_s, 1),
+        "cells_s": round(sum(outcomes.ran[cell].seconds for cell in plan.cells if cell in outcomes.ran), 1),
+        "versions": versions(),
+        "hardware": hardware(),
+    }
+    write_text(own / TABLE, _page(plan, points, findings, content))
+    write_text(own / VALUES, comma_separated(plan, points))
+    write_json(own / STUDY, content)
+    return content
+
+
+def about(plan: Plan) -> dict[str, Any]:
+    """What the study is and how much of it was asked for, JSON-able."""
+    study = plan.study
+    return {
+        "study": plan.name,
+        "title": study.title,
+        "paper": study.paper.model_dump(),
+        "claim": study.claim,
+        "differences": study.differences,
+        "published": [one.model_dump(mode="json") for one in study.published],
+        "domain": {
+            "name": plan.domain.name,
+            "title": plan.domain.about.title,
+            "about": plan.domain.about.about,
+            "classes": list(plan.domain.about.classes),
+        },
+        "quick": plan.choice.quick,
+        "seeds": list(plan.seeds),
+        "settings": dict(plan.settings),
+        "axes": {
+            name: {"title": axis.title, "values": [{"value": one.value, "title": one.shown} for one in axis.values]}
+            for name, axis in plan.axes.items()
+        },
+        "measures": {
+            name: {"title": one.title or name, "format": one.format, "better": one.better}
+            for name, one in plan.measures.items()
+        },
+    }
+
+
+def _cells(folder: Path, plan: Plan, outcomes: Outcomes) -> dict[str, Any]:
+    found = {}
+    for name, cell in plan.cells.items():
+        state, error = outcomes.state(plan, name)
+        ran = outcomes.ran.get(name)
+        found[name] = {
+            "step": cell.step,
+            "at": dict(cell.at),
+            "status": state,
+            "uses": list(cell.uses),
+            "command": read_state(folder, name).get("command", ""),
+            "seconds": ran.seconds if ran else None,
+            "peak_mb": ran.peak_mb if ran else None,
+            "reused": bool(ran and ran.reused),
+            **({"error": error} if error else {}),
+        }
+    return found
+
+
+def _write_plots(own: Path, plan: Plan, points: Sequence[Point]) -> list[dict[str, Any]]:
+    from gannotate.studies.plot import draw  # matplotlib takes a second to load
+
+    written = []
+    for number, plot in enumerate(plan.study.plots, start=1):
+        stem = "plot" if len(plan.study.plots) == 1 else f"plot-{number}"
+        for kind, data in draw(plan, plot, points).items():
+            write_bytes(own / f"{stem}.{kind}", data)
+        written.append({**plot.model_dump(mode="json"), "svg": f"{stem}.svg", "png": f"{stem}.png"})
+    return written
+
+
+def _page(plan: Plan, points: Sequence[Point], findings: Sequence[Finding], content: dict[str, Any]) -> str:
+    study = plan.study
+    lines = [
+        f"## {study.title}: {plan.domain.about.title}{', quick form' if plan.choice.quick else ''}",
+        "",
+        f"{study.paper.of}, {study.paper.where}. {study.claim}",
+        *(["", f"Otherwise than there: {study.differences}"] if study.differences else []),
+        "",
+        markdown(plan, points, findings).rstrip(),
+        "",
+        *[f"![{one['title'] or study.title}]({one['svg']})" for one in content["plots"]],
+        "",
+        f"{len(plan.cells)} cells, {content['cells_s'] / 60:.1f} minutes of them together, on "
+        f"{content['hardware']['cores']} cores ({content['hardware']['processor']}). Made by `{content['command']}`.",
+    ]
+    return "\n".join(lines) + "\n"

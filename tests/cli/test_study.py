@@ -1,0 +1,261 @@
+"""`study`: every command of what ships is one that the real command line takes; listing, showing, running, mistakes."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_type_hints
+
+import cyclopts
+import pytest
+
+from gannotate.cli import study as verb
+from gannotate.cli.app import VERBS, find_verb, main, parser_of
+from gannotate.cli.fit_real import _check, _real_config
+from gannotate.cli.flags import Common, Resumable
+from gannotate.cli.study import parse_only, parse_settings, threads_of
+from gannotate.cli.train_methods import check_flags
+from gannotate.errors import UsageError
+from gannotate.studies import Choice, load_domain, load_shared, load_study, make_plan
+from gannotate.studies.cell import RESUMABLE, words_of
+from gannotate.studies.domain import names as domain_names
+from gannotate.studies.study import names
+
+from .conftest import Command
+
+TINY = """
+title: Renders
+paper: {of: Nobody, where: nowhere}
+claim: Twice as many are more.
+seeds: 1
+axes: {many: {title: pictures, values: [2, 4]}, size: [16]}
+settings: {style: natural}
+steps:
+  drawn: render portraits -n {many} --size {size} --style {style} --seed {seed} --workers 1 --out {here}/pictures
+measures:
+  pictures: {from: "{drawn.pictures}", format: count}
+tables:
+  - {rows: [many], measures: [pictures]}
+plots:
+  - {x: many, measure: pictures}
+expect:
+  - {text: Four are more, better: {many: 4}, than: {many: 2}}
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A study that renders a few pictures."""
+    path = tmp_path / "renders.yaml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Files where the real pictures would be; nothing reads them while a study is only planned."""
+    for domain in ("xray", "wbc"):
+        (tmp_path / "data" / domain).mkdir(parents=True)
+        for name in ("pool", "unlabelled", "test"):
+            (tmp_path / "data" / domain / f"{name}.zip").write_bytes(b"pictures")
+    (tmp_path / "generator").mkdir()
+    return tmp_path
+
+
+TAKEN: set[tuple[str, ...]] = set()
+"""Commands that were taken already, but for numbers and the places of files; parsing one takes its time."""
+
+PARSERS: dict[str, cyclopts.App] = {}
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_command_of_what_ships_is_taken_by_the_command_line(name: str, data: Path):
+    study, shared = load_study(name), load_shared()
+    for domain_name in study.domains or domain_names():
+        generator = None if domain_name == "portraits" else data / "generator"
+        domain = load_domain(domain_name, data / "data", generator, environment={})
+        for quick in (True, False):
+            plan = make_plan(name, study, shared, domain, Choice(quick=quick, seeds=1))
+            for cell in plan.cells.values():
+                words = [*words_of(cell), "--json", "--device", "cpu"]
+                place = rf"cells/[0-9a-f]{{16}}|{re.escape(str(data))}|^[\d.]+$"
+                shape = tuple(re.sub(place, "_", word) for word in words)
+                if shape not in TAKEN:
+                    TAKEN.add(shape)
+                    take(words)
+
+
+def take(words: list[str]) -> None:
+    """Parses a command as `gannotate` would, and checks its flags against each other; nothing is run."""
+    parser = PARSERS.setdefault(words[0], parser_of(find_verb(words[0])))
+    _, bound, _ = parser.parse_args(words, exit_on_error=False, print_error=False)
+    flags = bound.arguments.get("flags")
+    if words[0] == "train":
+        check_flags(flags)
+    if words[0] == "fit" and flags.labels_from == "real":
+        _check(flags, bound.arguments["real"])
+        _real_config(flags, bound.arguments["real"])
+    elif words[0] == "fit":
+        flags.fit_config((), 5, 64)
+
+
+def test_a_wrong_flag_would_be_seen():
+    with pytest.raises(cyclopts.CycloptsError):
+        take(["fit", "project", "--shotss", "1"])
+    with pytest.raises(UsageError, match="belongs to a project's annotations"):
+        take(["fit", "project", "--from", "real", "--labelled", "x", "--pixels", "3"])
+    with pytest.raises(UsageError, match="semi-supervised"):
+        take(["train", "project", "--unlabelled", "x"])
+
+
+def test_the_verbs_that_go_on_are_known():
+    """`studies` does not see the command line, so it has a list of them."""
+    found = set()
+    for one in (one for group in VERBS.values() for one in group):
+        function = one.load()
+        if not isinstance(function, cyclopts.App):
+            kinds = [kind for kind in get_type_hints(function).values() if inspect.isclass(kind)]
+            if any(issubclass(kind, Resumable) for kind in kinds if issubclass(kind, Common)):
+                found.add(one.name)
+    assert found == set(RESUMABLE)
+
+
+def test_list_names_the_studies_and_domains(command: Command):
+    result = command("study", "list")
+    assert result["domains"] == ["portraits", "wbc", "xray"]
+    assert result["studies"]["taps"]["where"] == "Table 7"
+    assert len(result["studies"]) >= 25
+    assert "algorithm2" in command.text("study", "list")
+
+
+def test_show_tells_what_a_study_does(command: Command, tmp_path: Path):
+    words = ["study", "show", "taps", "--quick", "--only", "taps=all,middle", "--out", tmp_path]
+    text = command.text(*words)
+    assert text.endswith(f"next: gannotate study run taps --out {tmp_path} --quick --only taps=all,middle\n")
+    for line in ("Claim: With one labelled picture", "  taps: middle, all", "  fit: gannotate fit {project:annotated}"):
+        assert line in text
+    result = command(*words)
+    assert [value["value"] for value in result["axes"]["taps"]["values"]] == ["middle", "all"]
+    assert result["done"] == 0
+    assert result["settings"]["annotator_steps"] == 150
+
+
+def test_dry_run_names_every_command_and_does_nothing(command: Command, tmp_path: Path):
+    out = tmp_path / "out"
+    result = command("study", "run", "algorithm2", "--quick", "--dry-run", "--out", out)
+    assert result["dry_run"] is True
+    assert len(result["would"]) == result["config"]["cells"] == 19
+    assert any("'<dataset.dataset>' --labels hard" in line for line in result["would"])
+    assert not out.exists()
+
+
+def test_run_writes_table_and_plot_and_goes_on(command: Command, tiny: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    words = ["study", "run", tiny, "--out", out]
+    result = command(*words)
+    folder = Path(result["folder"])
+    assert folder == out / "renders-portraits"
+    assert (result["done"], result["failed"], result["not_run"]) == (2, 0, 0)
+    assert [row["figures"]["pictures"] for row in result["rows"]] == [2, 4]
+    assert result["findings"][0]["verdict"] == "holds"
+    assert result["command"] == f"gannotate study run {tiny} --out {out}"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "plot.png",
+        "plot.svg",
+        "study.json",
+        "table.csv",
+        "table.md",
+    ]
+    cell = next(iter(result["cells"]))
+    assert len(list((out / "cells" / cell / "pictures" / "images").iterdir())) in (2, 4)
+    assert command(*words, "--dry-run")["would"] == []
+    before = {path: path.stat().st_mtime_ns for path in (out / "cells").rglob("*.png")}
+    again = command(*words)
+    assert {path: path.stat().st_mtime_ns for path in (out / "cells").rglob("*.png")} == before
+    assert again["rows"] == result["rows"]
+    assert "| 4 | 4 |" in command.text(*words)
+
+
+def test_a_failure_is_told_and_the_rest_is_there(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    tiny.write_text(
+        TINY.replace("size: [16]", "size: [16, 3]")
+        .replace("rows: [many]", "rows: [many, size]")
+        .replace("x: many,", "x: many, series: [size],")
+    )
+    assert main(["study", "run", str(tiny), "--out", str(tmp_path / "out"), "--only", "many=2"]) == 1
+    shown = capsys.readouterr()
+    assert "| 2 | 16 | 2 |" in shown.out
+    assert "| 2 | 3 | failed |" in shown.out
+    assert re.search(r"failed: drawn many=2 size=3 seed=0: .*3.* \(cells/[0-9a-f]{16}\)", shown.err)
+
+
+def test_a_command_of_a_study_ends_when_its_runner_is_gone(tmp_path: Path):
+    words = ["render", "portraits", "-n", "20000", "--out", str(tmp_path / "many"), "--workers", "1"]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "gannotate.cli.study_cell", *words], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert child.poll() is None
+    _, told = child.communicate(timeout=60)  # closes stdin
+    assert child.returncode == 130
+    assert b"stopped" in told
+    assert not (tmp_path / "many").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["show", "tap"], "there is no study 'tap'; did you mean 'taps'?; `gannotate study list` names all"),
+        (["run", "taps", "--only", "taps"], "--only has 'taps'; give AXIS=VALUE,VALUE, e.g. --only shots=1,5"),
+        (["run", "taps", "--set", "steps"], "--set has 'steps'; give NAME=VALUE, e.g. --set steps=100"),
+        (["run", "taps", "--processes", "0"], "--processes is 0; give 1 to "),
+        (["run", "none.yaml"], "none.yaml cannot be read"),
+        (["run", "taps", "--domain", "nowhere"], "there is no domain 'nowhere'; give portraits, wbc, xray or a folder"),
+    ],
+)
+def test_mistakes_are_one_sentence(command: Command, words: list[str], error: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("DATA", raising=False)
+    code, told = command.mistake("study", *words)
+    assert code == 2
+    assert told.startswith(error)
+
+
+def test_words_of_flags():
+    assert parse_only(["shots=1,5", "shots=10", "way=a"]) == {"shots": ("1", "5", "10"), "way": ("a",)}
+    assert parse_settings(["steps=100", "style=flat", "half=0.5"]) == {"steps": 100, "style": "flat", "half": 0.5}
+
+
+def test_threads_and_processes_never_exceed_the_cores(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(verb, "cores", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert [threads_of(processes) for processes in (1, 3, 8)] == [8, 2, 1]
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert threads_of(1) == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "16")
+    assert threads_of(2) == 4
+
+
+@pytest.mark.slow
+def test_a_quick_study_from_end_to_end(tmp_path: Path):
+    """Algorithm 2 against supervised training on portraits, in its quick form with fewer steps."""
+    out = tmp_path / "out"
+    few = ["annotator_steps=6", "steps=4", "generated_steps=4", "count=40", "fit_most=4", "pool=8", "test_count=8"]
+    words = ["study", "run", "algorithm2", "--quick", "--only", "shots=1", "--out", str(out)]
+    words += [word for one in (*few, "labelled_count=8") for word in ("--set", one)]
+    done = subprocess.run(
+        [sys.executable, "-m", "gannotate", *words, "--json"], capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert [row["status"] for row in result["rows"]] == ["done", "done"]
+    assert all(0 < row["figures"]["miou"] < 1 for row in result["rows"])
+    assert result["findings"][0]["places"] == 1
+    steps = [cell["step"] for cell in result["cells"].values()]
+    assert steps.count("fit") == 1
+    assert steps.count("train") == 2
+    table = (out / "algorithm2-portraits-quick" / "table.md").read_text()
+    assert "| labelled real pictures |" in table
+    assert "algorithm 2" in table

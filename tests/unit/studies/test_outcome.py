@@ -1,0 +1,202 @@
+"""Figures over seeds, what they say of claims, tables, plots, study.json."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from statistics import stdev
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+
+from gannotate.studies import Outcomes, Plan, write_study
+from gannotate.studies.findings import Figure, check, read_figure, summarise
+from gannotate.studies.plot import draw
+from gannotate.studies.study import Expectation
+from gannotate.studies.tables import cell_text, comma_separated, markdown
+
+from .conftest import STUDY, Bench
+
+
+@pytest.fixture
+def done(bench: Bench) -> tuple[Plan, Outcomes]:
+    """The tiny study, run. n and its double with 10 added, plus a tenth of the seed."""
+    plan = bench.plan()
+    return plan, bench.run(plan)[0]
+
+
+def test_means_and_spread_are_over_the_seeds(done: tuple[Plan, Outcomes]):
+    points = summarise(*done)
+    assert [(point.at["n"], point.at["way"]) for point in points] == [
+        (1, "plain"),
+        (1, "twice"),
+        (2, "plain"),
+        (2, "twice"),
+    ]
+    first = points[0].figures["value"]
+    assert (first.mean, first.least, first.most, first.count, first.asked) == (11.05, 11.0, 11.1, 2, 2)
+    assert first.deviation == pytest.approx(stdev([11.0, 11.1]))
+    assert points[1].figures["value"].mean == pytest.approx(22.05)
+    assert points[1].figures["classes: left side"].mean == pytest.approx(22.05)
+
+
+def test_seeds_that_come_to_one_cell_are_one_measurement(done: tuple[Plan, Outcomes]):
+    base = summarise(*done)[0].figures["base"]
+    assert (base.count, base.asked, base.deviation, base.mean) == (1, 1, None, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("measure", "state", "value", "error"),
+    [
+        ("{one.cell.seconds}", "done", "a number", ""),
+        ("{one.none}", "done", None, ""),
+        ("{one.word}", "failed", None, "reads 'w'"),
+        ("{one.missing}", "failed", None, "has no 'missing'"),
+    ],
+)
+def test_a_figure_may_be_absent_but_not_wrong(bench: Bench, measure: str, state: str, value: str | None, error: str):
+    plan = bench.plan(STUDY.replace("{one.value}", measure), seeds=1)
+    outcomes, _ = bench.run(plan)
+    reading = read_figure(plan, outcomes, "value", plan.rows[0].figures["value"])
+    assert reading.state == state
+    assert (reading.value is None) == (value is None)
+    assert error in reading.error
+    optional = bench.plan(STUDY.replace("{one.value}", measure).replace("title: sum", "optional: true"), seeds=1)
+    if measure == "{one.missing}":
+        assert read_figure(optional, outcomes, "value", optional.rows[0].figures["value"]).state == "done"
+
+
+def test_claims_are_looked_up_wherever_both_sides_are(done: tuple[Plan, Outcomes]):
+    plan, outcomes = done
+    points = summarise(plan, outcomes)
+    found = [check(plan, points, one) for one in plan.study.expect]
+    assert [(one.verdict, one.held, one.places) for one in found] == [
+        ("holds", 2, 2),
+        ("does not hold", 0, 2),
+        ("holds partly", 1, 2),
+    ]
+    assert found[0].differences[1] == {"at": {"n": 2}, "difference": pytest.approx(12.0)}
+    lower = Expectation(text="", better={"way": "plain"}, than={"way": "twice"}, where={"n": (2,)}, measure="value")
+    assert check(plan, points, lower).held == 0
+    worse = plan.study.measures["value"].model_copy(update={"better": "lower"})
+    turned = plan.study.model_copy(update={"measures": plan.study.measures | {"value": worse}})
+    one = check(Plan(**(vars(plan) | {"study": turned})), points, lower)
+    assert (one.verdict, one.places, one.differences[0]["difference"]) == ("holds", 1, pytest.approx(12.0))
+
+
+def test_a_claim_without_its_figures_is_not_tested(bench: Bench):
+    plan = bench.plan(only={"way": ("plain",)}, seeds=1)
+    outcomes, _ = bench.run(plan)
+    points = summarise(plan, outcomes)
+    assert check(plan, points, plan.study.expect[0]).verdict == "not tested"
+
+
+@pytest.mark.parametrize(
+    ("figure", "text"),
+    [
+        (None, ""),
+        (Figure(asked=1), "-"),
+        (Figure(asked=2, failed=1, not_run=1), "failed"),
+        (Figure(asked=2, not_run=2), "not run"),
+        (Figure(0.5, None, 0.5, 0.5, 1, 1), "0.500"),
+        (Figure(0.5, 0.1, 0.4, 0.6, 2, 2), "0.500 (0.400-0.600)"),
+        (Figure(0.5, 0.1, 0.4, 0.6, 2, 3, failed=1), "0.500 (0.400-0.600), 2 of 3"),
+    ],
+)
+def test_a_cell_says_what_is_missing(figure: Figure | None, text: str):
+    assert cell_text(figure, "fraction") == text
+
+
+def test_tables_have_a_column_for_each_value_and_what_stands_beside(done: tuple[Plan, Outcomes]):
+    plan, outcomes = done
+    points = summarise(plan, outcomes)
+    text = markdown(plan, points, [check(plan, points, one) for one in plan.study.expect])
+    assert "| way | numbers 1 | numbers 2 | base, mean |" in text
+    assert "| as it is | 11.05 (11-11.1) | 12.05 (12-12.1) | 10 |" in text
+    assert "Mean over 2 seeds, smallest to largest in brackets." in text
+    assert "| Two are two more than one | holds partly | 1 of 2 | +1.500 (+1.000 to +2.000) |" in text
+    rows = list(csv.DictReader(comma_separated(plan, points).splitlines()))
+    assert len(rows) == 4 * 4
+    assert rows[0] == {
+        "n": "1", "way": "plain", "measure": "value", "mean": "11.05", "deviation": "0.070711", "least": "11.0",
+        "most": "11.1", "seeds": "2", "asked": "2", "failed": "0", "not_run": "0",
+    }  # fmt: skip
+
+
+def test_a_measure_of_every_class_has_a_column_for_each(bench: Bench):
+    plan = bench.plan(
+        STUDY.replace("rows: [way], columns: n, measures: [value]", "rows: [way, n], measures: [classes]")
+    )
+    outcomes, _ = bench.run(plan)
+    assert "| way | numbers | ground | left side | base |" in markdown(plan, summarise(plan, outcomes), [])
+
+
+def test_a_plot_shows_every_line_and_is_the_same_each_time(done: tuple[Plan, Outcomes]):
+    plan, outcomes = done
+    points = summarise(plan, outcomes)
+    drawn = draw(plan, plan.study.plots[0], points)
+    svg = drawn["svg"].decode()
+    ElementTree.fromstring(svg)
+    for word in ("as it is", "doubled", "numbers", "sum", "Grounds", "Sums"):
+        assert f">{word}<" in svg
+    assert draw(plan, plan.study.plots[0], points)["svg"] == drawn["svg"]
+    assert Image.open(BytesIO(drawn["png"])).size == (1024, 640)
+    names = draw(plan, plan.study.plots[0].model_copy(update={"x": "way", "series": ("n",)}), points)["svg"].decode()
+    assert names.count(">doubled<") == 1
+
+
+def test_a_plot_of_nothing_is_empty(bench: Bench):
+    plan = bench.plan(seeds=1)
+    svg = draw(plan, plan.study.plots[0], summarise(plan, Outcomes({})))["svg"].decode()
+    assert ">as it is<" not in svg
+
+
+def test_study_json_has_all_that_a_page_needs(bench: Bench):
+    text = STUDY.replace("one: make --value {n}", "one: make --value {n}{way.extra}")
+    text = text.replace('how: ""', 'how: "", extra: ""').replace("how: --twice", "how: --twice, extra: x")
+    text += "published: [{title: Theirs, table: {plain: {1: 7.5, 2: 8}}}]\n"
+    plan = bench.plan(text)
+    outcomes, _ = bench.run(plan)
+    content = write_study(bench.how.folder, plan, outcomes, "gannotate study run sums", 1.5)
+    folder = bench.how.folder / "sums-ground"
+    assert json.loads((folder / "study.json").read_text()) == json.loads(json.dumps(content, default=str))
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "plot.png",
+        "plot.svg",
+        "study.json",
+        "table.csv",
+        "table.md",
+    ]
+    assert (content["study"], content["domain"]["name"], content["seeds"]) == ("sums", "ground", [0, 1])
+    assert content["axes"]["way"]["values"][1] == {"value": "twice", "title": "doubled"}
+    plain, twice = content["rows"][:2]
+    assert (plain["status"], plain["figures"]["value"]) == ("done", 11.0)
+    assert (twice["status"], twice["figures"]["value"]) == ("failed", None)
+    assert "invalid float value" in twice["errors"]["value"]
+    failed = content["cells"][twice["cells"]["value"]]
+    assert (failed["status"], failed["step"]) == ("failed", "one")
+    assert failed["command"].startswith("gannotate make --value 1x")
+    assert content["points"][1]["figures"]["value"]["failed"] == 2
+    assert content["findings"][0]["verdict"] == "not tested"
+    assert content["plots"][0]["svg"] == "plot.svg"
+    page = (folder / "table.md").read_text()
+    assert "## Sums: Grounds" in page
+    assert "A paper, Table 1. More is more." in page
+    assert "| doubled | failed | failed |" in page
+    assert "### In the paper: Theirs" in page
+    assert "| plain | 7.5 | 8 |" in page
+    assert "figures failed" in page
+
+
+def test_the_folder_of_all_studies_may_be_moved(bench: Bench, tmp_path: Path):
+    plan = bench.plan(seeds=1)
+    bench.run(plan)
+    ran = bench.ran
+    bench.how = replace(bench.how, folder=bench.how.folder.rename(tmp_path / "moved"))
+    outcomes, _ = bench.run(plan)
+    assert bench.ran == ran
+    assert len(outcomes.results) == 5

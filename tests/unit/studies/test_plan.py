@@ -1,0 +1,309 @@
+"""Planning: templates, identities that stay, what is left out, domains, and the mistakes of a study's file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gannotate.errors import GannotateError, UsageError
+from gannotate.studies import Choice, Plan, load_domain, load_shared, load_study, make_plan
+from gannotate.studies import plan as plans
+from gannotate.studies.cell import words_of
+from gannotate.studies.digests import content_digest
+from gannotate.studies.documents import parse_document
+from gannotate.studies.domain import Domain, DomainFile
+from gannotate.studies.study import Shared, names
+from gannotate.studies.words import Hole, Input, Result, field_of, fill, identify, parse, split
+
+from .conftest import STUDY, Bench, study_of
+
+
+def commands(plan: Plan) -> list[str]:
+    return [" ".join(words_of(cell)) for cell in plan.cells.values()]
+
+
+def test_a_word_is_text_and_holes():
+    assert parse("--width={width}") == ("--width=", Hole("width"))
+    assert parse("{project:bare}/pool") == (Hole("project", (), "bare"), "/pool")
+    assert parse("{fit.decoder:name}") == (Hole("fit", ("decoder",), "name"),)
+    assert str(Hole("fit", ("a", "b"), "name")) == "{fit.a.b:name}"
+    assert parse("") == ()
+    with pytest.raises(UsageError, match="brace that belongs to no hole"):
+        parse("{no hole}")
+    with pytest.raises(UsageError, match="cannot be split"):
+        split("say 'it")
+
+
+@given(st.lists(st.text(alphabet="ab-=/.", min_size=1, max_size=5), max_size=4))
+def test_text_without_holes_is_one_part(pieces: list[str]):
+    word = "".join(pieces)
+    assert parse(word) == ((word,) if word else ())
+
+
+def test_a_result_is_filled_in_from_its_field():
+    result = Result("ab", "fit", ("decoder",))
+    name = Result("ab", "fit", ("decoder",), name=True)
+    results = {"ab": {"decoder": "cells/ab/project/decoders/0001-light"}}
+    assert fill((result,), "here", results) == "cells/ab/project/decoders/0001-light"
+    assert fill(("--decoder=", name), "here", results) == "--decoder=0001-light"
+    assert fill((name,), "here") == "<fit.decoder>"
+    with pytest.raises(GannotateError, match="the result fit has no 'decoder'; it has seconds"):
+        field_of({"seconds": 1}, result)
+    with pytest.raises(GannotateError, match=r"the result fit\.seconds has no 'more'; it has no fields"):
+        field_of({"seconds": 1}, Result("ab", "fit", ("seconds", "more")))
+
+
+def test_rows_are_all_combinations_for_each_seed(bench: Bench):
+    plan = bench.plan(first_seed=5)
+    assert [(row.at["n"], row.at["way"], row.seed) for row in plan.rows] == [
+        (n, way, seed) for seed in (5, 6) for n in (1, 2) for way in ("plain", "twice")
+    ]
+    assert plan.families["classes"] == ("classes: ground", "classes: left side")
+    assert plan.rows[0].figures["classes: left side"].fields == ("per_class", "left side")
+    assert plan.called == "sums-ground"
+    quick = bench.plan(quick=True)
+    assert {row.at["n"] for row in quick.rows} == {1}
+    assert (quick.seeds, quick.called) == ((0,), "sums-ground-quick")
+    # what is asked for by name goes before the quick form's choice
+    assert {row.at["n"] for row in bench.plan(quick=True, only={"n": ("2",)}).rows} == {2}
+
+
+def test_combinations_can_be_left_out(bench: Bench):
+    text = STUDY + "leave_out:\n  - {way: [twice], n: [2]}\n"
+    assert [(row.at["n"], row.at["way"]) for row in bench.plan(text, seeds=1).rows] == [
+        (1, "plain"),
+        (1, "twice"),
+        (2, "plain"),
+    ]
+
+
+def test_a_piece_is_as_many_words_as_it_has_and_may_have_holes(bench: Bench):
+    text = STUDY.replace("how: --twice", "how: '--twice --add {base.value}'").replace(
+        "--add {base.value} {way.how}", "{way.how}"
+    )
+    plan = bench.plan(text, seeds=1)
+    assert commands(plan)[1:3] == ["make --value 10", "make --value 1 --twice --add <base.value> --seed 0"]
+
+
+def test_a_setting_is_filled_in_and_may_be_set(bench: Bench):
+    text = STUDY.replace("--value 10", "--value {ten}") + "settings: {ten: 10, idle: 1}\n"
+    assert commands(bench.plan(text, seeds=1))[0] == "make --value 10"
+    plan = bench.plan(text, seeds=1, settings={"ten": 3})
+    assert commands(plan)[0] == "make --value 3"
+    assert plan.settings == {"ten": 3}
+    with pytest.raises(UsageError, match="there is no setting 'tenn'; did you mean 'ten'"):
+        bench.plan(text, settings={"tenn": 3})
+    with pytest.raises(UsageError, match="--set idle changes nothing in the study sums; it has ten"):
+        bench.plan(text, settings={"idle": 3})
+
+
+def test_an_axis_may_vary_a_shared_setting(bench: Bench):
+    shared = Shared.model_validate({"settings": {"n": 7}, "steps": {"base": "make --value {n}"}})
+    plan = make_plan(
+        "sums", study_of(STUDY.replace("  base: make --value 10\n", "")), shared, bench.domain, Choice(seeds=1)
+    )
+    assert [one for one in commands(plan) if "--add" not in one] == ["make --value 1", "make --value 2"]
+    assert plan.settings == {}
+
+
+def test_sources_are_places_or_commands(bench: Bench, domain: Domain):
+    text = STUDY.replace("--value 10", "--value {labelled} --read {test} {domain.new} {domain.classes}")
+    plan = bench.plan(text, seeds=1)
+    path = domain.paths["test"]
+    assert commands(plan)[:2] == [
+        "make --value 3",
+        f"make --value <ground labelled.value> --read {path} --mirror yes ground,left side",
+    ]
+    base = list(plan.cells.values())[1]
+    assert (Input(path, content_digest(path)),) in base.words
+    with pytest.raises(UsageError, match="the domain ground has no unlabelled pictures"):
+        bench.plan(STUDY.replace("--value 10", "--read {unlabelled}"))
+
+
+def test_an_identity_is_what_is_done_to_what_and_nothing_else(bench: Bench, tmp_path: Path):
+    text = STUDY.replace("--value 10", "--value 10 --read {test}")
+    before = set(bench.plan(text).cells)
+    assert set(bench.plan(text.replace("title: Sums", "title: Other").replace("base", "first")).cells) == before
+    # the same content at another place
+    copy = tmp_path / "copy"
+    (tmp_path / "ground").rename(copy)
+    bench.domain = load_domain(str(copy), environment={})
+    assert set(bench.plan(text).cells) == before
+    (copy / "test.txt").write_text("other")
+    # what read the file is another cell now, and so is what uses that one: all of them
+    assert not set(bench.plan(text).cells) & before
+    one = bench.plan(STUDY, seeds=1)
+    assert len(set(one.cells) & set(bench.plan(STUDY.replace("--value {n}", "--value 0{n}"), seeds=1).cells)) == 1
+
+
+def test_an_identity_changes_only_with_the_minor_version(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    for version, known in (("0.1.0", True), ("0.1.7", True), ("0.2.0", False)):
+        monkeypatch.setattr("gannotate.__version__", version)
+        found = list(bench.plan(seeds=1).cells)[:2]
+        # of all machines and processes: a change here makes every cell of every user run anew
+        assert (found == ["0d1cd259f1338764", "04c9ba6aa78489d8"]) is known
+
+
+def test_an_identity_changes_with_the_version_of_its_verb(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    before = bench.plan().cells
+    monkeypatch.setitem(plans.VERB_VERSIONS, "make", 2)
+    assert not set(before) & set(bench.plan().cells)
+
+
+def test_words_identify_themselves_without_places():
+    word = ("a", Input(Path("/somewhere"), "digest"), Result("ab", "fit", ("x",), True))
+    assert identify(word) == [["text", "a"], ["input", "digest"], ["result", "ab", ["x"], True]]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        ("{base.value}", "{bas.value}", "{bas.value} stands for nothing; did you mean 'base'"),
+        ("{base.value}", "{base}", "{base} stands for nothing; .*a step needs a field"),
+        ("{way.how}", "{way.hwo}", "{way.hwo} stands for nothing: way plain has how"),
+        ("make --value 10", "make --add {one.value}", "the steps one -> base -> one need each other"),
+        ("make --value 10", "make {project:nowhere}", "there is no step 'nowhere'"),
+        ('from: "{one.value}"', 'from: "{n}"', "is no field of a step"),
+        ('from: "{one.value}"', "from: '{one.value} {base.value}'", "is no field of a step"),
+    ],
+)
+def test_names_that_stand_for_nothing_are_told(bench: Bench, old: str, new: str, error: str):
+    with pytest.raises(UsageError, match=error):
+        bench.plan(STUDY.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        ("claim:", "clam:", "unknown key 'clam'; did you mean 'claim'"),
+        ("better: {way: twice}", "bettr: {way: twice}", "unknown key 'expect.0.bettr'; did you mean 'better'"),
+        (
+            "title: sum, format",
+            "title: sum, from_: x, format",
+            "unknown key 'measures.value.from_'; did you mean 'from'",
+        ),
+        ("title: Sums\n", "", "the key 'title' is missing"),
+        ("rows: [way]", "rows: [wya]", "table '' names the axis 'wya', which is none; did you mean 'way'"),
+        ("rows: [way], columns: n", "rows: [way]", "table '' does not show the axis n"),
+        ("measure: value}", "measure: valu}", "names the measure 'valu', which is none; did you mean 'value'"),
+        ("better: {way: twice}", "better: {way: twic}", "'twic' is not on this axis; did you mean 'twice'"),
+        ("than: {way: plain}", "than: {n: 1}", "better and than name different axes"),
+        ("how: --twice", "who: --twice", "not every value has how, who"),
+        ("values: [1, 2]", "values: [1, 1]", "a value stands twice"),
+        ("steps:\n  base", "steps:\n  n", "n names two things"),
+        ("steps:\n", "steps: [\n", "is not YAML"),
+        ("format: number}", "format: numbr}", "'measures.value.format' is 'numbr'"),
+    ],
+)
+def test_mistakes_in_a_study_are_told_with_the_nearest_name(old: str, new: str, error: str):
+    with pytest.raises(UsageError, match=f"^sums.yaml.*{error}"):
+        study_of(STUDY.replace(old, new, 1))
+
+
+def test_a_choice_that_leaves_nothing_is_told(bench: Bench):
+    with pytest.raises(UsageError, match="--only names the axis 'm'; there are n, way"):
+        bench.plan(only={"m": (1,)})
+    with pytest.raises(UsageError, match="axis n: '3' is not on this axis"):
+        bench.plan(only={"n": (3,)})
+    with pytest.raises(UsageError, match="--seeds is -1; give 1 or more"):
+        bench.plan(seeds=-1)
+    with pytest.raises(UsageError, match="is for xray, not for ground"):
+        bench.plan(STUDY + "domains: [xray]\n")
+    text = STUDY + "leave_out:\n  - {n: [1, 2]}\n"
+    with pytest.raises(UsageError, match="nothing of the study sums is left"):
+        bench.plan(text)
+
+
+def test_a_domain_limits_an_axis(bench: Bench, tmp_path: Path):
+    path = tmp_path / "ground" / "domain.yaml"
+    path.write_text(path.read_text() + "most: {n: 1}\n")
+    bench.domain = load_domain(str(path.parent), environment={})
+    assert {row.at["n"] for row in bench.plan().rows} == {1}
+    with pytest.raises(UsageError, match="every value of n is above 1, the most on ground"):
+        bench.plan(only={"n": (2,)})
+
+
+def test_a_folder_is_a_domain_by_its_names(tmp_path: Path):
+    folder = tmp_path / "things"
+    for name in ("labelled", "test", "generator"):
+        (folder / name).mkdir(parents=True)
+    with pytest.raises(UsageError, match="does not tell its classes"):
+        load_domain(str(folder), environment={})
+    (folder / "labelled" / "classes.json").write_text('{"classes": {"0": "ground", "1": "thing"}}')
+    found = load_domain(str(folder), environment={})
+    assert (found.name, found.about.classes) == ("things", ("ground", "thing"))
+    assert sorted(found.paths) == ["generator", "labelled", "test"]
+    assert found.missing["unlabelled"] == "the domain things has no unlabelled pictures"
+    for text, error in (("[]", "does not name classes"), ('{"classes": {"0": "a"}}', "names 1 classes")):
+        (folder / "labelled" / "classes.json").write_text(text)
+        with pytest.raises(UsageError, match=error):
+            load_domain(str(folder), environment={})
+    (folder / "test").rmdir()
+    with pytest.raises(UsageError, match=r"it has neither domain.yaml nor test/ \(or test.zip\)"):
+        load_domain(str(folder), environment={})
+
+
+def test_pictures_that_are_elsewhere_are_named_when_they_are_needed(tmp_path: Path):
+    domain = load_domain("xray", environment={})
+    with pytest.raises(UsageError, match=r"the domain xray needs its labelled pictures, \{data\}/xray/pool.zip: give"):
+        make_plan("algorithm2", load_study("algorithm2"), load_shared(), domain, Choice(quick=True))
+    domain = load_domain("xray", environment={"DATA": str(tmp_path)})
+    with pytest.raises(UsageError, match=r"pool\.zip is not there, the labelled of the domain xray; give the folder"):
+        make_plan("algorithm2", load_study("algorithm2"), load_shared(), domain, Choice(quick=True))
+    with pytest.raises(UsageError, match="there is no domain 'portrait'; did you mean 'portraits'"):
+        load_domain("portrait")
+    domain = load_domain("portraits", generator=tmp_path)
+    assert domain.paths["generator"] == tmp_path
+
+
+def test_a_shared_name_keeps_its_kind(bench: Bench):
+    shared = Shared.model_validate({"steps": {"n": "make"}})
+    with pytest.raises(UsageError, match="n is a step and an axis"):
+        make_plan("sums", study_of(), shared, bench.domain)
+
+
+def test_a_digest_is_of_names_and_content(tmp_path: Path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one, two):
+        (folder / "a").mkdir(parents=True)
+        (folder / "a" / "b.png").write_text("picture")
+    assert content_digest(one) == content_digest(two)
+    (two / ".hidden").write_text("")
+    assert content_digest(one) == content_digest(two)
+    (two / "a" / "b.png").rename(two / "a" / "c.png")
+    assert content_digest(one) != content_digest(two)
+    # of a network's folder only what makes it one: cards and logs may be written anew
+    for folder in (one, two):
+        (folder / "model.safetensors").write_text("weights")
+        (folder / "config.json").write_text("{}")
+    assert content_digest(one) == content_digest(two)
+    (two / "model.safetensors").write_text("others")
+    assert content_digest(one) != content_digest(two)
+    with pytest.raises(UsageError, match="is not there"):
+        content_digest(tmp_path / "none")
+
+
+def test_the_examples_of_the_docs_are_right():
+    text = (Path(__file__).parents[3] / "docs" / "studies.md").read_text()
+    domain_text, study_text = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    about = parse_document(domain_text, "domain.yaml", DomainFile)
+    plan = make_plan("docs", study_of(study_text), load_shared(), load_domain("portraits"), Choice(seeds=1))
+    assert about.most == {"shots": 30}
+    assert sum(" --taps middle --shots 1 " in line for line in commands(plan)) == 2
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_study_that_ships_can_be_planned_on_portraits(name: str):
+    domain = load_domain("portraits")
+    for quick in (True, False):
+        plan = make_plan(name, load_study(name), load_shared(), domain, Choice(quick=quick))
+        assert plan.rows
+        for place, cell in enumerate(plan.cells.values()):
+            before = list(plan.cells)[:place]
+            assert set(cell.uses) <= set(before), "a cell comes after those that it uses"
+    quick = make_plan(name, load_study(name), load_shared(), domain, Choice(quick=True))
+    assert len(quick.cells) < 60
