@@ -82,7 +82,7 @@ def test_what_is_given_wrongly(
         assert (code, expected in sentence) == (2, True), sentence
     monkeypatch.setattr(onnx_runtime.importlib.util, "find_spec", lambda name: None)
     code, sentence = command.mistake(*given, tmp_path / "x.onnx")
-    assert (code, "pip install 'gannotate[export]'" in sentence) == (1, True)
+    assert (code, "pip install '.[export]'" in sentence) == (1, True)
 
 
 def test_train_with_start_weights_says_which(command: Command, trained: Path, labelled: Path, tmp_path: Path) -> None:

@@ -167,7 +167,9 @@ def test_five_portraits_in_a_row_with_guesses_then_take_over_and_export(
         annotator.page.locator("#next").click()
         annotator.wait_state("guess")
         annotator.wait_text("where", f"{number + 1} of 8 labelled")
-    assert "mIoU on pictures left out (5 labelled)" in annotator.text("model")
+    annotator.wait_text("model", "mIoU on pictures left out (5 labelled)")
+    annotator.until("document.querySelectorAll('#curve circle').length === 3")  # 1, 2 and 4 taught
+    assert re.search(r"background\W+\d+%", annotator.page.locator("#classes").inner_text())
     guessed = annotator.seed
     annotator.page.get_by_role("button", name="Accept guess").click()
     annotator.wait_state("saved")
@@ -223,22 +225,22 @@ def test_dataset_segmenter_and_predictions_from_the_page(annotator: Annotator, p
     assert page.locator("#train").is_disabled()
     page.reload()  # the job goes on, and the page finds it again
     annotator.settled()
-    annotator.wait_text("job-state", "The dataset is ready", 90)
+    annotator.wait_text("job-state", "The dataset is ready", 240)
     annotator.wait_text("made", "dataset 0001")
 
     page.locator("#steps").fill("100000")
     page.locator("#architecture").select_option("lraspp")
     page.locator("#train").click()
-    annotator.wait_text("job-left", " of 100000", 60)
+    annotator.wait_text("job-left", " of 100000", 120)
     annotator.wait_text("job-left", "left")
     page.locator("#cancel-job").click()
-    annotator.wait_text("job-state", "Cancelled", 60)
+    annotator.wait_text("job-state", "Cancelled", 120)
     assert project.unfinished("segmenters", "lraspp") is not None
     assert page.locator("#see").is_disabled()
 
     page.locator("#steps").fill("2")
     page.locator("#train").click()
-    annotator.wait_text("job-state", "The segmenter is ready", 90)
+    annotator.wait_text("job-state", "The segmenter is ready", 240)
     annotator.wait_text("made", "segmenter 0002-lraspp")
     annotator.press("m")
     annotator.until("document.getElementById('predicted').checked")
@@ -265,7 +267,7 @@ def test_it_can_be_used_by_keyboard_alone(annotator: Annotator, project: Project
     assert annotator.page.locator("#keys").is_visible()
     annotator.page.keyboard.press("Escape")
     reached = set()
-    for _ in range(90):
+    for _ in range(110):
         annotator.page.keyboard.press("Tab")
         reached.add(annotator.page.evaluate("document.activeElement.id || document.activeElement.dataset.action"))
     for name in ("superpixel", "wand", "next", "board", "opacity", "export", "write-dataset"):
@@ -322,6 +324,94 @@ def test_a_second_page_is_told_when_the_first_was_faster(annotator: Annotator, p
     annotator.wait_state("saved")
     assert saved(annotator, project)[50, 50] == 2
     annotator.errors.clear()  # the browser calls the 409 an error
+
+
+def test_a_guess_that_comes_later_is_offered_unless_it_is_not_wanted(
+    annotator: Annotator, project: Project, live: tuple[str, Live]
+):
+    from driving import shipped_labels
+
+    others = [seed for seed in range(8) if seed != annotator.seed]
+    live[1].store.save(others[0], shipped_labels(others[0]), 0)
+    live[1].request()
+    annotator.wait_state("guess")
+    annotator.page.get_by_role("button", name="Start blank").click()
+    before = annotator.text("model")
+    live[1].store.save(others[1], shipped_labels(others[1]), 0)
+    live[1].request()
+    annotator.until(f"document.getElementById('model').textContent !== {before!r}")
+    annotator.wait_text("model", "2 labelled")
+    assert annotator.page.locator("#saved").get_attribute("data-state") == "saved"
+    annotator.click(5, 5)
+    assert labelled(saved(annotator, project)) < 30
+
+
+def test_labels_come_in_through_the_page(annotator: Annotator, project: Project, tmp_path: Path):
+    from driving import shipped_labels
+    from PIL import Image
+
+    seed, page = annotator.seed, annotator.page
+    label_map = shipped_labels(seed)
+    mask = tmp_path / f"{seed}.png"
+    Image.fromarray(np.where(label_map == 7, 64, label_map).astype(np.uint8)).save(mask)
+    page.locator("#open-import").click()
+    page.locator("#import-files").set_input_files(mask)
+    page.locator("#import-run").click()
+    annotator.wait_text("import-state", "classes that the project has not: 64")
+    page.locator("#import-map").fill("64=hair")
+    page.locator("#import-run").click()
+    annotator.wait_text("import-state", "1 picture labelled.")
+    page.locator("#import-close").click()
+    annotator.wait_text("where", "1 of 8 labelled")
+    assert (saved(annotator, project) == label_map).all()
+    annotator.choose_class(1)
+    annotator.click(2, 2)  # and it is gone on with
+    annotator.wait_state("unsaved")
+    assert saved(annotator, project)[2, 2] == 1
+    annotator.errors.clear()  # the browser calls the 400 an error
+
+
+def test_previous_goes_back_on_the_way_that_was_come(annotator: Annotator):
+    way = [annotator.seed]
+    for _ in range(2):
+        annotator.page.locator("#next").click()
+        annotator.until(f"location.hash !== '#{way[-1]}'")
+        way.append(annotator.seed)
+    for seed in way[-2::-1]:
+        annotator.page.locator("#previous").click()
+        annotator.until(f"location.hash === '#{seed}'")
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (844, 390), (768, 1024), (1280, 720)])
+def test_the_picture_has_room_on_every_screen(annotator: Annotator, width: int, height: int):
+    page = annotator.page
+    page.set_viewport_size({"width": width, "height": height})
+    page.wait_for_timeout(200)
+    board = page.locator("#board").bounding_box()
+    assert board is not None
+    assert min(board["width"], board["height"]) > 0.4 * min(width, height)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    for name in ("#next", "#help", "#tools [data-action=brush]", "#classes-title"):
+        box = page.locator(name).bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+
+
+def test_a_message_does_not_move_the_picture(annotator: Annotator):
+    page = annotator.page
+    before = page.locator("#board").bounding_box()
+    page.get_by_label("Rename hair").click()
+    page.keyboard.type("nose")
+    page.keyboard.press("Enter")
+    annotator.wait_text("notice-text", "give each class its own name")
+    assert page.locator("#board").bounding_box() == before
+    page.get_by_label("Rename hair").click()
+    page.keyboard.type("wig")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Choose class 7: wig").wait_for()
+    assert page.locator("#notice").is_hidden()  # what worked answers what failed
+    annotator.errors.clear()  # the browser calls the 400 an error
 
 
 def test_classes_are_added_and_named(annotator: Annotator, project: Project):

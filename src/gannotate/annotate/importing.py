@@ -65,12 +65,20 @@ class Importer:
     """Brings the entries of one source into one project.
 
     mapping: class names (or ids, or colours) of the source, and the project's class or `ignore` for each. crop: real
-    pictures that are not square come in as their central square. replace: pictures that have labels get these.
+    pictures that are not square come in as their central square. replace: pictures that have labels get these. store:
+    the one to write through, where there is one already.
     """
 
-    def __init__(self, project: Project, mapping: Mapping[str, str], replace: bool = False, crop: bool = False) -> None:
+    def __init__(
+        self,
+        project: Project,
+        mapping: Mapping[str, str],
+        replace: bool = False,
+        crop: bool = False,
+        store: Store | None = None,
+    ) -> None:
         self.project, self.mapping, self.replace, self.crop = project, mapping, replace, crop
-        self.store = Store(project)
+        self.store = store or Store(project)
         self.names = [item.name for item in project.classes]
         self._pool = {picture.name: picture for picture in project.pool("any")}
         self._hashes = {one.real.sha256: one for one in self._pool.values() if one.real}

@@ -7,6 +7,7 @@ cancelled, and what happens by itself when this process dies, so no training is 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
@@ -14,12 +15,13 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from gannotate.annotate.store import Store
 from gannotate.errors import GannotateError
 from gannotate.project import Project
 from gannotate.record import is_finished, read_record
@@ -218,6 +220,31 @@ def segmenter_parts(project: Project, architecture: str, steps: int) -> list[Par
     project.latest("datasets")
     words = ("train", str(project.folder), "--architecture", architecture, "--steps", str(steps), "--json")
     return [Part("Training the segmenter", words)]
+
+
+def labelled_parts(store: Store, architecture: str, steps: int) -> list[Part]:
+    """A segmenter of the labelled pictures themselves, real and generated.
+
+    They are written to a zip first, named after the versions of their labels, so that the same order goes on with what
+    was cancelled and one after more labels begins anew. Older zips are removed.
+    """
+    folder, project = store.folder / "for-training", str(store.project.folder)
+    labelled = store.labelled()
+    path = folder / f"labelled-{digest_of((seed, store.history.head(seed)) for seed in labelled)}.zip"
+    for old in folder.glob("labelled-*.zip"):
+        if old != path:
+            old.unlink(missing_ok=True)
+    write = Part(
+        "Gathering the labels", ("data", "export", project, "--format", "palette", "--out", str(path), "--json")
+    )
+    words = ("train", project, "--labelled", str(path), "--architecture", architecture, "--steps", str(steps), "--json")
+    train = Part("Training the segmenter", words)
+    return [train] if path.exists() else [write, train]
+
+
+def digest_of(values: Iterable[object]) -> str:
+    """Twelve signs that tell these values from others."""
+    return hashlib.sha256(repr(list(values)).encode()).hexdigest()[:12]
 
 
 def current_decoder(project: Project, kind: str) -> Path | None:

@@ -6,8 +6,8 @@ new stroke costs one picture's look and a handful of small linear systems, whate
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -62,7 +62,9 @@ class Judgement:
 
     pictures: labelled ones. agreement: mIoU on the pictures left out, None with fewer than two. gain: how much more
     that is than when half as many teach, mean over the groups left out, and gain_error its standard error; None when
-    there are too few to halve. temperature: to divide logits by.
+    there are too few to halve. temperature: to divide logits by. curve: (labelled pictures that taught, mIoU on those
+    left out) for 1, 2, 4, ... and at last all that can teach. by_class: each class's IoU on the pictures left out, None
+    where no labels show it.
     """
 
     pictures: int
@@ -70,6 +72,8 @@ class Judgement:
     gain: float | None
     temperature: float
     gain_error: float = 0.0
+    curve: tuple[tuple[int, float], ...] = ()
+    by_class: tuple[float | None, ...] = ()
 
     def as_text(self) -> str:
         """One sentence for the person who labels."""
@@ -131,14 +135,15 @@ def refit(
     return Model(number, decoder.eval().requires_grad_(False))
 
 
-def judge(learned: Sequence[Learned]) -> Judgement:
-    """Leaves pictures out in turn (see `Judgement`)."""
+def judge(learned: Sequence[Learned], between: Callable[[], None] = lambda: None) -> Judgement:
+    """Leaves pictures out in turn (see `Judgement`). `between` is called between the steps, and may raise to end it."""
     count = min(FOLDS, len(learned))
     groups = [learned[start::count] for start in range(count)] if count > 1 else []
     summed = total([one.moments for one in learned]) if groups else None
     counted, gains, logits, labels = [], [], [], []
     for index, group in enumerate(groups):
         assert summed is not None
+        between()
         head = _head(summed - total([one.moments for one in group]))
         if head is None:
             continue
@@ -152,11 +157,34 @@ def judge(learned: Sequence[Learned]) -> Judgement:
     if not counted:
         return Judgement(len(learned), None, None, 1.0)
     temperature = fit_temperature(torch.cat(logits), torch.cat(labels))
-    agreement = _miou(np.sum(counted, axis=0))
+    whole = np.sum(counted, axis=0)
+    agreement = _miou(whole)
+    curve = _curve(learned, groups, agreement, between)
+    told = Judgement(len(learned), agreement, None, temperature, curve=curve, by_class=_by_class(whole))
     if len(learned) < FEWEST_FOR_GAIN or len(gains) < 2:
-        return Judgement(len(learned), agreement, None, temperature)
+        return told
     error = float(np.std(gains, ddof=1) / len(gains) ** 0.5)
-    return Judgement(len(learned), agreement, float(np.mean(gains)), temperature, error)
+    return replace(told, gain=float(np.mean(gains)), gain_error=error)
+
+
+def _curve(
+    learned: Sequence[Learned], groups: Sequence[Sequence[Learned]], agreement: float, between: Callable[[], None]
+) -> tuple[tuple[int, float], ...]:
+    """mIoU on each group after 1, 2, 4, ... of the other pictures, chosen by chance; the last point is `agreement`."""
+    most = len(learned) - max(len(group) for group in groups)
+    points = []
+    for size in (2**power for power in range(most.bit_length()) if 2**power < most):
+        counted = []
+        for index, group in enumerate(groups):
+            between()
+            others = [one for one in learned if one not in group]
+            chosen = numpy_stream("curve", index, size).permutation(len(others))[:size]
+            head = _head(total([others[place].moments for place in chosen]))
+            if head is not None:
+                counted.append(_tested(head, group))
+        if counted:
+            points.append((size, round(_miou(np.sum(counted, axis=0)), 4)))
+    return (*points, (most, round(agreement, 4)))
 
 
 def _halves(others: Sequence[Learned], index: int) -> list[LinearHead]:
@@ -200,3 +228,9 @@ def _iou_of_present(counted: np.ndarray) -> float:
 
 def _miou(counted: np.ndarray) -> float:
     return scores(counted.round().astype(np.int64)).miou
+
+
+def _by_class(counted: np.ndarray) -> tuple[float | None, ...]:
+    right, shown = counted.diagonal(), counted.sum(axis=1)
+    union = shown + counted.sum(axis=0) - right
+    return tuple(round(float(right[k] / union[k]), 4) if shown[k] > 0 else None for k in range(len(right)))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from gannotate.annotate.learning import Judgement, Learned, Model, judge, learn, live_taps, refit
@@ -34,14 +34,27 @@ NOTHING = Judgement(0, None, None, 1.0)
 class Guess:
     """What the model says of a picture.
 
-    model: number of its fit. labels: uint8 class ids. uncertainty: entropy, 0 (certain) to 255 (no idea). confidence:
-    probability of the class that `labels` names, 0 to 255, rounded down.
+    model: number of its fit, of a real picture the segmenter's. labels: uint8 class ids. uncertainty: entropy, 0
+    (certain) to 255 (no idea). confidence: probability of the class that `labels` names, 0 to 255, rounded down.
     """
 
     model: int
     labels: UInt8[np.ndarray, "size size"]
     uncertainty: UInt8[np.ndarray, "size size"]
     confidence: UInt8[np.ndarray, "size size"]
+
+
+@torch.inference_mode()
+def guess_of(probabilities: Float[Tensor, "k size size"], model: int) -> Guess:
+    """What class probabilities say of every pixel."""
+    unsure = entropy(probabilities) / np.log(len(probabilities))
+    confidence, labels = probabilities.max(dim=0)
+    return Guess(
+        model,
+        labels.to(torch.uint8).cpu().numpy(),
+        (unsure * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy(),
+        (confidence * 255).floor().clamp(0, 255).to(torch.uint8).cpu().numpy(),
+    )
 
 
 @dataclass(frozen=True)
@@ -53,6 +66,10 @@ class LiveState:
     fit_s: float = 0.0
     judgement: Judgement = field(default_factory=lambda: NOTHING)
     error: str = ""
+
+
+class _Newer(Exception):
+    """A newer request came."""
 
 
 class Live:
@@ -120,15 +137,8 @@ class Live:
             return None
         with torch.inference_mode():
             (probabilities,) = model.decoder.member_probabilities(self._taps_of(seed))[:, 0]
-            unsure = entropy(probabilities) / np.log(len(probabilities))
-            confidence, labels = probabilities.max(dim=0)
-        self._unsure[seed] = float(of_pictures(unsure[None])[0])
-        return Guess(
-            model.number,
-            labels.to(torch.uint8).cpu().numpy(),
-            (unsure * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy(),
-            (confidence * 255).floor().clamp(0, 255).to(torch.uint8).cpu().numpy(),
-        )
+            self._unsure[seed] = float(of_pictures(entropy(probabilities)[None])[0]) / np.log(len(probabilities))
+        return guess_of(probabilities, model.number)
 
     def alike(self, seed: int, x: int, y: int) -> UInt8[np.ndarray, "size size"]:
         """The similarity wand at pixel (x, y) of a pool picture (see tools.py).
@@ -197,18 +207,29 @@ class Live:
                     return
                 asked = self._asked
             try:
-                self._fit_once()
+                self._fit_once(asked)
                 self._look_at_pool(asked)
                 error = ""
-            except (GannotateError, RuntimeError) as problem:
+            except _Newer:
+                error = ""
+            except (GannotateError, RuntimeError, ValueError, OSError) as problem:  # the thread must live on
                 error = str(problem)
             with self._changed:
                 self._state = replace(self._state, error=error)
                 self._done = asked
                 self._changed.notify_all()
 
-    def _fit_once(self) -> None:
-        """Fits, and lets the new model guess at once; then leaves pictures out, which takes longer."""
+    def _fit_once(self, asked: int) -> None:
+        """Fits, and lets the new model guess at once; then leaves pictures out, which takes longer.
+
+        Raises:
+            _Newer: something was saved meanwhile, and its fit must not wait for the leaving out.
+        """
+
+        def between() -> None:
+            if self._asked != asked or self._stopped:
+                raise _Newer
+
         begin, classes = time.monotonic(), len(self.store.project.classes)
         if self.generator is None:
             return
@@ -220,7 +241,7 @@ class Live:
         with self._changed:
             self._model, self._unsure = model, {}
             self._state = replace(self._state, model=number if model else 0, fit_s=time.monotonic() - begin)
-        judgement = judge(learned) if model else NOTHING
+        judgement = judge(learned, between) if model else NOTHING
         if model is not None:
             model.decoder.temperature = judgement.temperature
         with self._changed:

@@ -6,13 +6,16 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import UInt8
 
+from gannotate.annotate.live import Guess, guess_of
 from gannotate.annotate.store import Store
 from gannotate.data.pictures import decode_picture
 from gannotate.errors import UsageError
+from gannotate.record import is_finished
 from gannotate.segmenters.loading import load_predictor
-from gannotate.segmenters.predict import Predictor
+from gannotate.segmenters.predict import Predictor, Segmenter
 
 MOST_PX = 4_000_000
 """Pixels of a picture that is sent: the probabilities of all classes stand in memory, 20 classes take 320 MB."""
@@ -33,7 +36,7 @@ class Predictions:
             UsageError: not a picture of the pool, or no segmenter yet.
         """
         self.store.check_seed(seed)
-        return self._label(self.store.project.pool_picture_path(seed).read_bytes())
+        return self._label(self._pool_picture(seed))
 
     def of(self, picture: bytes) -> tuple[str, UInt8[np.ndarray, "h w"]]:
         """Name of the segmenter, and its label map of any picture file, at the picture's own size.
@@ -43,8 +46,46 @@ class Predictions:
         """
         return self._label(picture)
 
+    @property
+    def newest(self) -> str | None:
+        """Name of the newest finished segmenter, e.g. 0002-unet."""
+        made = self.store.project.made("segmenters")
+        return next((path.name for path in reversed(made) if is_finished(path)), None)
+
+    def guess(self, seed: int) -> Guess | None:
+        """What it makes of a pool picture, to be corrected; None without a segmenter, or with one that takes long.
+
+        Raises:
+            UsageError: not a picture of the pool.
+        """
+        self.store.check_seed(seed)
+        if self.newest is None:
+            return None
+        folder, pixels = self.store.project.latest("segmenters"), self._pixels(self._pool_picture(seed))
+        with self._lock:
+            predictor = self._open(folder)
+            if not isinstance(predictor, Segmenter):  # one that inverts each picture: a minute and more
+                return None
+            (probabilities,) = predictor.iterate([pixels])
+        return guess_of(torch.from_numpy(probabilities), int(folder.name[:4]))
+
     def _label(self, picture: bytes) -> tuple[str, np.ndarray]:
         folder = self.store.project.latest("segmenters")
+        pixels = self._pixels(picture)
+        with self._lock:  # one at a time: two at once are slower than one after the other
+            (label_map,) = self._open(folder).predict([pixels])
+        return folder.name, label_map
+
+    def _open(self, folder: Path) -> Predictor:
+        """Called with the lock held."""
+        if self._loaded is None or self._loaded[0] != folder:
+            self._loaded = (folder, load_predictor(folder))
+        return self._loaded[1]
+
+    def _pool_picture(self, seed: int) -> bytes:
+        return self.store.project.pool_picture_path(seed).read_bytes()
+
+    def _pixels(self, picture: bytes) -> UInt8[np.ndarray, "h w c"]:
         image = decode_picture(picture)
         if image.width * image.height > MOST_PX:
             raise UsageError(
@@ -52,8 +93,4 @@ class Predictions:
                 f"`gannotate predict {self.store.project.folder} PICTURE --out DIR` for larger ones"
             )
         pixels = np.asarray(image, dtype=np.uint8)
-        with self._lock:  # one at a time: two at once are slower than one after the other
-            if self._loaded is None or self._loaded[0] != folder:
-                self._loaded = (folder, load_predictor(folder))
-            (label_map,) = self._loaded[1].predict([pixels.reshape(*pixels.shape[:2], -1)])
-        return folder.name, label_map
+        return pixels.reshape(*pixels.shape[:2], -1)

@@ -17,8 +17,10 @@ from gannotate import __version__
 from gannotate.annotate.access import Access, Guard
 from gannotate.annotate.jobs import Jobs
 from gannotate.annotate.live import Live
+from gannotate.annotate.predictions import Predictions
 from gannotate.annotate.routes.answers import REFUSALS
 from gannotate.annotate.routes.export import add_export
+from gannotate.annotate.routes.importing import MOST_IMPORT_BYTES, add_import
 from gannotate.annotate.routes.model import add_model
 from gannotate.annotate.routes.pictures import add_pictures
 from gannotate.annotate.routes.project import add_project
@@ -46,16 +48,18 @@ def create_app(store: Store, live: Live, access: Access, jobs: Jobs | None = Non
         Guard,
         access=access,
         most_bytes=max(SMALLEST_LIMIT, store.project.config.size**2),
-        larger={"/api/prediction": MOST_PICTURE_BYTES},
+        larger={"/api/prediction": MOST_PICTURE_BYTES, "/api/import": MOST_IMPORT_BYTES},
     )
     app.add_exception_handler(GannotateError, _refuse)
     app.add_exception_handler(RequestValidationError, _invalid)
     _add_page(app, access)
     add_project(app, store, live)
     add_pictures(app, store, live)
-    add_model(app, store, live)
-    add_work(app, store, jobs or Jobs())
+    predictions = Predictions(store)
+    add_model(app, store, live, predictions)
+    add_work(app, store, jobs or Jobs(), predictions)
     add_export(app, store)
+    add_import(app, store, live)
     return app
 
 

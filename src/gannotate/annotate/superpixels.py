@@ -28,9 +28,9 @@ def superpixels(picture: Image.Image, side_px: int) -> UInt32[np.ndarray, "h w"]
     """The superpixel of every pixel, numbered from 0, each in one piece and about side_px x side_px large.
 
     Raises:
-        UsageError: smaller than 2 px, or larger than half of the picture.
+        UsageError: smaller than 2 px, or larger than a quarter of the picture (from .4 on, a noisy one may be all one).
     """
-    largest = max(SMALLEST_PX, min(picture.size) // 2)
+    largest = max(SMALLEST_PX, min(picture.size) // 4)
     if not SMALLEST_PX <= side_px <= largest:
         raise UsageError(f"superpixels of {side_px} px were asked for; give {SMALLEST_PX} to {largest} px")
     from skimage.segmentation import slic  # here, because its import takes a second that no other tool needs

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import sys
 import webbrowser
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +66,16 @@ def annotate(project: Path, /, *, flags: AnnotateFlags = AnnotateFlags()) -> int
     labelled = sorted(live.store.labelled())
     result = {"project": str(project), "labelled": labelled, "pool": len(opened.pool("any"))}
     text = f"{len(labelled)} of the {result['pool']} pool pictures are labelled"
-    return show.finish(flags, result, text, f"gannotate fit {project}")
+    return show.finish(flags, result, text, next_step(live.store, project, labelled))
+
+
+def next_step(store: Store, project: Path, labelled: Sequence[int]) -> str:
+    """What to type next: a decoder learns from labels of generated pictures; those of real ones train a segmenter."""
+    if not labelled:
+        return f"gannotate annotate {project}"
+    if store.labelled("generated"):
+        return f"gannotate fit {project}"
+    return f"gannotate data export {project} --format palette --out DIR, then gannotate train {project} --labelled DIR"
 
 
 def serve(live: Live, access: Access, listening: socket.socket, browser: bool) -> None:
@@ -100,8 +111,7 @@ def listen(host: str, port: int) -> socket.socket:
         listening.bind((host, port))
         listening.listen(128)
     except OSError as error:
-        raise GannotateError(
-            f"cannot listen on {host} port {port} ({error.strerror or error}); is an annotator open already? Give "
-            "another one with --port, or --port 0 for any free one"
-        ) from error
+        taken = "an annotator may be open already: give another one with --port, or --port 0 for any free one"
+        advice = taken if error.errno == errno.EADDRINUSE else "give an address of this machine and a port it may open"
+        raise GannotateError(f"cannot listen on {host} port {port} ({error.strerror or error}); {advice}") from error
     return listening

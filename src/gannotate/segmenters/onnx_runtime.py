@@ -78,7 +78,8 @@ def need_packages(*names: str) -> None:
     if missing:
         are = "package is" if len(missing) == 1 else "packages are"
         raise GannotateError(
-            f"the {are} missing that ONNX files need ({', '.join(missing)}); pip install 'gannotate[export]'"
+            f"the {are} missing that ONNX files need ({', '.join(missing)}); pip install '.[export]' in gannotate's "
+            "folder"
         )
 
 

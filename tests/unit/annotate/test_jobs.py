@@ -20,6 +20,7 @@ from gannotate.annotate.jobs import (
     Part,
     current_decoder,
     dataset_parts,
+    labelled_parts,
     seconds_of,
     segmenter_parts,
 )
@@ -152,6 +153,20 @@ def test_a_decoder_is_fitted_again_only_when_there_is_something_new(project: Pro
 def test_a_segmenter_needs_a_dataset(project: Project):
     with pytest.raises(UsageError, match="gannotate synthesize"):
         segmenter_parts(project, "unet", 10)
+
+
+def test_labels_are_gathered_anew_when_they_changed(project: Project, store: Store, truth: Truth):
+    store.save(0, truth(0), 0)
+    first = labelled_parts(store, "unet", 10)
+    assert [part.words[:2] for part in first] == [("data", "export"), ("train", str(project.folder))]
+    gathered = Path(first[0].words[first[0].words.index("--out") + 1])
+    assert gathered == Path(first[1].words[first[1].words.index("--labelled") + 1])
+    gathered.parent.mkdir()
+    gathered.touch()
+    assert [part.words[0] for part in labelled_parts(store, "unet", 10)] == ["train"]
+    store.save(0, 1 - truth(0), 1)
+    assert str(gathered) not in labelled_parts(store, "unet", 10)[0].words
+    assert not gathered.exists()
 
 
 def test_the_real_commands_write_a_dataset(project: Project, store: Store, truth: Truth):

@@ -69,6 +69,17 @@ def test_leaving_out_by_subtraction_equals_learning_from_the_others(learned: lis
     assert judge(learned).agreement == pytest.approx(expected, abs=2e-3)
 
 
+def test_the_curve_ends_at_the_agreement_and_each_class_has_its_iou(learned: list[Learned]):
+    found = judge(learned)
+    assert [labelled for labelled, _ in found.curve] == [1, 2, 4]
+    assert found.curve[-1][1] == pytest.approx(found.agreement, abs=1e-4)
+    assert found.curve[-1][1] > found.curve[0][1]  # it is linear in the taps: more pictures tell more of it
+    assert found.by_class[2] is None  # never labelled
+    assert np.mean(found.by_class[:2]) == pytest.approx(found.agreement, abs=2e-4)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    assert judge(learned[:2]).curve == ((1, pytest.approx(judge(learned[:2]).agreement, abs=1e-4)),)
+    assert judge(learned[:1]).curve == ()
+
+
 def test_labels_that_mean_nothing_do_not_agree(tiny: StyleGAN2):
     rng = np.random.default_rng(0)
     noisy = [look(tiny, seed, rng.integers(0, 2, (16, 16)).astype(np.uint8)) for seed in range(5)]

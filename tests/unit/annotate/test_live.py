@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
 
+from gannotate.annotate.learning import Judgement, Learned
 from gannotate.annotate.live import Live
 from gannotate.annotate.store import Store
 from gannotate.errors import GannotateError, UsageError
@@ -59,6 +60,29 @@ def test_uncertainty_is_highest_where_the_guess_is_wrong_most(live: Live, truth:
     if wrong.any():
         assert guess.uncertainty[wrong].mean() > guess.uncertainty[~wrong].mean()
     assert guess.uncertainty.min() < 128
+
+
+def test_a_newer_save_does_not_wait_for_the_leaving_out_of_pictures(
+    live: Live, truth: Truth, monkeypatch: pytest.MonkeyPatch
+):
+    from gannotate.annotate import live as room
+
+    asked, whole = [], room.judge
+
+    def slow(learned: Sequence[Learned], between: Callable[[], None]) -> Judgement:
+        asked.append(len(learned))
+        if len(asked) == 1:  # the person goes on while the first is judged
+            live.store.save(1, truth(1), 0)
+            live.request()
+            between()
+            raise AssertionError("it should have ended")
+        return whole(learned, between)
+
+    monkeypatch.setattr(room, "judge", slow)
+    save(live, 0, truth(0))
+    assert asked == [1, 2]
+    assert live.state.judgement.pictures == 2
+    assert live.state.error == ""
 
 
 def test_only_changed_pictures_are_looked_at_again(live: Live, truth: Truth):

@@ -172,7 +172,8 @@ def test_project_and_pictures(page: TestClient):
     assert [item["name"] for item in info["classes"]["classes"]] == ["background", "left", "right"]
     pictures = page.get("/api/pictures").json()
     assert [one["seed"] for one in pictures] == list(range(6))
-    assert pictures[0] == {"seed": 0, "name": "0", "version": 0, "labelled": 0.0, "source": "none", "mark": None}
+    first = {"seed": 0, "name": "0", "real": False, "version": 0, "labelled": 0.0, "source": "none", "mark": None}
+    assert pictures[0] == first
     assert page.get("/api/pictures/0/image").content.startswith(b"\x89PNG")
     assert page.get("/api/pictures/77/image").status_code == 404
 

@@ -28,7 +28,7 @@ def test_no_superpixel_crosses_a_sharp_edge(mode: str):
 
 
 @settings(deadline=None, max_examples=15)
-@given(side=st.integers(3, 16), seed=st.integers(0, 99))
+@given(side=st.integers(3, 8), seed=st.integers(0, 99))  # up to a quarter of the picture, as the page offers
 def test_each_is_in_one_piece_and_about_as_large_as_asked_for(side: int, seed: int):
     noise = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
     found = superpixels(Image.fromarray(noise).resize((32, 32), Image.Resampling.BICUBIC), side)
@@ -40,7 +40,7 @@ def test_each_is_in_one_piece_and_about_as_large_as_asked_for(side: int, seed: i
 
 def test_sizes_that_make_no_sense_are_refused():
     for side in (1, 17):
-        with pytest.raises(UsageError, match="give 2 to 16 px"):
+        with pytest.raises(UsageError, match="give 2 to 8 px"):
             superpixels(halves("L"), side)
 
 

@@ -18,8 +18,11 @@ import pytest
 
 from gannotate.annotate.lock import only_annotator
 from gannotate.annotate.store import Store
+from gannotate.cli.annotate import listen, next_step
 from gannotate.cli.app import main
-from gannotate.project import Project
+from gannotate.data.writing import encode_picture
+from gannotate.errors import GannotateError
+from gannotate.project import Project, RealPicture
 
 
 def result(capsys: pytest.CaptureFixture[str], *words: object) -> dict:
@@ -67,7 +70,7 @@ def test_annotate_refuses_an_empty_pool_a_port_in_use_and_no_port(project: Proje
     with socket.create_server(("127.0.0.1", 0)) as taken:
         code, sentence = mistake(capsys, "annotate", project.folder, "--no-browser", "--port", taken.getsockname()[1])
     assert code == 1
-    assert "is an annotator open already?" in sentence
+    assert "an annotator may be open already" in sentence
     assert mistake(capsys, "annotate", project.folder, "--port", 70000)[0] == 2
     (project.folder / "pool" / "pool.jsonl").write_text("")
     assert "has no pool pictures to label" in mistake(capsys, "annotate", project.folder)[1]
@@ -126,6 +129,22 @@ def test_a_second_annotator_is_refused_until_the_first_is_gone(
     process.wait()
     with only_annotator(project.folder, "here"):
         pass
+
+
+def test_the_next_step_fits_what_was_labelled(project: Project, store: Store, truth: Callable[[int], np.ndarray]):
+    folder = project.folder
+    assert next_step(store, folder, []) == f"gannotate annotate {folder}"
+    picture = RealPicture("a", "a.jpg", "0", 16, 16, 0, 0, 16)
+    (real,) = project.add_real([(picture, encode_picture(np.zeros((16, 16, 3), np.uint8)))])
+    store.save(real, truth(0), 0)
+    assert "--labelled DIR" in next_step(store, folder, sorted(store.labelled()))
+    store.save(0, truth(0), 0)
+    assert next_step(store, folder, sorted(store.labelled())) == f"gannotate fit {folder}"
+
+
+def test_an_address_of_another_machine_is_no_port_in_use():
+    with pytest.raises(GannotateError, match="give an address of this machine"):
+        listen("192.0.2.1", 0)  # for documentation only, RFC 5737
 
 
 def test_help_names_the_verb(capsys: pytest.CaptureFixture[str], tmp_path: Path):

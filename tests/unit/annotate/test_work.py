@@ -95,6 +95,15 @@ def test_a_job_is_begun_once_shown_and_cancelled(page: TestClient, store: Store,
     assert page.get("/api/work").json()["job"]["status"] == "cancelled"
 
 
+def test_a_segmenter_may_learn_from_the_labels_themselves(page: TestClient, store: Store, truth: Truth, jobs: Jobs):
+    none = page.post("/api/work/segmenter", json={"source": "labels"})
+    assert (none.status_code, none.json()["detail"]) == (400, "no picture is labelled yet; label one first")
+    store.save(0, truth(0), 0)
+    begun = page.post("/api/work/segmenter", json={"source": "labels", "steps": 3})
+    assert (begun.status_code, begun.json()["title"], begun.json()["parts"]) == (200, "Gathering the labels", 2)
+    jobs.stop()
+
+
 @pytest.mark.parametrize(
     ("kind", "order"),
     [("dataset", {"count": 0}), ("dataset", {"decoder": "best"}), ("segmenter", {"steps": 0}), ("segmenter", {"x": 1})],
@@ -189,6 +198,18 @@ def test_real_pictures_are_labelled_beside_the_generated_ones(
     live.stop()
 
 
+def test_a_segmenter_guesses_real_pictures(page: TestClient, project: Project, segmenter: Path):
+    seed = add_real(project, 90)
+    assert page.get("/api/live").json()["segmenter"] == int(segmenter.name[:4])
+    answer = page.get(f"/api/pictures/{seed}/guess")
+    assert answer.headers["x-model"] == str(int(segmenter.name[:4]))
+    labels, uncertainty, confidence = np.frombuffer(answer.content, np.uint8).reshape(3, 256)
+    assert (labels == np.frombuffer(page.get(f"/api/pictures/{seed}/prediction").content, np.uint8)).all()
+    assert uncertainty.max() > 0
+    assert confidence.min() >= 255 // 3  # the most probable of three classes
+    assert page.get("/api/pictures/0/guess").status_code == 204  # a generated one waits for the live model
+
+
 def test_a_project_of_real_pictures_only_is_labelled_too(tmp_path: Path, project: Project, truth: Truth, jobs: Jobs):
     config = project.config.model_copy(update={"generator": None, "format_version": 2})
     made = Project.create(tmp_path / "real", config)
@@ -198,6 +219,8 @@ def test_a_project_of_real_pictures_only_is_labelled_too(tmp_path: Path, project
     live.start()
     page = client_of(store, live, jobs)
     assert page.get("/api/next").json()["seed"] == seed
+    assert page.get("/api/project").json()["generates"] is False
+    assert "train a segmenter" in page.get("/api/live").json()["text"]
     store.save(seed, truth(0), 0)
     live.request()
     assert live.wait()

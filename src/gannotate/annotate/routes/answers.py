@@ -55,10 +55,11 @@ class Classes(BaseModel):
 
 
 class ProjectInfo(BaseModel):
-    """What the page must know. identity: tells two projects of one name apart."""
+    """What the page must know. identity: tells two projects of one name apart. generates: it has a generator."""
 
     name: str
     identity: str
+    generates: bool
     size: int
     classes: Classes
     ignore: int
@@ -70,6 +71,7 @@ class PictureInfo(BaseModel):
 
     seed: int
     name: str
+    real: bool
     version: int
     labelled: float
     source: str
@@ -95,10 +97,23 @@ class Next(BaseModel):
     seed: int | None
 
 
+class CurvePoint(BaseModel):
+    """mIoU on pictures left out, when so many labelled ones taught."""
+
+    labelled: int
+    miou: float
+
+
 class LiveInfo(BaseModel):
-    """The model: `model` counts its fits, 0 before the first; agreement: mIoU on pictures left out."""
+    """The model: `model` counts its fits, 0 before the first; agreement: mIoU on pictures left out.
+
+    by_class: IoU of each class there. segmenter: number of the one that guesses real pictures, 0 without one.
+    """
 
     model: int
+    segmenter: int
+    curve: list[CurvePoint]
+    by_class: list[float | None]
     busy: bool
     fit_s: float
     labelled: int
@@ -117,9 +132,10 @@ class DatasetOrder(BaseModel):
 
 
 class SegmenterOrder(BaseModel):
-    """A segmenter to train from the newest dataset."""
+    """A segmenter to train, from the newest dataset or from the labelled pictures themselves."""
 
     model_config = ConfigDict(extra="forbid")
+    source: Literal["dataset", "labels"] = "dataset"
     architecture: Literal["unet", "unet-mobile", "lraspp"] = "unet"
     steps: int = Field(default=1000, ge=1, le=10**6)
 
@@ -146,6 +162,15 @@ class WorkInfo(BaseModel):
     job: JobInfo | None
     dataset: str | None
     segmenter: str | None
+
+
+class Imported(BaseModel):
+    """What an import brought. pictures: new real ones; unchanged: label maps that were there; notes: worth knowing."""
+
+    imported: int
+    pictures: int
+    unchanged: int
+    notes: list[str]
 
 
 class History(BaseModel):

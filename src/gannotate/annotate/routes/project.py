@@ -22,6 +22,7 @@ from gannotate.annotate.routes.answers import (
 )
 from gannotate.annotate.store import Store
 from gannotate.labels import IGNORE
+from gannotate.project import is_real
 from gannotate.project_config import ClassEntry
 
 
@@ -35,6 +36,7 @@ def add_project(app: FastAPI, store: Store, live: Live) -> None:
         return ProjectInfo(
             name=config.name,
             identity=identity(store),
+            generates=live.generator is not None,
             size=config.size,
             classes=classes_of(store),
             ignore=IGNORE,
@@ -72,6 +74,7 @@ def add_project(app: FastAPI, store: Store, live: Live) -> None:
             PictureInfo(
                 seed=one.seed,
                 name=one.name,
+                real=is_real(one.seed),
                 version=store.history.head(one.seed),
                 labelled=labelled.get(one.seed, 0.0),
                 source=sources.get(one.seed, "none"),

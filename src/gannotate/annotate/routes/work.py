@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from gannotate.annotate.jobs import Busy, Jobs, JobState, dataset_parts, segmenter_parts
+from gannotate.annotate.jobs import Busy, Jobs, JobState, dataset_parts, labelled_parts, segmenter_parts
 from gannotate.annotate.predictions import Predictions
 from gannotate.annotate.routes.answers import (
     DatasetOrder,
@@ -32,7 +32,7 @@ MOST_PICTURE_BYTES = 1 << 23
 """Bytes of a picture file that the page sends to have it labelled."""
 
 
-def add_work(app: FastAPI, store: Store, jobs: Jobs) -> None:
+def add_work(app: FastAPI, store: Store, jobs: Jobs, predictions: Predictions) -> None:
     """Adds `/api/work` and what the segmenter predicts."""
 
     @app.exception_handler(Busy)
@@ -42,9 +42,7 @@ def add_work(app: FastAPI, store: Store, jobs: Jobs) -> None:
     @app.get("/api/work")
     def work() -> WorkInfo:
         """The job that runs or ran last, and what was made so far."""
-        return WorkInfo(
-            job=_info(jobs.state), dataset=_newest(store, "datasets"), segmenter=_newest(store, "segmenters")
-        )
+        return WorkInfo(job=_info(jobs.state), dataset=_newest(store, "datasets"), segmenter=predictions.newest)
 
     @app.post("/api/work/dataset", responses=BUSY)
     def write_dataset(order: DatasetOrder) -> JobInfo:
@@ -55,7 +53,11 @@ def add_work(app: FastAPI, store: Store, jobs: Jobs) -> None:
 
     @app.post("/api/work/segmenter", responses=BUSY)
     def train_segmenter(order: SegmenterOrder) -> JobInfo:
-        """Trains a segmenter from the newest dataset."""
+        """Trains a segmenter from the newest dataset, or from the labelled pictures."""
+        if order.source == "labels":
+            if not store.labelled():
+                raise UsageError("no picture is labelled yet; label one first")
+            return _started(jobs.start("segmenter", labelled_parts(store, order.architecture, order.steps)))
         if _newest(store, "datasets") is None:
             raise UsageError("there is no dataset to learn from yet; write one first")
         return _started(jobs.start("segmenter", segmenter_parts(store.project, order.architecture, order.steps)))
@@ -65,8 +67,6 @@ def add_work(app: FastAPI, store: Store, jobs: Jobs) -> None:
         """Ends the job; the same order goes on where it was."""
         jobs.cancel()
         return work()
-
-    predictions = Predictions(store)
 
     @app.get("/api/pictures/{seed}/prediction", response_class=Response, responses=raw("Class ids."))
     def prediction(seed: Seed) -> Response:

@@ -91,3 +91,10 @@ export async function exported(format) {
   const [, name] = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition"));
   return { blob: await answer.blob(), name, told: answer.headers.get("X-Told") };
 }
+
+/** Takes a file of labels in: {imported, pictures, unchanged, notes}. how: {format, map: [OLD=NEW], replace, crop, blended}. */
+export async function importLabels(file, { format, map, replace, crop, blended }) {
+  const query = new URLSearchParams({ name: file.name, format, replace, crop, blended });
+  for (const pair of map) query.append("map", pair);
+  return json(`import?${query}`, { method: "POST", body: file });
+}

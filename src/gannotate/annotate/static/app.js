@@ -7,8 +7,10 @@ import { wireControls } from "./controls.js";
 import { Drafts } from "./draft.js";
 import { Editing, TOOLS } from "./editing.js";
 import { Gallery } from "./gallery.js";
+import { ImportDialog } from "./importing.js";
 import { wireKeyboard } from "./keyboard.js";
 import { ModelPanel } from "./model.js";
+import { failed, notice, succeeded } from "./notice.js";
 import { byId, make, markTool, showKeys, showStrip, showTools } from "./panels.js";
 import { IGNORE } from "./raster.js";
 import { Saver } from "./saver.js";
@@ -18,7 +20,7 @@ import { WorkPanel } from "./work.js";
 
 const SAVED = {
   saved: "Saved", unsaved: "Not saved yet", saving: "Saving", guess: "A guess, not saved",
-  offline: "Not saved: no answer", stale: "Not saved: changed elsewhere",
+  offline: "Not saved, trying again", stale: "Not saved: changed elsewhere",
 };
 
 const project = await api.project().catch((error) => {
@@ -29,6 +31,8 @@ const size = project.size;
 let pictures = [];
 let seed = null; // of the open picture
 let opening = 0; // the newest call of open(): older ones give up
+let blank = false; // the open picture's guess is not wanted
+const trail = []; // pictures that were open before, the last one last
 const drafts = new Drafts(window.localStorage, project.identity);
 
 const edit = new Editing(size, {
@@ -40,6 +44,7 @@ const edit = new Editing(size, {
   changed: () => {
     saver.touch();
     model.showSure();
+    showSteps();
   },
   picked: (value) => (value === IGNORE ? act("eraser") : chooseClass(value)),
   wand: (x, y) => runWand(x, y),
@@ -93,25 +98,28 @@ const classes = new ClassList(project.classes, {
     board.colours = colours;
     board.refresh();
   },
+  done: succeeded,
   failed,
 });
 
-const page = { seed: () => seed, edit, board, size, act, failed, setLook, setSize, moved: showUnder, look: board.look };
+const page = {
+  seed: () => seed, real: () => own()?.real === true, generates: project.generates, told: (iou) => classes.setIou(iou), guessed: offerLate,
+  edit, board, size, act, failed, setLook, setSize, moved: showUnder, look: board.look,
+};
 const model = new ModelPanel(page);
 const gallery = new Gallery({ colours: () => board.colours, pictures: () => pictures });
 const work = new WorkPanel({ ...page, see: () => gallery.open().catch(failed) });
+new ImportDialog({
+  flush: () => saver.flush(),
+  imported: async () => {
+    classes.take((await api.project()).classes); // new real pictures change project.yaml
+    await open(seed);
+  },
+});
 
 function showState(state) {
   byId("saved").textContent = SAVED[state];
   byId("saved").dataset.state = state;
-}
-
-function notice(text, buttons = {}) {
-  byId("notice").hidden = !text;
-  byId("notice-text").textContent = text;
-  byId("notice-buttons").replaceChildren(
-    ...Object.entries(buttons).map(([name, run]) => make("button", { click: run }, name)),
-  );
 }
 
 function noticeStale(detail) {
@@ -124,12 +132,7 @@ function noticeStale(detail) {
   });
 }
 
-function failed(error) {
-  notice(error.message, { Dismiss: () => notice("") });
-}
-
-
-async function open(wanted) {
+async function open(wanted, back = false) {
   const mine = (opening += 1);
   if (!(await saver.flush()) && saver.picture && wanted !== seed) return;
   try {
@@ -138,6 +141,7 @@ async function open(wanted) {
     const [kept] = await Promise.all([api.labels(wanted), image.decode()]);
     const guessed = kept.version === 0 || !kept.data.some((value) => value !== IGNORE) ? await api.guess(wanted) : null;
     if (mine !== opening) return;
+    if (seed !== null && seed !== wanted && !back) trail.push(seed);
     seed = wanted;
     edit.open({ width: size, height: size, data: kept.data });
     edit.frozen = false;
@@ -145,9 +149,11 @@ async function open(wanted) {
     board.show(image, edit.map);
     model.forget();
     notice("");
+    showSteps();
     const started = kept.version > 0 ? "saved" : guessed ? "guess" : "blank";
     saver.open(seed, edit.map.data, kept.version, started);
-    if (!restoreDraft(kept) && guessed) offerGuess(guessed);
+    blank = restoreDraft(kept);
+    if (!blank && guessed) offerGuess(guessed);
     location.replace(`#${seed}`);
     board.canvas.setAttribute("aria-label", `Picture ${nameOf(seed)}. Arrow keys move the cursor, space uses the tool.`);
     showUnder();
@@ -186,6 +192,7 @@ function restoreDraft(kept) {
 function offerGuess(found) {
   edit.map.data.set(found.data);
   board.refresh();
+  showUnder();
   showState("guess");
   notice("This is the model's guess. Correct it, or accept it as it is; until then nothing is saved.", {
     "Accept guess": () => {
@@ -196,10 +203,20 @@ function offerGuess(found) {
       notice("");
       edit.open({ width: size, height: size, data: edit.map.data.fill(IGNORE) });
       saver.picture.started = "blank";
+      blank = true;
       board.show(board.image, edit.map);
       showState("saved");
+      showUnder();
     },
   });
+}
+
+/** The model, or a better one, came after the picture: it guesses as long as nothing was done to that. */
+function offerLate(found) {
+  const { version, changed, stale } = saver.picture;
+  if (version > 0 || changed > 0 || stale || blank || edit.busy) return;
+  saver.picture.started = "guess";
+  offerGuess(found);
 }
 
 async function afterSave() {
@@ -209,6 +226,7 @@ async function afterSave() {
   }
 }
 
+const own = () => pictures.find((one) => one.seed === seed);
 const nameOf = (wanted) => pictures.find((one) => one.seed === wanted)?.name ?? `${wanted}`;
 
 async function refreshPictures() {
@@ -216,15 +234,15 @@ async function refreshPictures() {
   showStrip(byId("strip"), pictures, seed, api.imageOf, open);
   const done = pictures.filter((one) => one.labelled > 0).length;
   byId("where").textContent = `Picture ${nameOf(seed)}, ${done} of ${pictures.length} labelled`;
-  const own = pictures.find((one) => one.seed === seed);
-  byId("unsure").setAttribute("aria-pressed", `${own !== undefined && own.mark === "unsure"}`);
+  byId("unsure").setAttribute("aria-pressed", `${own()?.mark === "unsure"}`);
 }
 
 async function refreshHistory() {
   const { versions } = await api.history(seed);
   const now = saver.picture.version;
   byId("history").replaceChildren(
-    ...versions.reverse().map((version) => make("option", { value: `${version}` }, version === now ? `${version} (now)` : `${version}`)),
+    ...versions.reverse().map((version) => make("option", { value: `${version}` }, `version ${version}${version === now ? " (now)" : ""}`)),
+    ...(versions.length ? [] : [make("option", {}, "no version yet")]),
   );
   byId("history").disabled = versions.length < 2;
 }
@@ -257,14 +275,15 @@ async function goOn() {
   else await open(found.seed);
 }
 
-function goBack() {
+/** To the picture that was open before, or the one on the left in the strip. */
+async function goBack() {
   const index = pictures.findIndex((one) => one.seed === seed);
-  if (index >= 0) open(pictures[(index + pictures.length - 1) % pictures.length].seed);
+  const before = trail.pop() ?? pictures.at(index - 1)?.seed;
+  if (before !== undefined && before !== seed) await open(before, true);
 }
 
 async function mark(value) {
-  const own = pictures.find((one) => one.seed === seed);
-  await api.mark(seed, own && own.mark === value ? null : value);
+  await api.mark(seed, own()?.mark === value ? null : value);
   await refreshPictures();
 }
 
@@ -282,6 +301,11 @@ function setTool(tool) {
   markTool(byId("tools"), tool);
   showCursor();
   if (seed !== null) loadPatches().catch(failed);
+}
+
+function showSteps() {
+  const able = { undo: edit.undoing.canUndo, redo: edit.undoing.canRedo };
+  for (const [action, can] of Object.entries(able)) byId("tools").querySelector(`[data-action=${action}]`).disabled = !can;
 }
 
 function showCursor() {
@@ -336,7 +360,7 @@ const ACTIONS = {
   confident: () => model.takeConfident(),
   predicted: () => work.showPrediction(!board.look.predicted),
   next: () => goOn().catch(failed),
-  previous: goBack,
+  previous: () => goBack().catch(failed),
   skip: () => mark("skip").then(goOn).catch(failed),
   unsure: () => mark("unsure").catch(failed),
   hide: () => setLook({ hidden: true }),
@@ -350,6 +374,7 @@ const ACTIONS = {
 };
 
 function act(action) {
+  if (action === "wand" && !project.generates) action = "superpixel"; // what selects alike pixels here
   if (action.startsWith("class:")) chooseClass(Number(action.slice(6)));
   else ACTIONS[action]();
 }
@@ -358,6 +383,7 @@ byId("project").textContent = project.name;
 document.title = `${project.name}: gannotate annotate`;
 byId("size").max = `${Math.min(256, size)}`;
 showTools(byId("tools"), act);
+byId("tools").querySelector("[data-action=wand]").hidden = !project.generates;
 showKeys(byId("keys-list"));
 wireControls({ ...page, loadPatches });
 wireKeyboard(page);

@@ -1,18 +1,31 @@
 // The list of classes: choosing, locking, renaming, recolouring, adding.
 
 import * as api from "./api.js";
+import { icon } from "./icons.js";
 import { colourOf, freshColour, hexOf } from "./paint.js";
 import { byId, make } from "./panels.js";
 
 export class ClassList {
   /**
    * given: {version, classes: [{name, colour}]}, as the server has them.
-   * page: {value(), locked(), choose(id), lock(id), changed(colours), failed(error)}.
+   * page: {value(), locked(), choose(id), lock(id), changed(colours), done(), failed(error)}.
    */
   constructor(given, page) {
     this.version = given.version;
     this.items = given.classes;
     this.page = page;
+    this.iou = []; // of each class on pictures left out, null where none shows it
+  }
+
+  /** What the model makes of each class. */
+  setIou(iou) {
+    if (JSON.stringify(iou) === JSON.stringify(this.iou)) return;
+    this.iou = iou;
+    byId("classes-note").hidden = !iou.some((value) => value !== null);
+    for (const [id, row] of [...byId("classes").children].entries()) {
+      const shown = row.querySelector(".iou"); // not there while the class is being renamed
+      if (shown) shown.textContent = percent(iou[id]);
+    }
   }
 
   colour(id) {
@@ -21,7 +34,7 @@ export class ClassList {
 
   show() {
     this.page.changed(this.items.map((item) => item.colour));
-    showClasses(byId("classes"), this.items, this.page.value(), this.page.locked(), {
+    showClasses(byId("classes"), this.items, this.iou, this.page.value(), this.page.locked(), {
       choose: this.page.choose,
       lock: this.page.lock,
       rename: (id, name) => this.change(id, { name }),
@@ -35,6 +48,7 @@ export class ClassList {
     if (id === classes.length) classes.push(change);
     try {
       this.take(await api.changeClasses({ version: this.version, classes }));
+      this.page.done();
     } catch (error) {
       this.page.failed(error);
       this.take((await api.project()).classes);
@@ -61,17 +75,21 @@ export class ClassList {
   }
 }
 
+const percent = (part) => (part === null || part === undefined ? "" : `${Math.round(100 * part)}%`);
+
 /** events: {choose(id), lock(id), rename(id, name), recolour(id, colour)}. */
-function showClasses(into, classes, chosen, locked, events) {
+function showClasses(into, classes, iou, chosen, locked, events) {
   into.replaceChildren(...classes.map((item, id) => {
     const row = make("li", { "data-chosen": `${id === chosen}` });
     const choose = make("button", {
       class: "choose", "aria-label": `Choose class ${id}: ${item.name}`,
       "aria-current": id === chosen ? "true" : null, click: () => events.choose(id),
-    }, item.name, make("kbd", { "aria-hidden": "true" }, `${id}`));
+    },
+    make("kbd", { "aria-hidden": "true" }, `${id}`), make("span", { title: item.name }, item.name),
+    make("span", { class: "iou", title: "IoU on pictures left out" }, percent(iou[id])));
     const rename = make("button", {
       class: "small", "aria-label": `Rename ${item.name}`, title: "Rename", click: () => edit(row, choose, item, (name) => events.rename(id, name)),
-    }, "\u270e");
+    }, icon("rename"));
     row.append(
       make("input", {
         type: "color", value: hexOf(item.colour), "aria-label": `Colour of ${item.name}`,
@@ -82,7 +100,7 @@ function showClasses(into, classes, chosen, locked, events) {
       make("button", {
         class: "small", "aria-pressed": `${locked.has(id)}`, "aria-label": `Lock ${item.name}`,
         title: "Locked pixels are not painted over (L)", click: () => events.lock(id),
-      }, locked.has(id) ? "locked" : "lock"),
+      }, icon(locked.has(id) ? "locked" : "unlocked")),
     );
     return row;
   }));

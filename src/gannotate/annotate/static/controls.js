@@ -10,6 +10,11 @@ export function wireControls({ act, edit, size, setSize, setLook, look, loadPatc
   for (const id of ["previous", "next", "skip", "unsure", "help", "fit", "one", "guess"]) click(id, () => act(id));
   click("zoom-in", () => act("zoomIn"));
   click("zoom-out", () => act("zoomOut"));
+  const first = { opacity: look.opacity, brightness: look.brightness, contrast: look.contrast };
+  click("reset-look", () => {
+    setLook(first);
+    for (const [id, value] of Object.entries(first)) byId(id).value = `${id === "opacity" ? 100 * value : value}`;
+  });
   click("apply", () => edit.labelSelection());
   click("clear", () => edit.step((map) => map.data.fill(IGNORE)));
   const slide = (id, value, run) => {
@@ -49,7 +54,9 @@ export function wireControls({ act, edit, size, setSize, setLook, look, loadPatc
 /** The list of formats, and the button that downloads one. */
 async function wireExport(failed) {
   const formats = await api.exportFormats().catch(() => []);
-  byId("format").replaceChildren(...formats.map(({ name, about }) => make("option", { value: name, title: about }, name)));
+  for (const id of ["format", "import-format"]) {
+    byId(id).replaceChildren(...formats.map(({ name, about }) => make("option", { value: name, title: about }, name)));
+  }
   byId("export-section").hidden = formats.length === 0;
   byId("export").addEventListener("click", () => download(byId("format").value).catch(failed));
 }

@@ -37,6 +37,11 @@ export class Editing {
     return this.tool === "eraser";
   }
 
+  /** Whether something is begun and not done: a stroke, a polygon, a selection. */
+  get busy() {
+    return this.stroke !== null || this.points.length > 0 || this.selection !== null;
+  }
+
   inside(point) {
     return point.x >= 0 && point.y >= 0 && point.x < this.side && point.y < this.side;
   }

@@ -2,12 +2,13 @@
 
 import * as api from "./api.js";
 import { countConfident, leastByte } from "./confident.js";
+import { drawCurve } from "./curve.js";
 import { byId } from "./panels.js";
 
 const POLL_MS = 1000;
 
 export class ModelPanel {
-  /** page: {seed(), edit, board}. */
+  /** page: {seed(), real(), generates, edit, board, told(iou), guessed(found)}. */
   constructor(page) {
     this.page = page;
     this.model = 0; // number of the fit whose guess is held
@@ -24,9 +25,13 @@ export class ModelPanel {
   /** Asks how the model is doing, and when it is another one (or `force`) what it says of the open picture. */
   async refresh(force = false) {
     const state = await api.live();
-    byId("model").textContent = state.error || state.text + (state.busy ? " Learning." : "");
-    byId("guess").disabled = byId("uncertain").disabled = state.model === 0;
-    if (state.model === 0 || (!force && state.model === this.model)) {
+    const real = this.page.real();
+    const newest = real ? state.segmenter : state.model;
+    byId("model").textContent = this.describe(state, real);
+    byId("guess").disabled = byId("uncertain").disabled = newest === 0;
+    drawCurve(byId("curve"), state.curve);
+    this.page.told(state.by_class);
+    if (newest === 0 || (!force && newest === this.model)) {
       this.showSure();
       return;
     }
@@ -35,7 +40,15 @@ export class ModelPanel {
     if (asked !== this.page.seed() || !found) return;
     [this.model, this.guess] = [found.model, found];
     this.page.board.setUncertainty(found.uncertainty);
+    this.page.guessed(found);
     this.showSure();
+  }
+
+  describe(state, real) {
+    if (state.error) return state.error;
+    if (!real || !this.page.generates) return state.text + (state.busy ? " Learning." : "");
+    const who = state.segmenter ? "The newest segmenter guesses it." : "Once a segmenter is trained, that one guesses it.";
+    return `A real picture, which the generator does not know. ${who}`;
   }
 
   /** Another picture is open: what is held says nothing of it. */

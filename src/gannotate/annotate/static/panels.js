@@ -1,5 +1,7 @@
 // The lists beside the picture: tools, the pool's strip, keys.
 
+import { HINTS } from "./hints.js";
+import { icon } from "./icons.js";
 import { KEYS } from "./keys.js";
 
 export const byId = (id) => document.getElementById(id);
@@ -23,7 +25,7 @@ export function showTools(into, act) {
   const keyOf = Object.fromEntries(KEYS.map(([key, action]) => [action, key]));
   const button = (action, name) =>
     make("button", { "data-action": action, "aria-label": name, title: `${name} (${keyOf[action].toUpperCase()})`, click: () => act(action) },
-      name, make("kbd", { "aria-hidden": "true" }, keyOf[action].toUpperCase()));
+      icon(action), name, make("kbd", { "aria-hidden": "true" }, keyOf[action].toUpperCase()));
   into.replaceChildren(
     ...Object.entries(TOOL_NAMES).map(([action, name]) => button(action, name)),
     make("hr"),
@@ -38,8 +40,11 @@ export function markTool(into, tool) {
     if (action in TOOL_NAMES) button.setAttribute("aria-pressed", `${action === tool}`);
   }
   byId("tool-title").textContent = TOOL_NAMES[tool];
-  byId("tool-options").hidden = false;
-  for (const part of document.querySelectorAll("[data-for]")) part.hidden = !part.dataset.for.split(" ").includes(tool);
+  const [all, fine] = HINTS[tool];
+  byId("hint").replaceChildren(make("span", {}, `${all} `, make("span", { class: "fine" }, fine)));
+  const parts = [...document.querySelectorAll("[data-for]")];
+  for (const part of parts) part.hidden = !part.dataset.for.split(" ").includes(tool);
+  byId("tool-options").hidden = parts.every((part) => part.hidden);
 }
 
 export function showStrip(into, pictures, current, imageOf, open) {
@@ -61,5 +66,6 @@ export function showStrip(into, pictures, current, imageOf, open) {
 }
 
 export function showKeys(into) {
-  into.replaceChildren(...KEYS.flatMap(([key, , text]) => [make("dt", {}, key.length === 1 ? key.toUpperCase() : key), make("dd", {}, text)]));
+  const shown = (key) => key.replace(/^[a-z]|\+[a-z]/g, (letter) => letter.toUpperCase());
+  into.replaceChildren(...KEYS.flatMap(([key, , text]) => [make("dt", {}, make("kbd", {}, shown(key))), make("dd", {}, text)]));
 }

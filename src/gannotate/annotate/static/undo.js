@@ -44,6 +44,14 @@ export class UndoStack {
     this.undone = [];
   }
 
+  get canUndo() {
+    return this.done.length > 0;
+  }
+
+  get canRedo() {
+    return this.undone.length > 0;
+  }
+
   /** Notes a step; false when nothing changed. A new step ends what could be redone. */
   push(before, after) {
     const box = changedBox(before, after, this.width);

@@ -23,9 +23,13 @@ export function describe(job) {
 }
 
 export class WorkPanel {
-  /** page: {seed(), board, failed(error), setLook(change), see()}. */
+  /** page: {seed(), generates, board, failed(error), setLook(change), see()}. */
   constructor(page) {
     this.page = page;
+    byId("dataset-form").hidden = !page.generates;
+    if (!page.generates) byId("learn-from").value = "labels";
+    byId("learn-from").disabled = !page.generates;
+    byId("learn-from").addEventListener("change", () => this.refresh().catch(page.failed));
     this.segmenter = null;
     const order = (form, run) =>
       byId(form).addEventListener("submit", (event) => {
@@ -33,7 +37,7 @@ export class WorkPanel {
         run().then(() => this.refresh()).catch(page.failed);
       });
     order("dataset-form", () => api.writeDataset({ count: Number(byId("count").value), decoder: byId("decoder").value }));
-    order("segmenter-form", () => api.trainSegmenter({ steps: Number(byId("steps").value), architecture: byId("architecture").value }));
+    order("segmenter-form", () => api.trainSegmenter({ source: byId("learn-from").value, steps: Number(byId("steps").value), architecture: byId("architecture").value }));
     byId("cancel-job").addEventListener("click", () => api.cancelWork().then(() => this.refresh()).catch(page.failed));
     byId("predicted").addEventListener("change", (event) => this.showPrediction(event.target.checked));
     byId("see").addEventListener("click", page.see);
@@ -46,7 +50,9 @@ export class WorkPanel {
     byId("made").textContent = made.length ? `Made so far: ${made.join(", ")}.` : "Nothing made yet.";
     const runs = job !== null && (job.status === "running" || job.status === "cancelling");
     byId("write-dataset").disabled = runs;
-    byId("train").disabled = runs || dataset === null;
+    const fromLabels = byId("learn-from").value === "labels";
+    byId("train").disabled = runs || (dataset === null && !fromLabels);
+    byId("train").title = dataset === null && !fromLabels ? "Write a dataset first, or learn from labelled pictures" : "Train a segmentation network";
     byId("predicted").disabled = byId("see").disabled = segmenter === null;
     if (segmenter !== this.segmenter) {
       this.segmenter = segmenter;

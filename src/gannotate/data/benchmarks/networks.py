@@ -160,7 +160,7 @@ class OnnxLabeller:
         self.labels = read_labels(file.parent)
         if importlib.util.find_spec("onnxruntime") is None:
             raise GannotateError(
-                "the package onnxruntime is missing that ONNX files need; pip install 'gannotate[export]'"
+                "the package onnxruntime is missing that ONNX files need; pip install '.[export]' in gannotate's folder"
             )
         import onnxruntime
 
