@@ -47,6 +47,11 @@ def test_choices_go_before_the_schedule():
     assert (found.steps, found.learning_rate, found.balance) == (7, OURS["cnn"]["learning_rate"], 0.2)
 
 
+def test_the_dilated_cnn_sees_one_large_picture_a_step():
+    batches = [scheduled(decoder_config("cnn", {}), "ours", 10, size).batch for size in (64, 128, 256, 512)]
+    assert batches == [2, 2, 1, 1]
+
+
 def test_gradient_steps_for_the_linear_decoder_when_asked_for():
     assert scheduled(LinearConfig(), "ours", 3, 64).solver == "closed"
     for choice in ({"solver": "gradient"}, {"noise_augment": True}, {"learning_rate": 0.01}):
