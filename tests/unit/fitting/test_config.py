@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gannotate.decoders.base import DecoderConfig
-from gannotate.decoders.build import DECODERS
+from gannotate.decoders.build import DECODERS, decoder_config
 from gannotate.decoders.cnn import CNNConfig
 from gannotate.decoders.ensemble import EnsembleConfig
 from gannotate.decoders.fpn import FPNConfig
