@@ -45,6 +45,7 @@ from gannotate.generators.stylegan2 import StyleGAN2
 
 Step = Callable[[], object]
 OPTIONS = DrawOptions()
+SHOWN = ("preset", "size", "shots", "threads")
 EVERY_KIND = ("light", "cnn", "mlp", "ensemble", "fpn", "linear")
 
 
@@ -97,7 +98,7 @@ def measure(flags: argparse.Namespace) -> dict[str, Any]:
     task = Task(generator, shots, flags.classes, config, flags.steps)
     ways = {"ours": task.ours, "naive": task.naive}
     row = whole(task) if flags.what == "cost" else ways[flags.way]()
-    about = {"decoder": kind, "way": flags.way, "preset": flags.preset, "size": flags.size, "shots": flags.shots}
+    about = {"decoder": kind, "way": flags.way} | {name: getattr(flags, name) for name in SHOWN}
     return about | row | {"peak_mb": peak_mb(), "added_mb": peak_mb() - before_mb}
 
 
