@@ -12,14 +12,7 @@ set -euo pipefail
 project=$OUT/project cells=$OUT/cells
 mkdir -p "$cells"
 
-# cell NAME COMMAND...: runs the command once and keeps its json
-cell() {
-  local file=$cells/$1.json
-  shift
-  [ -s "$file" ] && return
-  "$@" --json >"$file.part"
-  mv "$file.part" "$file"
-}
+. runs/cells.sh
 
 [ -e "$project/project.yaml" ] || gannotate new "$project" --classes "$CLASSES" --generator "$GENERATOR" $NEW_FLAGS
 
@@ -30,8 +23,6 @@ annotator=$(python -c 'import json,sys; print(json.load(open(sys.argv[1]))["segm
 cell annotator-evaluate gannotate evaluate "$project" --segmenter "$annotator" --test "$TEST"
 cell sample gannotate sample "$project" -n "$POOL"
 cell simulate gannotate simulate "$project" --segmenter "$annotator"
-
-field() { python -c 'import json,sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$cells/$1.json" "$2"; }
 for seed in $SEEDS; do
   for shots in $SHOTS; do
     name=shots$shots-seed$seed

@@ -12,25 +12,12 @@ out=${1:-scratch/runs/filter} data=${DATA:-../shared/data}
 cells=$out/cells
 mkdir -p "$cells"
 
-# cell NAME COMMAND...: runs the command once and keeps its json
-cell() {
-  local file=$cells/$1.json
-  shift
-  [ -s "$file" ] && return
-  "$@" --json >"$file.part"
-  mv "$file.part" "$file"
-}
-field() { python -c 'import json,sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$cells/$1.json" "$2"; }
-
+. runs/cells.sh
 for seed in $SEEDS; do
   for domain in $DOMAINS; do
     project=$out/$domain/project test=$data/$domain/test.zip
     [ "$domain" != portraits ] || test=$RUNS/portraits/test.zip
-    if [ ! -e "$project/project.yaml" ]; then # a copy: the source's decoders and segmenters stay its own
-      mkdir -p "$project"
-      cp -r "$RUNS/$domain/project/generator" "$RUNS/$domain/project/pool" "$RUNS/$domain/project/annotations" "$project"
-      cp "$RUNS/$domain/project/project.yaml" "$project"
-    fi
+    copy_project "$RUNS/$domain/project" "$project"
     for decoder in $DECODERS; do
       taught=$domain-$decoder-seed$seed
       cell "$taught-fit" gannotate fit "$project" --decoder "$decoder" --shots "$SHOTS" --seed "$seed"

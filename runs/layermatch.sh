@@ -28,14 +28,7 @@ esac
 generator=${GENERATOR:-$generator} project=$out/project cells=$out/cells
 mkdir -p "$cells"
 
-# cell NAME COMMAND...: runs the command once and keeps its json
-cell() {
-  local file=$cells/$1.json
-  shift
-  [ -s "$file" ] && return
-  "$@" --json >"$file.part"
-  mv "$file.part" "$file"
-}
+. runs/cells.sh
 
 if [ "$domain" = portraits ]; then # the seeds of runs/portraits.sh: never the generator's own pictures
   [ -e "$labelled" ] || gannotate render portraits -n 2000 --first-seed 100000 --out "$labelled"

@@ -18,16 +18,7 @@ out=${1:-scratch/runs/methods} data=${DATA:-../shared/data}
 cells=$out/cells
 mkdir -p "$cells"
 
-# cell NAME COMMAND...: runs the command once and keeps its json
-cell() {
-  local file=$cells/$1.json
-  shift
-  [ -s "$file" ] && return
-  "$@" --json >"$file.part"
-  mv "$file.part" "$file"
-}
-field() { python -c 'import json,sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$cells/$1.json" "$2"; }
-
+. runs/cells.sh
 # domain_of NAME: sets labelled, unlabelled, test and how real pictures are augmented, as in its own script
 domain_of() {
   augment="" labelled=$data/$1/pool.zip unlabelled=$data/$1/unlabelled.zip test=$data/$1/test.zip
@@ -53,11 +44,7 @@ row() {
   local domain=$1 method=$2 shots=$3 seed=$4 name=$1-$2-$3-seed$4 floors="" how
   domain_of "$domain"
   project=$out/$domain/project
-  if [ ! -e "$project/project.yaml" ]; then # a copy: the source's decoders and segmenters stay its own
-    mkdir -p "$project"
-    cp -r "$RUNS/$domain/project/generator" "$RUNS/$domain/project/pool" "$RUNS/$domain/project/annotations" "$project"
-    cp "$RUNS/$domain/project/project.yaml" "$project"
-  fi
+  copy_project "$RUNS/$domain/project" "$project"
   # the pictures that the generator learned from, drawn again
   [ "$domain" != portraits ] || [ -e "$unlabelled" ] ||
     gannotate render portraits -n 4000 --first-seed 0 --no-masks --out "$unlabelled"

@@ -17,16 +17,7 @@ out=${1:-scratch/runs/real} data=${DATA:-../shared/data}
 cells=$out/cells
 mkdir -p "$cells"
 
-# cell NAME COMMAND...: runs the command once and keeps its json
-cell() {
-  local file=$cells/$1.json
-  shift
-  [ -s "$file" ] && return
-  "$@" --json >"$file.part"
-  mv "$file.part" "$file"
-}
-field() { python -c 'import json,sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$cells/$1.json" "$2"; }
-
+. runs/cells.sh
 # domain_of NAME: sets source (its finished run), labelled, test, augment and steps, as in its own script
 domain_of() {
   augment="" steps=$STEPS
@@ -52,11 +43,7 @@ flags_of() {
 row() {
   local method=$2 shots=$3 seed=$4 name=$1-$2-$3-seed$4 project=$out/$1/project
   domain_of "$1"
-  if [ ! -e "$project/project.yaml" ]; then # a copy: the source's decoders and segmenters stay its own
-    mkdir -p "$project"
-    cp -r "$RUNS/$source/project/generator" "$RUNS/$source/project/pool" "$RUNS/$source/project/annotations" "$project"
-    cp "$RUNS/$source/project/project.yaml" "$project"
-  fi
+  copy_project "$RUNS/$source/project" "$project"
   if [ "$method" = supervised ]; then
     cell "$name-train" gannotate train "$project" --labelled "$labelled" --shots "$shots" --steps "$STEPS" \
       --seed "$seed" $augment $TRAIN_FLAGS

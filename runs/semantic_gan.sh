@@ -13,16 +13,7 @@ out=${1:-scratch/runs/semantic_gan} generator=${GENERATOR:-trained/xray}
 project=$out/project cells=$out/cells
 mkdir -p "$cells"
 
-# cell NAME COMMAND...: runs the command once and keeps its json
-cell() {
-  local file=$cells/$1.json
-  shift
-  [ -s "$file" ] && return
-  "$@" --json >"$file.part"
-  mv "$file.part" "$file"
-}
-
-field() { python -c 'import json,sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$cells/$1.json" "$2"; }
+. runs/cells.sh
 
 [ -e "$project/project.yaml" ] ||
   gannotate new "$project" --classes "background,right lung,left lung" --generator "$generator"
