@@ -13,6 +13,7 @@ cells=$out/cells
 mkdir -p "$cells"
 
 . runs/cells.sh
+
 for seed in $SEEDS; do
   for domain in $DOMAINS; do
     project=$out/$domain/project test=$data/$domain/test.zip

@@ -19,6 +19,7 @@ cells=$out/cells
 mkdir -p "$cells"
 
 . runs/cells.sh
+
 # domain_of NAME: sets labelled, unlabelled, test and how real pictures are augmented, as in its own script
 domain_of() {
   augment="" labelled=$data/$1/pool.zip unlabelled=$data/$1/unlabelled.zip test=$data/$1/test.zip

@@ -18,6 +18,7 @@ cells=$out/cells
 mkdir -p "$cells"
 
 . runs/cells.sh
+
 # domain_of NAME: sets source (its finished run), labelled, test, augment and steps, as in its own script
 domain_of() {
   augment="" steps=$STEPS
