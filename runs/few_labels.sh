@@ -2,13 +2,12 @@
 # The whole way from a generator to a table of cells: called by xray.sh, wbc.sh and portraits.sh, which set
 #   OUT (folder), GENERATOR (folder), CLASSES, NEW_FLAGS, LABELLED (real labels: images/ + masks/), TEST (the same, other
 #   pictures), SHOTS, SEEDS, COUNT (synthetic pictures), STEPS and TRAIN_FLAGS (of every segmenter),
-#   SEGMENTER_STEPS and SEGMENTER_FLAGS (of those that learn from generated pictures, when they differ),
-#   ONE_FLAGS (of `synthesize`, when the decoder knows a single picture).
+#   SEGMENTER_STEPS and SEGMENTER_FLAGS (of those that learn from generated pictures, when they differ).
 # A simulated annotator (a network trained on all of LABELLED) labels the pool. Every cell writes json under OUT/cells and is
 # skipped when it is there: run the same command again to go on. `tools/write_results.py OUT...` makes the table.
 set -euo pipefail
 : "${SHOTS:=1 5}" "${SEEDS:=0 1 2}" "${COUNT:=2000}" "${STEPS:=500}" "${POOL:=60}" "${NEW_FLAGS:=}" "${TRAIN_FLAGS:=}"
-: "${SEGMENTER_STEPS:=$STEPS}" "${SEGMENTER_FLAGS=$TRAIN_FLAGS}" "${ONE_FLAGS:=}"
+: "${SEGMENTER_STEPS:=$STEPS}" "${SEGMENTER_FLAGS=$TRAIN_FLAGS}"
 project=$OUT/project cells=$OUT/cells
 mkdir -p "$cells"
 
@@ -29,9 +28,7 @@ for seed in $SEEDS; do
     cell "$name-fit" gannotate fit "$project" --shots "$shots" --seed "$seed"
     decoder=$(basename "$(field "$name-fit" decoder)")
     cell "$name-decoder" gannotate evaluate "$project" --of decoder --decoder "$decoder"
-    drawn=""
-    [ "$shots" != 1 ] || drawn=$ONE_FLAGS
-    cell "$name-synthesize" gannotate synthesize "$project" -n "$COUNT" --decoder "$decoder" --seed "$seed" $drawn \
+    cell "$name-synthesize" gannotate synthesize "$project" -n "$COUNT" --decoder "$decoder" --seed "$seed" \
       --out "$OUT/datasets/$name"
     cell "$name-train" gannotate train "$project" --dataset "$OUT/datasets/$name" --steps "$SEGMENTER_STEPS" \
       --seed "$seed" $SEGMENTER_FLAGS

@@ -39,6 +39,7 @@ METHODS = {
     "maml1": "MAML, one step",
     "maml2": "MAML, two steps",
     "gradient-matching": "**gradient matching**",
+    "gradient-matching-warm": "gradient matching, started from pseudo-labels",
     "generated": "supervised, as many generated pictures (upper line)",
 }
 CELL = re.compile(r"(?P<domain>\w+)-(?P<method>[\w-]+)-(?P<shots>\d+)-seed(?P<seed>\d+)-(?P<kind>\w+)\.json")
