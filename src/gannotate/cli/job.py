@@ -6,14 +6,12 @@ stdin is closed: by whoever started it, or because that one is gone.
 
 from __future__ import annotations
 
-import _thread
 import os
 import sys
-import threading
 from collections.abc import Sequence
 
 from gannotate.cli import show
-from gannotate.cli.app import main
+from gannotate.cli.ending import main_until_closed
 
 LINE_EVERY_S = 0.5
 NICENESS = 10
@@ -24,15 +22,7 @@ def run(words: Sequence[str]) -> int:
     show.LINE_EVERY_S = LINE_EVERY_S
     if hasattr(os, "nice"):
         os.nice(NICENESS)
-    threading.Thread(target=_end_with_stdin, daemon=True).start()
-    return main(list(words))
-
-
-def _end_with_stdin() -> None:
-    # os.read and not sys.stdin: a thread that sits in a buffered read keeps the interpreter from ending
-    while os.read(0, 4096):
-        pass
-    _thread.interrupt_main()
+    return main_until_closed(words)
 
 
 if __name__ == "__main__":

@@ -147,7 +147,7 @@ def test_files_that_are_not_ours(model: bytes, tmp_path: Path) -> None:
 
 def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch, grey: Path) -> None:
     monkeypatch.setattr(onnx_runtime.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(GannotateError, match=r"\(onnx, onnxscript\); pip install 'gannotate\[export\]'"):
+    with pytest.raises(GannotateError, match=r"\(onnx, onnxscript\); pip install '\.\[export\]'"):
         to_onnx(grey, {})
 
 

@@ -1,19 +1,18 @@
-"""Pascal-Part's annotation files (MATLAB 5), checked before SciPy reads them: they come from elsewhere.
+"""MATLAB 5 files: numbers, text, cells and structs, read with no more memory than the file itself accounts for.
 
-`scipy.io.loadmat` runs nothing of a file, but believes what a header claims: a few kilobytes can ask for gigabytes.
-So the file is unpacked up to a limit first, and the size that each array claims is looked at.
+Written from MathWorks' "MAT-File Format" (level 5). `scipy.io.loadmat` is not used: these files come from elsewhere,
+and it believes the sizes that a header claims, and ends the process by a segmentation fault at kinds of data that the
+format does not have. Here every element lies within the one around it, and every array has as many values as its sides
+say.
 """
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool
 
 from gannotate.data.pictures import MAX_PIXELS
 from gannotate.errors import GannotateError
@@ -27,69 +26,26 @@ MOST_CELLS = 10_000
 DEEPEST = 8
 
 HEADER = 128
-COMPRESSED, MATRIX = 15, 14
-CONTAINERS, NUMBERS = range(1, 4), range(4, 16)
-"""Classes of arrays in the format: cells, structs and objects; text and numbers but for sparse ones."""
+MATRIX, COMPRESSED = 14, 15
+CELLS, STRUCTS, TEXT = 1, 2, 4
+NUMBERS = range(6, 16)
+"""Classes of arrays; sparse ones, objects and functions are refused."""
+
+STORED = {1: "<i1", 2: "<u1", 3: "<i2", 4: "<u2", 5: "<i4", 6: "<u4", 7: "<f4", 9: "<f8", 12: "<i8", 13: "<u8"}
+ENCODINGS = {1: "latin-1", 2: "latin-1", 4: "utf-16-le", 16: "utf-8", 17: "utf-16-le", 18: "utf-32-le"}
+COMPLEX = 0x08
+
+Value = np.ndarray | str | list["Value"] | list[dict[str, "Value"]]
+"""Numbers (as stored, of the array's sides), text, a cell array, a struct array; the latter flat, column by column."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """One part of a thing: its name and its pixels."""
-
-    name: str
-    mask: Bool[np.ndarray, "h w"]
-
-
-@dataclass(frozen=True)
-class Thing:
-    """One object of a picture: the name of its kind, its pixels, and its parts in the file's order."""
-
-    kind: str
-    mask: Bool[np.ndarray, "h w"]
-    parts: tuple[Part, ...]
-
-
-def read_things(data: bytes, file: str) -> tuple[Thing, ...]:
-    """The objects of an annotation file: anno.objects with class, mask and parts of part_name and mask.
+def read_matlab(data: bytes, variable: str, file: str) -> Value:
+    """The value of one variable of a file; no other one is read.
 
     Raises:
-        GannotateError: not a MATLAB 5 file, damaged, larger than it should be, or of another shape.
+        GannotateError: not a MATLAB 5 file, damaged, larger than it should be, without the variable, or with an array
+            of a class that is not read.
     """
-    _check(data, file)
-    from scipy.io import loadmat
-
-    try:
-        objects = loadmat(io.BytesIO(data), variable_names=["anno"])["anno"][0, 0]["objects"]
-        things = tuple(_thing(one) for one in objects.ravel())
-    except Exception as error:  # SciPy raises many kinds on a broken file, and any lookup may fail in a foreign one
-        reason = " ".join(str(error).split())[:200]
-        raise GannotateError(
-            f"{file} is no whole annotation of Pascal-Part ({reason or type(error).__name__})"
-        ) from error
-    shapes = {mask.shape for thing in things for mask in (thing.mask, *(part.mask for part in thing.parts))}
-    if len(shapes) != 1:
-        raise GannotateError(f"{file} has masks of several sizes: {', '.join(map(str, sorted(shapes))) or 'none'}")
-    return things
-
-
-def _thing(one: np.void) -> Thing:
-    parts = tuple(
-        Part(_text(part["part_name"]), _mask(part["mask"])) for part in one["parts"].ravel() if one["parts"].size
-    )
-    return Thing(_text(one["class"]), _mask(one["mask"]), parts)
-
-
-def _text(array: np.ndarray) -> str:
-    return str(array.ravel()[0])
-
-
-def _mask(array: np.ndarray) -> np.ndarray:
-    if array.ndim != 2 or array.dtype.kind not in "bui":
-        raise ValueError(f"a mask is {array.dtype} {array.shape}")
-    return array > 0
-
-
-def _check(data: bytes, file: str) -> None:
     if len(data) < HEADER or data[124:128] != b"\x00\x01IM":
         raise GannotateError(f"{file} is no MATLAB 5 file; Pascal-Part's annotations are")
     left = MOST_BYTES
@@ -103,9 +59,12 @@ def _check(data: bytes, file: str) -> None:
                     raise GannotateError(f"{file} unpacks to more than {MOST_BYTES >> 20} MB; it is no annotation")
                 ((kind, inner),) = _elements(memoryview(unpacked))
             if kind == MATRIX:
-                _check_matrix(inner, 0)
+                name, value = _matrix(inner, 0)
+                if name == variable:
+                    return value
     except (ValueError, struct.error, zlib.error) as error:
         raise GannotateError(f"{file} is no whole MATLAB 5 file ({error})") from error
+    raise GannotateError(f"{file} is no whole annotation of Pascal-Part (it has no variable {variable})")
 
 
 def _elements(data: memoryview, padded: bool = True) -> Iterator[tuple[int, memoryview]]:
@@ -126,20 +85,80 @@ def _elements(data: memoryview, padded: bool = True) -> Iterator[tuple[int, memo
         yield kind, data[begin : begin + size]
 
 
-def _check_matrix(data: memoryview, depth: int) -> None:
+def _matrix(data: memoryview, depth: int) -> tuple[str, Value]:
+    """Name and value of an array: its class and flags, sides, name, then what its class asks for."""
     if not len(data):
-        return  # an empty array has nothing, not even a shape
+        return "", np.zeros((0, 0))  # an empty array has nothing, not even a shape
     if depth > DEEPEST:
         raise ValueError("arrays lie in arrays too deep")
-    elements = list(_elements(data))
-    if len(elements) < 2 or len(elements[0][1]) < 4:
+    elements = _elements(data)
+    (_, flags), (_, sides) = _next(elements, "shape"), _next(elements, "shape")
+    if len(flags) < 2:
         raise ValueError("an array has no shape")
-    form = elements[0][1][0]
-    claimed = np.frombuffer(elements[1][1], "<i4").astype(np.float64)  # no overflow, whatever is claimed
-    most = MOST_CELLS if form in CONTAINERS else MAX_PIXELS if form in NUMBERS and form != 5 else 0
-    if (claimed < 0).any() or claimed.prod() > most:
-        shape = "x".join(str(int(side)) for side in claimed[:5])
-        raise ValueError(f"an array of kind {form} claims to be {shape}")
-    for kind, payload in elements[2:]:
-        if kind == MATRIX:
-            _check_matrix(payload, depth + 1)
+    form = flags[0]
+    shape = _shape(form, sides)
+    name = _decoded(1, _next(elements, "name")[1])
+    if form == CELLS:
+        return name, [_inner(elements, depth) for _ in range(_count(shape))]
+    if form == STRUCTS:
+        return name, _structs(elements, _count(shape), depth)
+    kind, payload = _next(elements, "values")
+    if form == TEXT:
+        return name, _decoded(kind, payload)
+    if flags[1] & COMPLEX:
+        raise ValueError("an array of complex numbers is not read")
+    return name, _numbers(kind, payload, shape)
+
+
+def _next(elements: Iterator[tuple[int, memoryview]], what: str) -> tuple[int, memoryview]:
+    found = next(elements, None)
+    if found is None:
+        raise ValueError(f"an array has no {what}")
+    return found
+
+
+def _shape(form: int, sides: memoryview) -> tuple[int, ...]:
+    shape = tuple(int(side) for side in np.frombuffer(sides, "<i4"))
+    most = MOST_CELLS if form in (CELLS, STRUCTS) else MAX_PIXELS if form == TEXT or form in NUMBERS else 0
+    if len(shape) < 2 or min(shape) < 0 or _count(shape) > most:
+        raise ValueError(f"an array of kind {form} claims to be {'x'.join(map(str, shape[:5])) or 'without sides'}")
+    return shape
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    count = 1
+    for side in shape:
+        count *= side
+    return count
+
+
+def _inner(elements: Iterator[tuple[int, memoryview]], depth: int) -> Value:
+    kind, payload = _next(elements, "values")
+    if kind != MATRIX:
+        raise ValueError(f"an array of arrays has an element of kind {kind}")
+    return _matrix(payload, depth + 1)[1]
+
+
+def _structs(elements: Iterator[tuple[int, memoryview]], count: int, depth: int) -> list[dict[str, Value]]:
+    _, width = _next(elements, "width of field names")
+    _, names = _next(elements, "field names")
+    step = struct.unpack("<i", width)[0]
+    if step < 1 or len(names) % step:
+        raise ValueError(f"field names of {len(names)} bytes are {step} bytes each")
+    fields = [_decoded(1, names[place : place + step]) for place in range(0, len(names), step)]
+    return [{field: _inner(elements, depth) for field in fields} for _ in range(count)]
+
+
+def _numbers(kind: int, payload: memoryview, shape: tuple[int, ...]) -> np.ndarray:
+    if kind not in STORED:
+        raise ValueError(f"numbers are stored as kind {kind}")
+    values = np.frombuffer(payload, STORED[kind])
+    if values.size != _count(shape):
+        raise ValueError(f"{values.size} numbers are given for an array of {'x'.join(map(str, shape[:5]))}")
+    return values.reshape(shape, order="F")
+
+
+def _decoded(kind: int, payload: memoryview) -> str:
+    if kind not in ENCODINGS:
+        raise ValueError(f"text is stored as kind {kind}")
+    return bytes(payload).decode(ENCODINGS[kind]).rstrip("\0")

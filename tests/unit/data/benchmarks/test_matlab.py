@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scipy.io import savemat
 
 from gannotate.data.benchmarks import matlab
-from gannotate.data.benchmarks.matlab import read_things
+from gannotate.data.benchmarks.matlab import read_matlab
+from gannotate.data.benchmarks.part_annotations import read_things
 from gannotate.errors import GannotateError
 
 from .trees import annotation
@@ -57,6 +58,15 @@ def test_reads_what_is_there(packed: bool):
         (HEADER + matrix(9, (-4, 4)), "claims to be -4x4"),
         (HEADER + matrix(5, (2, 2)), "an array of kind 5 claims"),  # sparse: its size is not told by its sides
         (HEADER + element(14, b"\0" * 4), "an array has no shape"),
+        (HEADER + matrix(9, (2, 2), element(99, b"\0" * 32)), "numbers are stored as kind 99"),  # ends SciPy's process
+        (HEADER + matrix(9, (2, 2), element(9, b"\0" * 24)), "3 numbers are given for an array of 2x2"),
+        (HEADER + matrix(4, (1, 2), element(9, b"\0" * 16)), "text is stored as kind 9"),
+        (HEADER + matrix(1, (1, 1), element(9, b"\0" * 8)), "an array of arrays has an element of kind 9"),
+        (
+            HEADER + matrix(2, (1, 1), element(5, b"\0" * 4), element(1, b"a")),
+            "field names of 1 bytes are 0 bytes each",
+        ),
+        (HEADER + matrix(3, (1, 1)), "an array of kind 3 claims"),  # an object: its class is code elsewhere
         (HEADER + struct.pack("<II", (5 << 16) | 1, 0), "a short element is too long"),
         (HEADER, "is no whole annotation of Pascal-Part"),
     ],
@@ -82,6 +92,31 @@ def test_a_small_file_that_unpacks_to_much_is_refused(monkeypatch: pytest.Monkey
         read_things(HEADER + struct.pack("<II", 15, len(bomb)) + bomb, "x.mat")
 
 
+@pytest.mark.parametrize("packed", [True, False])
+def test_reads_what_scipy_writes(packed: bool):
+    kinds = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")
+    numbers = {kind: np.arange(6).reshape(2, 3).astype(kind) for kind in kinds}
+    cells = np.empty((2, 2), object)
+    cells[:] = [["a", np.eye(2)], [np.zeros((0, 0)), "äßc"]]
+    buffer = io.BytesIO()
+    records = {**numbers, "cells": cells, "none": np.zeros((0, 0)), "yes": np.eye(3, dtype=bool)}
+    savemat(buffer, {"first": 1.0, "anno": records}, do_compression=packed)
+    value = read_matlab(buffer.getvalue(), "anno", "x.mat")
+    assert isinstance(value, list)
+    (record,) = value
+    assert isinstance(record, dict)
+    for kind, written in numbers.items():
+        np.testing.assert_array_equal(record[kind], written)
+    assert [np.shape(one) if isinstance(one, np.ndarray) else one for one in record["cells"]] == [
+        "a",
+        (0, 0),
+        (2, 2),
+        "äßc",
+    ]
+    assert np.size(record["none"]) == 0
+    np.testing.assert_array_equal(record["yes"], np.eye(3))
+
+
 @pytest.mark.parametrize(
     "value", [{"other": 1}, {"anno": np.eye(3)}, {"anno": {"objects": np.eye(2)}}, {"anno": "horse"}]
 )
@@ -92,7 +127,7 @@ def test_other_contents_are_named(value: dict):
         read_things(buffer.getvalue(), "x.mat")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.booleans(), st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=6))
 def test_any_damage_is_one_sentence(packed: bool, damage: list[tuple[int, int]]):
     data = bytearray(annotation(8, 6, [HORSE, ROCK], packed))

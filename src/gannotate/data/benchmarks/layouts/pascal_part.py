@@ -18,7 +18,7 @@ from pydantic import Field
 from gannotate.data.benchmarks.classes import Merge
 from gannotate.data.benchmarks.crops import Square, cut_square, overlaps, read_boxes, square_around
 from gannotate.data.benchmarks.items import Item, LabelMap
-from gannotate.data.benchmarks.matlab import Thing, read_things
+from gannotate.data.benchmarks.part_annotations import Thing, read_things
 from gannotate.data.benchmarks.splits import Split
 from gannotate.data.benchmarks.tree import Tree, safe
 from gannotate.data.formats.files import MOST_BYTES

@@ -1,0 +1,35 @@
+"""Ending a command from another process, by closing its stdin."""
+
+from __future__ import annotations
+
+import _thread
+import os
+import sys
+import threading
+import time
+from collections.abc import Sequence
+
+from gannotate.cli.app import INTERRUPTED, main
+
+AGAIN_S = 20.0
+"""Seconds until the next interruption of a command that goes on: one that comes in the middle of an import, or while
+Python frees an object, is swallowed there."""
+
+
+def main_until_closed(words: Sequence[str]) -> int:
+    """Runs a command, ended as by Ctrl-C when stdin is closed: by whoever started it, or because that one is gone."""
+    try:
+        threading.Thread(target=_interrupt_at_end, daemon=True).start()
+        return main(words)
+    except KeyboardInterrupt:  # so early that the command could not answer it itself
+        sys.stderr.write("stopped\n")
+        return INTERRUPTED
+
+
+def _interrupt_at_end() -> None:
+    # os.read and not sys.stdin: a thread that sits in a buffered read keeps the interpreter from ending
+    while os.read(0, 4096):
+        pass
+    while True:
+        _thread.interrupt_main()
+        time.sleep(AGAIN_S)
