@@ -9,15 +9,13 @@ cd "$(dirname "$0")/.."
 domain=$1 steps=${2:-1000} out=scratch/runs/$1
 project=$out/project cells=$out/cells-scales
 mkdir -p "$cells"
-field() { python -c 'import json,sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$1" "$2"; }
+
+. runs/cells.sh
+
 words=()
 for warp in repurpose none; do
-  cell=$cells/$warp-$steps.json
-  if [ ! -s "$cell" ]; then
-    gannotate train "$project" --dataset "$out/datasets/shots5-seed0" --warp $warp --steps "$steps" --json >"$cell.part"
-    mv "$cell.part" "$cell"
-  fi
-  words+=("$warp=$(field "$cell" segmenter)")
+  cell "$warp-$steps" gannotate train "$project" --dataset "$out/datasets/shots5-seed0" --warp $warp --steps "$steps"
+  words+=("$warp=$(field "$warp-$steps" segmenter)")
 done
 [ "$domain" = portraits ] || words+=(--labelled "${DATA:-../shared/data}/$domain/test.zip")
 python runs/scales.py "${words[@]}" --out "$cells/scales-$steps.json"

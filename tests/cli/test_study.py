@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -193,11 +194,18 @@ def test_a_failure_is_told_and_the_rest_is_there(tiny: Path, tmp_path: Path, cap
     assert re.search(r"failed: drawn many=2 size=3 seed=0: .*3.* \(cells/[0-9a-f]{16}\)", shown.err)
 
 
-def test_a_command_of_a_study_ends_when_its_runner_is_gone(tmp_path: Path):
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_command_of_a_study_ends_when_its_runner_is_gone(tmp_path: Path, ignored: bool):
     words = ["render", "portraits", "-n", "20000", "--out", str(tmp_path / "many"), "--workers", "1"]
-    child = subprocess.Popen(
-        [sys.executable, "-m", "gannotate.cli.study_cell", *words], stdin=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        if ignored:  # as in what a shell script puts into the background; children inherit it
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        child = subprocess.Popen(
+            [sys.executable, "-m", "gannotate.cli.study_cell", *words], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert child.poll() is None
     _, told = child.communicate(timeout=60)  # closes stdin
     assert child.returncode == 130

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import os
+import signal
 import sys
 import threading
 import time
@@ -19,6 +20,8 @@ Python frees an object, is swallowed there."""
 def main_until_closed(words: Sequence[str]) -> int:
     """Runs a command, ended as by Ctrl-C when stdin is closed: by whoever started it, or because that one is gone."""
     try:
+        # a shell without job control starts what it puts into the background with Ctrl-C ignored
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         threading.Thread(target=_interrupt_at_end, daemon=True).start()
         return main(words)
     except KeyboardInterrupt:  # so early that the command could not answer it itself
@@ -31,5 +34,13 @@ def _interrupt_at_end() -> None:
     while os.read(0, 4096):
         pass
     while True:
-        _thread.interrupt_main()
+        _interrupt()
         time.sleep(AGAIN_S)
+
+
+def _interrupt() -> None:
+    main_thread = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main_thread is not None:
+        signal.pthread_kill(main_thread, signal.SIGINT)  # also wakes a wait for a lock or a worker
+    else:
+        _thread.interrupt_main()
