@@ -40,6 +40,9 @@ METHODS = {
     "maml2": "MAML, two steps",
     "gradient-matching": "**gradient matching**",
     "gradient-matching-warm": "gradient matching, started from pseudo-labels",
+    "pseudo-labels-mixed": "pseudo-labels, and the real labels in each batch",
+    "gradient-matching-mixed": "gradient matching, and the real labels in each batch",
+    "gradient-matching-warm-mixed": "gradient matching, started, and the real labels in each batch",
     "generated": "supervised, as many generated pictures (upper line)",
 }
 CELL = re.compile(r"(?P<domain>\w+)-(?P<method>[\w-]+)-(?P<shots>\d+)-seed(?P<seed>\d+)-(?P<kind>\w+)\.json")

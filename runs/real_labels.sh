@@ -4,7 +4,8 @@
 # ../shared/data, and gannotate on the PATH. The same command goes on where it stopped: a cell that is there is skipped.
 # For every domain, number of labels and seed: supervised on the labels alone; gradient matching, also from a decoder
 # that pseudo-labels started; MAML with one and two steps; pseudo-labels; inversion labels; and supervised on as many annotated generated pictures, the upper line. Each of
-# them: fit, score the decoder on the annotated pool, synthesize, train, evaluate on the test pictures.
+# them: fit, score the decoder on the annotated pool, synthesize, train, evaluate on the test pictures. METHOD-mixed: the
+# same dataset, with the real labels in a quarter of each batch of the segmenter.
 # Then the study of labels out of the domain: 50 portraits of the flat style, tested on the natural one.
 # Table and figures: `python runs/real_labels.py FOLDER` (called at the end).
 # Time on one idle core, a cell: fit 2-6 minutes (see docs/results.md), synthesize 1, train 2.
@@ -46,8 +47,10 @@ flags_of() {
 
 # row DOMAIN METHOD SHOTS SEED: all cells of one row of the table
 row() {
-  local method=$2 shots=$3 seed=$4 name=$1-$2-$3-seed$4 project=$out/$1/project
+  local method=${2%-mixed} shots=$3 seed=$4 trained=$1-$2-$3-seed$4 project=$out/$1/project mix=""
+  local name=$1-$method-$3-seed$4
   domain_of "$1"
+  [ "$method" = "$2" ] || mix="--labelled $labelled --shots $shots --mix 0.25"
   copy_project "$RUNS/$source/project" "$project"
   if [ "$method" = supervised ]; then
     cell "$name-train" gannotate train "$project" --labelled "$labelled" --shots "$shots" --steps "$STEPS" \
@@ -63,10 +66,10 @@ row() {
     cell "$name-decoder" gannotate evaluate "$project" --of decoder --decoder "$decoder"
     cell "$name-synthesize" gannotate synthesize "$project" -n "$COUNT" --decoder "$decoder" --seed "$seed" \
       --out "$out/datasets/$name"
-    cell "$name-train" gannotate train "$project" --dataset "$out/datasets/$name" --steps "$steps" --seed "$seed" \
-      $TRAIN_FLAGS
+    cell "$trained-train" gannotate train "$project" --dataset "$out/datasets/$name" --steps "$steps" --seed "$seed" \
+      $mix $TRAIN_FLAGS
   fi
-  cell "$name-evaluate" gannotate evaluate "$project" --segmenter "$(field "$name-train" segmenter)" --test "$test"
+  cell "$trained-evaluate" gannotate evaluate "$project" --segmenter "$(field "$trained-train" segmenter)" --test "$test"
 }
 
 for seed in $SEEDS; do
