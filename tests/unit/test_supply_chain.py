@@ -1,0 +1,69 @@
+"""What is shipped, and what it stands on: licences, sizes, and no address of a machine or a package index."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+import licences  # noqa: E402
+
+MOST_BYTES = 10 << 20
+SHIPPED = ("src", "trained", "docs", "tests", "runs", "bench", "tools")
+ADDRESSES = re.compile(rb"(files\.pythonhosted|pypi\.org|--index-url|--extra-index-url|/work/main|/opt/pypi)")
+
+
+def tracked() -> list[Path]:
+    """The repository's files; in a copy without git, all below the folders that are shipped."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
+    if listed.returncode == 0 and listed.stdout:
+        return [ROOT / name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
+    return [path for folder in SHIPPED for path in (ROOT / folder).rglob("*") if path.is_file()]
+
+
+def test_every_package_that_we_need_has_a_licence_to_ship_with():
+    found = licences.packages()
+    assert {"torch", "numpy", "kornia"} <= {package.name for package in found}
+    assert licences.unaccepted(found) == []
+
+
+def test_the_page_of_licences_names_every_package():
+    text = licences.PAGE.read_text()
+    assert [package.name for package in licences.packages() if f"| {package.name} |" not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "kept"),
+    [
+        ("MIT", {"MIT"}),
+        ("MPL-2.0 AND MIT", {"MPL-2.0", "MIT"}),
+        ("GPL-3.0 OR MIT", {"MIT"}),
+        ("(GPL-3.0 OR LGPL-3.0) AND MIT", {"GPL-3.0", "MIT"}),
+        ("", {""}),
+    ],
+)
+def test_parts_of_an_expression(expression: str, kept: set[str]):
+    assert licences.parts(expression) == kept
+
+
+def test_a_licence_that_is_not_accepted_is_found():
+    wrong = [licences.Package("a", "GPL-3.0"), licences.Package("b", ""), licences.Package("c", "GPL-2.0 AND MIT")]
+    assert licences.unaccepted([*wrong, licences.Package("d", "MIT OR GPL-3.0")]) == wrong
+
+
+def test_every_generator_that_we_ship_says_whose_pictures_it_learned_from():
+    rows = licences.shipped()
+    assert len(rows) >= 3
+    assert all(whose and licence for _, whose, licence in rows)
+
+
+def test_no_file_is_large_and_none_holds_an_address():
+    own = Path(__file__).resolve()
+    assert [path.name for path in tracked() if path.stat().st_size > MOST_BYTES] == []
+    assert [str(path) for path in tracked() if path.resolve() != own and ADDRESSES.search(path.read_bytes())] == []
