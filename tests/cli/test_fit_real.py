@@ -58,9 +58,11 @@ def test_synthesize_and_train_go_on_from_there(command: Command, project: Path, 
 
 def test_a_warm_start_from_a_pre_trained_segmenter(command: Command, project: Path, labelled: Path):
     warm = ("--pretrain", 9, "--warm-start", 2, "--segmenter-start", "new", "--augment-generated")
+    warm += ("--teacher", "unet")
     found = command("fit", project, *TINY, "--labelled", labelled, *SMALL, *warm)
     teacher = json.loads((Path(found["decoder"]) / "teacher" / "config.json").read_text())
     assert (found["steps"], teacher["about"]["trained"]["steps"]) == (4, 4)  # --max-steps is for both
+    assert teacher["segmenter"]["architecture"] == "unet"
     about = json.loads((Path(found["decoder"]) / "config.json").read_text())["about"]
     settings = about["settings"]
     assert (settings["warm_start"], settings["segmenter_start"], settings["augment_generated"]) == (2, "new", True)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter
 
 from gannotate.cli import show
+from gannotate.cli.app import OK
 from gannotate.cli.device import prepare
 from gannotate.cli.flags import settings
+from gannotate.cli.processes import check_alone, recorded_once
 from gannotate.cli.runs import drop_checkpoint, open_run, where
 from gannotate.cli.training_data import read_all
 from gannotate.data.augment import Augmentation
@@ -28,8 +30,9 @@ from gannotate.fitting.real_task import RealConfig, RealTask, settings_of
 from gannotate.generators.base import DrawOptions, Generator
 from gannotate.generators.build import load_generator
 from gannotate.project import Project
-from gannotate.record import peak_rss_mb, recorded
+from gannotate.record import peak_rss_mb
 from gannotate.segmenters.architectures import Architecture
+from gannotate.training import distributed
 
 if TYPE_CHECKING:
     from gannotate.cli.fit import FitFlags
@@ -39,8 +42,11 @@ HELD_OUT = 32
 
 REAL = Parameter(group=Group("Flags of --from real", sort_key=5))
 
-OF_ANNOTATIONS = ("pick", "only", "hold_out", "pixels", "weight_decay", "label_smoothing", "solver")
+OF_ANNOTATIONS = ("pick", "only", "hold_out", "pixels", "weight_decay", "label_smoothing", "solver", "accumulate")
 """Flags of `fit` that mean nothing to labels of real pictures."""
+
+TOGETHER: tuple[Method, ...] = ("gradient-matching", "maml")
+"""Methods that several processes can do together."""
 
 
 @Parameter(name="*")
@@ -84,6 +90,8 @@ class RealFlags:
     """Decoder steps between new starts, for reinitialised."""
     segmenter_start: Annotated[Start | None, REAL] = None
     """With --pretrain: pretrained (it starts as that one) or new (that one gives the warm start's labels alone)."""
+    teacher: Annotated[Architecture | None, REAL] = None
+    """With --segmenter-start new: the network that is pre-trained; another like --segmenter when not given."""
     pretrain: Annotated[int | None, REAL] = None
     """Steps of 16 labelled pictures that it is trained for first."""
     warm_start: Annotated[int | None, REAL] = None
@@ -120,6 +128,8 @@ class RealFlags:
 def fit_from_real(project: Path, flags: FitFlags, real: RealFlags) -> int:
     """What `gannotate fit --from real` does."""
     _check(flags, real)
+    if _method(real) not in TOGETHER:
+        check_alone(f"--method {_method(real)}")
     opened = Project.open(project)
     how = _real_config(flags, real)  # wrong settings are told before anything is read
     taught = flags.decoder_kind(how.kind)
@@ -129,16 +139,18 @@ def fit_from_real(project: Path, flags: FitFlags, real: RealFlags) -> int:
     if flags.dry_run:
         folder = where(opened, "decoders", name, flags, config)
         return show.plan(flags, [f"fit a {taught} decoder to real pictures ({_method(real)}) in {folder}"], config)
-    generator = load_generator(opened.generator_folder, prepare(flags)).requires_grad_(False)
+    generator = load_generator(opened.generator_folder, prepare(flags, together=True)).requires_grad_(False)
     how = _real_config(flags, real, which_taps.named(flags.taps, generator))
     task = _task(flags, opened, generator, how, real)
     check_real(task, how)
-    folder = open_run(opened, "decoders", name, flags, config)
-    with recorded(folder, "fit", config, flags.seed) as record:
+    folder = distributed.from_first(lambda: open_run(opened, "decoders", name, flags, config))
+    with recorded_once(folder, "fit", config, flags.seed) as record:
         record.about = {"label_sources": {"real": len(task.labelled)}}
         if not task.held_out:
             show.say(flags, "the project has no annotations to score the decoder on, so there is no live curve")
         last = show.follow(fit_real(task, how, folder, flags.resume, flags.minutes), "fit", flags.quiet)
+        if not distributed.is_first():
+            return OK
         record.result = {
             "decoder": str(folder),
             "method": _method(real),

@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Generator as Steps
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -37,9 +37,12 @@ from gannotate.fitting.real_task import (
 from gannotate.fitting.teacher import TEACHER, teach_teacher
 from gannotate.labels import IGNORE
 from gannotate.seeding import stream_seed
-from gannotate.segmenters.build import build_network, load_segmenter
+from gannotate.segmenters.architectures import Architecture
+from gannotate.segmenters.build import SegmenterConfig, build_network, load_segmenter
+from gannotate.training import distributed
 from gannotate.training.loop import LoopConfig, Progress, train
 from gannotate.training.resuming import check_same
+from gannotate.training.shares import part_of_mean, passes
 
 State = Literal["continued", "reinitialised", "fixed"]
 """What becomes of the segmenter: it learns on, starts anew every so many steps, or stays as it started."""
@@ -62,6 +65,8 @@ class AlternationConfig(SegmenterChoice):
     """Decoder steps between new starts, for reinitialised (the paper's ablation: 1)."""
     segmenter_start: Start = "pretrained"
     """Of a pre-trained segmenter: pretrained (it starts as that) or new (that gives the warm start's labels alone)."""
+    teacher: Architecture | Literal[""] = ""
+    """With segmenter_start new: the network that is pre-trained; another of the segmenter's kind when not given."""
     balance: float = 0.0
     """How much more rare classes count in the segmenter's loss: 0 as the pictures have them, 1 all classes alike."""
     interval: int = 1
@@ -94,8 +99,17 @@ class AlternationConfig(SegmenterChoice):
                 "segmenter start new leaves a pre-trained segmenter to the warm start, and there is none; give warm "
                 "start, its steps, e.g. 150, or leave segmenter start out"
             )
+        if self.teacher and self.segmenter_start != "new":
+            raise UsageError("a teacher of its own only gives labels to a warm start; give segmenter start new with it")
         if self.augment_generated and not self.augment:
             raise UsageError("the generated pictures move as the labelled ones do, which stand still; leave one out")
+
+    def teacher_config(self, task: RealTask) -> SegmenterConfig:
+        """The network that is pre-trained."""
+        own = self.segmenter_config(task)
+        if not self.teacher:
+            return own
+        return replace(own, architecture=self.teacher, encoder="", depth=0, decoder_width=0)
 
 
 Weights = Mapping[str, Tensor]
@@ -112,7 +126,7 @@ class Student:
     """The segmenter that learns beside the decoder.
 
     network: in training mode throughout, so batch statistics are those of the batch, as in the paper. class_weights:
-    how much a pixel of each class counts in its losses.
+    how much a pixel of each class counts in its losses. A loss is this process's part of that of all, which is the sum.
     """
 
     def __init__(self, network: nn.Module, config: AlternationConfig, class_weights: Float[Tensor, " k"]) -> None:
@@ -128,32 +142,34 @@ class Student:
     def loss(self, labelled: Labelled, weights: Weights | None = None) -> Float[Tensor, ""]:
         """Mean cross-entropy against label maps, with these weights in place of the network's own."""
         pictures, label_maps = labelled
-        known = label_maps != IGNORE
-        each = F.cross_entropy(
-            self._logits(pictures, weights), label_maps, self.class_weights, ignore_index=IGNORE, reduction="none"
-        )
-        return each.sum() / known.sum().clamp(min=1)
+        logits = self._logits(pictures, self.config.batch, weights)
+        each = F.cross_entropy(logits, label_maps, self.class_weights, ignore_index=IGNORE, reduction="none")
+        return each.sum() / distributed.total((label_maps != IGNORE).sum()).clamp(min=1)
 
     def soft_loss(self, softly: Softly, weights: Weights | None = None) -> Float[Tensor, ""]:
         """Mean cross-entropy against class probabilities, through which gradients flow."""
         pictures, soft = softly
-        each = soft * self._logits(pictures, weights).log_softmax(1)
-        return -(each * self.class_weights[:, None, None]).sum(1).mean()
+        each = soft * self._logits(pictures, self.config.generated, weights).log_softmax(1)
+        return part_of_mean(-(each * self.class_weights[:, None, None]).sum(1).mean(), self.config.generated)
 
     def learn(self, softly: Softly, factor: float) -> float:
         """One step on pictures with class probabilities; returns the loss."""
         loss = self.soft_loss(softly)
-        take_step(self.optimizer, loss, self.network.parameters(), self.config.segmenter_rate * factor)
-        return float(loss.detach())
+        return take_step(self.optimizer, loss, self.network.parameters(), self.config.segmenter_rate * factor)
 
-    def _logits(self, pictures: Tensor, weights: Weights | None) -> Tensor:
-        if weights is None:
-            return self.network(pictures)
-        return functional_call(self.network, dict(weights), (pictures,))
+    def _logits(self, pictures: Tensor, samples: int, weights: Weights | None) -> Tensor:
+        """Of this process's part of so many pictures, in whose batch norms all of them count."""
+        (share,) = passes(samples)
+        with share:
+            if weights is None:
+                return self.network(pictures)
+            return functional_call(self.network, dict(weights), (pictures,))
 
 
 Objective = Callable[[Student, Labelled, Sequence[Softly]], Float[Tensor, ""]]
-"""What the decoder lowers: a function of the segmenter, labelled pictures, and generated ones with its own labels."""
+"""What the decoder lowers: a function of the segmenter, labelled pictures, and generated ones with its own labels.
+
+Of several processes each gives its part, and the sum is lowered."""
 
 
 class AlternatingTrainer:
@@ -209,16 +225,21 @@ class AlternatingTrainer:
         return self.student.learn(softly, factor)
 
     def _labelled_by_decoder(self) -> Softly:
-        pictures, taps = self.drawn(self.config.generated)
-        softly = self._to_side(pictures), self._to_side(self.pupil.decoder(taps).softmax(1))
-        return move(softly, self.task.augmentation) if self.config.augment_generated else softly
+        (share,) = passes(self.config.generated)
+        with share:
+            pictures, taps = self.drawn(len(share.place))
+            softly = self._to_side(pictures), self._to_side(self.pupil.decoder(taps).softmax(1))
+            return move(softly, self.task.augmentation) if self.config.augment_generated else softly
 
     def _warm_loss(self) -> Tensor:
         assert self.teacher is not None
-        pictures, taps = self.drawn(self.config.generated)
-        with torch.no_grad():
-            soft = self.teacher(self._to_side(pictures)).softmax(1)
-        return -(soft * self._to_side(self.pupil.decoder(taps).log_softmax(1))).sum(1).mean()
+        (share,) = passes(self.config.generated)
+        with share:
+            pictures, taps = self.drawn(len(share.place))
+            with torch.no_grad():
+                soft = self.teacher(self._to_side(pictures)).softmax(1)
+            told = self._to_side(self.pupil.decoder(taps).log_softmax(1))
+        return part_of_mean(-(soft * told).sum(1).mean(), self.config.generated)
 
     def _to_side(self, x: Tensor) -> Tensor:
         return to_side(x, self.config.picture_size(self.task.generator)).contiguous(memory_format=torch.channels_last)

@@ -27,6 +27,7 @@ from gannotate.segmenters.architectures import Architecture
 from gannotate.segmenters.build import SegmenterConfig
 from gannotate.segmenters.sources import Stored
 from gannotate.training.resuming import plain
+from gannotate.training.shares import passes
 
 Rate = Literal["cosine", "constant"]
 """How the step size goes: down to zero along half a cosine, or the same."""
@@ -162,6 +163,10 @@ class SegmenterChoice(RealConfig):
             weights=self.segmenter_weights,
         )
 
+    def teacher_config(self, task: RealTask) -> SegmenterConfig:
+        """The network that learns from the labelled pictures first."""
+        return self.segmenter_config(task)
+
 
 def to_side(x: Float[Tensor, "n k h w"], side: int) -> Float[Tensor, "n k s s"]:
     """Pictures or probabilities at another size: bilinear, over all pixels that one covers."""
@@ -223,10 +228,12 @@ class RealPictures:
         self.augmentation, self.device = task.augmentation if moved else None, task.device
 
     def __call__(self, count: int) -> tuple[Float[Tensor, "n c s s"], Int[Tensor, "n s s"]]:
-        """So many pictures in [-1, 1] and their label maps."""
-        pictures, label_maps, _ = self.source.batch(count, self.device)
-        if self.augmentation is not None:
-            pictures, label_maps, _ = augment(pictures, label_maps, None, self.augmentation)
+        """Of so many pictures this process's own, in [-1, 1], and their label maps."""
+        (share,) = passes(count)
+        with share:
+            pictures, label_maps, _ = self.source.batch(count, self.device, share.place.slice)
+            if self.augmentation is not None:
+                pictures, label_maps, _ = augment(pictures, label_maps, None, self.augmentation)
         return pictures.contiguous(memory_format=torch.channels_last), label_maps
 
 

@@ -12,6 +12,7 @@ from gannotate.data.augment import STILL, Augmentation
 from gannotate.files import write_json
 from gannotate.fitting.real_task import RealTask, SegmenterChoice
 from gannotate.segmenters.supervised import SegmenterTraining, train_segmenter
+from gannotate.training import distributed
 from gannotate.training.loop import Progress
 
 TEACHER = "teacher"
@@ -28,14 +29,19 @@ def teach_teacher(
     Raises:
         UsageError: the settings or pictures cannot be used.
     """
-    own, network, training = Path(folder) / TEACHER, config.segmenter_config(task), _training(task, config, minutes)
+    own, network, training = Path(folder) / TEACHER, config.teacher_config(task), _training(task, config, minutes)
     learned = {"network": asdict(network), "settings": asdict(_training(task, config)), "data": task.about_labelled()}
     note = own / "learned.json"
-    if resume and note.exists() and json.loads(note.read_text()) == json.loads(json.dumps(learned)):
+    told = json.loads(json.dumps(learned))
+    if distributed.from_first(lambda: resume and note.exists() and json.loads(note.read_text()) == told):
         return
     yield from train_segmenter(task.labelled, network, training, own, resume, "labelled real pictures", task.device)
-    write_json(note, learned)
-    (own / "checkpoint.safetensors").unlink(missing_ok=True)
+
+    def conclude() -> None:
+        write_json(note, learned)
+        (own / "checkpoint.safetensors").unlink(missing_ok=True)
+
+    distributed.from_first(conclude)  # the others go on once it is there to be read
 
 
 def _training(task: RealTask, config: SegmenterChoice, minutes: float | None = None) -> SegmenterTraining:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,18 @@ def test_the_segmenter_starts_pretrained_or_new(tiny: StyleGAN2, tmp_path: Path)
     assert not torch.equal(weights_of(new), taught)
 
 
+def test_the_teacher_may_be_another_network(tiny: StyleGAN2, tmp_path: Path) -> None:
+    task = bright_task(tiny, 2)
+    plain, taught = warm(task, tmp_path / "a"), warm(task, tmp_path / "b", teacher="unet")
+    assert taught.teacher is not None
+    made = [
+        json.loads((tmp_path / one / TEACHER / "config.json").read_text())["segmenter"]["architecture"] for one in "ab"
+    ]
+    assert made == ["unet-classic", "unet"]
+    assert torch.equal(weights_of(plain), weights_of(taught))  # of the segmenter that learns beside the decoder
+    assert taught.step(0)["loss"] > 0
+
+
 def test_a_warm_start_teaches_what_the_teacher_says_and_leaves_no_momentum(tiny: StyleGAN2, tmp_path: Path) -> None:
     trainer = warm(bright_task(tiny, 2), tmp_path)
     asked: list[int] = []
@@ -221,6 +234,7 @@ def test_wrong_settings() -> None:
         ({"segmenter_rate": 0}, "segmenter rate is 0"),
         ({"warm_start": 3}, "the segmenter is not pre-trained; give pretrain"),
         ({"pretrain": 3, "segmenter_start": "new"}, "there is none; give warm start"),
+        ({"teacher": "unet"}, "only gives labels to a warm start; give segmenter start new"),
         ({"segmenter_start": "old"}, "segmenter start 'old' is not known; use pretrained, new"),
         ({"augment": False, "augment_generated": True}, "which stand still; leave one out"),
         ({"balance": 2}, "balance is 2; use 0"),
