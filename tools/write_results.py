@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from result_cells import TITLES, cells, spread
+from result_real import inversion, real_labels
 from result_studies import costs, decoders, filters, methods, regions
 
 NOTES = {
@@ -135,7 +136,15 @@ def demo(path: Path) -> list[str]:
     return [*lines, "", "Seconds: " + ", ".join(f"{stage} {value:.0f}" for stage, value in seconds.items()) + ".", ""]
 
 
-SECTIONS = {"demo": demo, "regions": regions, "filter": filters, "costs": costs, "methods": methods}
+SECTIONS = {
+    "demo": demo,
+    "regions": regions,
+    "filter": filters,
+    "costs": costs,
+    "methods": methods,
+    "real": real_labels,
+    "inversion": inversion,
+}
 
 
 def main() -> None:

@@ -1,0 +1,124 @@
+"""The sections of docs/results.md on labels of real pictures: gradient matching and its rivals, and inversion."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+from result_cells import TITLES, spread
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
+
+import real_labels as table_of_runs
+
+TITLE = {**TITLES, "flat": "Portraits, labels of 50 flat ones only"}
+
+
+def real_labels(folder: Path) -> list[str]:
+    """A table a domain: the segmenter on test pictures, the decoder on annotated pool pictures, for each method."""
+    found = table_of_runs.read_cells(folder / "cells")
+    lines = [
+        "## Labels of real pictures",
+        "",
+        "A decoder from a few labelled real pictures, by each method; then a dataset of 1,500 generated pictures, and "
+        "a U-Net on ResNet-18 trained on it from random weights; 64 px. mIoU of this segmenter on the test pictures / "
+        "of the decoder on annotated pool pictures. Supervised: the same U-Net on the real labels alone; the upper "
+        'line has as many annotated generated pictures. "Started": the decoder first learns 300 steps from the labels '
+        "of a U-Net that was trained on the real labels, and is then matched against a new segmenter. Made by "
+        "`runs/real_labels.sh`.",
+        "",
+    ]
+    for domain in (name for name in TITLE if any(key[0] == name for key in found)):
+        lines += [f"### {TITLE[domain]}", "", *_table(found, domain), ""]
+    return lines
+
+
+def _table(found: Any, domain: str) -> list[str]:
+    columns = sorted({key[2] for key in found if key[0] == domain})
+    heads = " | ".join(f"{shots} labelled" for shots in columns)
+    lines = [f"| method | {heads} | fit s |", "|---|" + "---|" * (len(columns) + 1)]
+    for method, title in table_of_runs.METHODS.items():
+        rows = [found.get((domain, method, shots), {}) for shots in columns]
+        if not any("evaluate" in row for row in rows):
+            continue
+        base = method.removesuffix("-mixed")
+        bases = [found.get((domain, base, shots), {}) for shots in columns]
+        values = [_both(row, of) for row, of in zip(rows, bases, strict=True)]
+        fits = [one["seconds"] for row in bases for one in row.get("fit", {}).values()]
+        lines.append(f"| {title} | {' | '.join(values)} | {f'{statistics.median(fits):.0f}' if fits else '-'} |")
+    return lines
+
+
+def _both(row: dict[str, dict[int, dict[str, Any]]], base: dict[str, dict[int, dict[str, Any]]]) -> str:
+    tested = spread([cell["miou"] for cell in row.get("evaluate", {}).values()]) if "evaluate" in row else "-"
+    held_out = [cell["miou"] for cell in base.get("decoder", {}).values()]
+    return f"{tested} / {spread(held_out)}" if held_out else tested
+
+
+def inversion(folder: Path) -> list[str]:
+    """What an encoder's start saves, what the gates refuse, and labels read through the generator."""
+    lines = [
+        "## Real pictures in the generator",
+        "",
+        "64 px, w+, loss without foreign weights; 16 held-out real pictures, CPU seconds of one thread. The encoders "
+        "learned 1,500 steps from their generator's own pictures. Made by "
+        "`ENCODER_STEPS=1500 COUNT=50 runs/inversion.sh`.",
+        "",
+        "| pictures | way | PSNR, dB | distance | against the projector's | its CPU time |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name in ("xray", "wbc", "portraits"):
+        path = folder / f"speed-{name}.json"
+        for way, one in _read(path).get("ways", {}).items():
+            times, distance = one.get("part_of_the_projectors_cpu_time"), one.get("distance_to_the_projectors")
+            lines.append(
+                f"| {TITLES[name].lower()} | {way} | {one['psnr']:.1f} | {one['distance']:.4f} | "
+                f"{f'{distance:.2f}' if distance else '-'} | {f'{times:.0%}' if times else '-'} |"
+            )
+    return [*lines, "", *_gates(_read(folder / "gates.json")), *_labels(folder)]
+
+
+def _gates(found: dict[str, Any]) -> list[str]:
+    if not found:
+        return []
+    names = list(found["gates"])
+    calibrated = [found["gates"][name]["calibrated_on"] for name in names]
+    lines = [
+        "Part of a domain's test pictures that each generator's gate refuses, calibrated on "
+        f"{min(calibrated)} to {max(calibrated)} held-out real pictures; asked: at most 10 % of its own, at least "
+        "90 % of the others'.",
+        "",
+        f"| gate of | {' | '.join(TITLES[name].lower() for name in names)} |",
+        "|---|" + "---|" * len(names),
+    ]
+    for name in names:
+        refused = found["gates"][name]["refused"]
+        lines.append(f"| {TITLES[name].lower()} | {' | '.join(f'{refused[other]:.0%}' for other in names)} |")
+    return [*lines, ""]
+
+
+def _labels(folder: Path) -> list[str]:
+    rows = []
+    for name in ("xray", "wbc", "portraits"):
+        scored, predicted = _read(folder / f"labels-{name}.json"), _read(folder / f"predict-{name}.json")
+        if scored and predicted:
+            each = f"{predicted['seconds'] / predicted['pictures']:.2f}" if "seconds" in predicted else "-"
+            rows.append(f"| {TITLES[name].lower()} | {scored['miou']:.3f} | {each} |")
+    if not rows:
+        return []
+    return [
+        "Few-shot through the generator: each test picture is inverted, and its taps are read by the project's newest "
+        "decoder; the auto-shot segmenters of the same decoders stand in the tables above.",
+        "",
+        "| pictures | mIoU | s a picture |",
+        "|---|---|---|",
+        *rows,
+        "",
+    ]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text()) if path.exists() else {}
