@@ -39,8 +39,7 @@ flags_of() {
   maml2) echo "--method maml --inner-steps 2" ;;
   # a decoder that starts from pseudo-labels, matched against a new segmenter (docs/log.md: what portraits need)
   gradient-matching-warm)
-    echo "--method gradient-matching --teacher unet --pretrain 500 --warm-start 300 --segmenter-start new" \
-      "--augment-generated --balance 0.25"
+    echo "--method gradient-matching --begin pseudo-labels"
     ;;
   *) echo "--method $1" ;;
   esac

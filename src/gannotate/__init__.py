@@ -1,4 +1,4 @@
-"""gannotate: from a folder of unlabelled pictures and a handful of labels to a segmentation model you can ship.
+"""From a folder of unlabelled pictures and a handful of labels to a segmentation model you can ship.
 
 The names below are the public Python interface (docs/python.md). They are loaded when first asked for, so that
 `import gannotate` stays quick and does not import torch.

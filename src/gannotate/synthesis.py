@@ -24,8 +24,10 @@ from gannotate.data.shards import (
     check_format,
     encode_sample,
     sample_key,
+    write_first_manifest,
     write_part,
 )
+from gannotate.data.sharing import PartNotes, Worker
 from gannotate.decoders.base import Decoder
 from gannotate.errors import UsageError
 from gannotate.generators.base import CHUNK, Drawing, DrawOptions, Generator, draw, to_uint8
@@ -142,16 +144,19 @@ def write_dataset(
     count: int,
     options: DrawOptions | None = None,
     config: DatasetConfig | None = None,
+    worker: Worker | None = None,
 ) -> Iterator[Progress]:
     """Writes `count` labelled pictures; yields progress after each chunk of them.
 
-    A run that was stopped goes on after its last whole part, and the result is the same byte for byte.
+    A run that was stopped goes on after its last whole part, and the result is the same byte for byte. So it is for any
+    number of processes that write it together: each gives itself a `worker`. They may begin and end when they like, be
+    killed, and be started again in another number; the first ends when the dataset is whole.
 
     Raises:
         UsageError: the folder holds a dataset with other settings, or the classes do not fit the decoder.
-        GannotateError: the disk is full.
+        GannotateError: the disk is full, or the other processes finished no part for too long.
     """
-    options, config = options or DrawOptions(), config or DatasetConfig()
+    options, config, worker = options or DrawOptions(), config or DatasetConfig(), worker or Worker()
     folder = Path(folder)
     if count < 1:
         raise UsageError(f"{count} pictures were asked for; ask for at least 1, e.g. -n 2000")
@@ -159,22 +164,77 @@ def write_dataset(
         raise UsageError(f"the decoder knows {decoder.classes} classes, {len(classes)} were given; fit it again")
     decoder.check_fits(generator)
     manifest = _open_manifest(folder, _settings(generator, decoder, classes, count, options, config))
-    started, before = time.monotonic(), manifest.samples
-    for index in range(len(manifest.parts), -(-count // config.part)):
-        start, wanted = index * config.part, min(config.part, count - index * config.part)
-        seeds = config.seeds_of_part(index, count)
-        samples: list[Labelled] = []
-        for sample in annotate_seeds(generator, decoder, seeds, options):
-            samples.append(sample)
-            if len(samples) % CHUNK == 0 and len(samples) < len(seeds):
-                yield _progress(start + len(samples) * wanted // len(seeds), count, before, started)
-        samples = _most_certain(samples, wanted)
-        files = ((sample_key(sample.seed), encode_sample(sample, classes, config.soft)) for sample in samples)
-        digest = write_part(folder, config.format, index, files)
-        manifest.parts.append({**_summary(samples, len(classes)), "sha256": digest})
-        manifest.complete = manifest.samples == count
-        manifest.write(folder)
-        yield _progress(manifest.samples, count, before, started, manifest.parts[-1]["confidence"])
+    notes, parts = _notes(folder), -(-count // config.part)
+    own = worker.own(range(len(manifest.parts), parts))
+    known = {index: notes.get(index) for index in own}
+    before = manifest.samples if worker.numbers == 1 else 0
+    goal = count if worker.numbers == 1 else sum(_samples(index, count, config) for index in own)
+    done, started = before, time.monotonic()
+    for index in own:
+        part, wanted = known[index], _samples(index, count, config)
+        if part is None:
+            samples: list[Labelled] = []
+            for drawn, samples in _draw_part(generator, decoder, config.seeds_of_part(index, count), options):
+                if len(samples) < drawn:
+                    yield _progress(done + len(samples) * wanted // drawn, goal, before, started)
+            samples = _most_certain(samples, wanted)
+            files = ((sample_key(sample.seed), encode_sample(sample, classes, config.soft)) for sample in samples)
+            digest = write_part(folder, config.format, index, files)
+            part = {**_summary(samples, len(classes)), "sha256": digest}
+            if worker.numbers > 1:
+                notes.add(index, part)
+        done += wanted
+        if worker.numbers == 1:
+            manifest.parts.append(part)
+            manifest.complete = manifest.samples == count
+            manifest.write(folder)
+        yield _progress(done, goal, before, started, part["confidence"])
+    if worker.numbers == 1:
+        notes.drop()
+    else:
+        yield from _complete(folder, count, parts, worker)
+
+
+def _draw_part(
+    generator: Generator, decoder: Decoder, seeds: range, options: DrawOptions
+) -> Iterator[tuple[int, list[Labelled]]]:
+    """Yields (how many in all, those drawn so far) after each chunk and at the end; always the same list."""
+    samples: list[Labelled] = []
+    for sample in annotate_seeds(generator, decoder, seeds, options):
+        samples.append(sample)
+        if len(samples) % CHUNK == 0 and len(samples) < len(seeds):
+            yield len(seeds), samples
+    yield len(seeds), samples
+
+
+def _samples(index: int, count: int, config: DatasetConfig) -> int:
+    return min(config.part, count - index * config.part)
+
+
+def _complete(folder: Path, count: int, parts: int, worker: Worker) -> Iterator[Progress]:
+    """Writes the whole manifest once all parts are there, whoever wrote them; the first process waits for that."""
+    notes, started = _notes(folder), time.monotonic()
+    manifest, known = Manifest.read(folder), list[dict[str, Any]]()
+
+    def found() -> int:
+        nonlocal manifest, known
+        manifest = Manifest.read(folder)
+        noted = (notes.get(index) for index in range(len(manifest.parts), parts))
+        known = [*manifest.parts, *(part for part in noted if part is not None)]
+        return len(known)
+
+    if worker.number == 0:
+        for _ in worker.waits(found, parts, folder):
+            yield _progress(sum(part["samples"] for part in known), count, 0, started)
+    elif found() < parts:
+        return
+    if not manifest.complete:  # two processes may do so at once: they write the same
+        Manifest(manifest.settings, known, complete=True).write(folder)
+    notes.drop()
+
+
+def _notes(folder: Path) -> PartNotes:
+    return PartNotes(folder / "parts", ("first_seed", "samples"))
 
 
 def _most_certain(samples: list[Labelled], wanted: int) -> list[Labelled]:
@@ -189,8 +249,8 @@ def _open_manifest(folder: Path, settings: dict[str, Any]) -> Manifest:
     """The folder's manifest when it is of the same dataset, or a new one, written."""
     if not (folder / "manifest.json").exists():
         manifest = Manifest(settings)
-        manifest.write(folder)
-        return manifest
+        if write_first_manifest(folder, manifest):
+            return manifest
     manifest = Manifest.read(folder)
     changed = sorted(name for name in settings if manifest.settings.get(name) != settings[name])
     if changed:

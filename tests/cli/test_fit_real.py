@@ -57,8 +57,7 @@ def test_synthesize_and_train_go_on_from_there(command: Command, project: Path, 
 
 
 def test_a_warm_start_from_a_pre_trained_segmenter(command: Command, project: Path, labelled: Path):
-    warm = ("--pretrain", 9, "--warm-start", 2, "--segmenter-start", "new", "--augment-generated")
-    warm += ("--teacher", "unet")
+    warm = ("--begin", "pseudo-labels", "--pretrain", 9, "--warm-start", 2)
     found = command("fit", project, *TINY, "--labelled", labelled, *SMALL, *warm)
     teacher = json.loads((Path(found["decoder"]) / "teacher" / "config.json").read_text())
     assert (found["steps"], teacher["about"]["trained"]["steps"]) == (4, 4)  # --max-steps is for both

@@ -22,7 +22,7 @@ from .conftest import SIZE, Command
 
 TINY = ["--encoder", "tu-resnet10t", "--depth", 3, "--batch", 2, "--max-steps", 4]
 RUN = {"config.json", "log.csv", "log.jsonl", "model.safetensors", "run.json"}
-EXAMPLE = ("", ".truth", ".prediction")
+EXAMPLE = ("", ".truth", ".prediction", ".uncertainty")
 
 
 def files(folder: Path) -> set[str]:
@@ -55,10 +55,12 @@ def test_the_whole_way(command: Command, annotated: Path, labelled: Path, tmp_pa
     assert command("predict", annotated, labelled, "--out", tmp_path / "out")["pictures"] == 4
     assert files(annotated) - before == {
         *(f"decoders/0001-light/{name}" for name in RUN),
+        *(f"datasets/0001/{name}" for name in ("README.md", "croissant.json")),
         *(f"datasets/0001/{name}" for name in ("manifest.json", "run.json", "shard-000000.tar")),
         *(f"segmenters/0001-unet/{name}" for name in RUN | {"evaluation.json"}),
         "runs/0001-evaluate/run.json",
         "runs/0001-evaluate/examples/examples.json",
+        "runs/0001-evaluate/examples/pictures.json",
         *(f"runs/0001-evaluate/examples/{index:06d}{kind}.png" for index in range(4) for kind in EXAMPLE),
         "runs/0001-evaluate/reliability.svg",
         "runs/0002-evaluate/run.json",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gannotate import __doc__ as ABOUT
 from gannotate import __version__
+from gannotate.cli.processes import check_alone, one_of_many, sentence_of
 from gannotate.errors import GannotateError, UsageError, nearest
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class Verb(NamedTuple):  # not a dataclass: importing those takes longer than al
     name: str
     about: str
     target: str
+    many: bool = False
+    """Whether several processes, started by torchrun, do it together."""
 
     def load(self) -> Callable[..., int]:
         """Imports the function; it takes what cyclopts parsed and returns the exit code."""
@@ -42,13 +45,18 @@ VERBS: dict[str, tuple[Verb, ...]] = {
         Verb("annotate", "Label pool pictures in the browser, while a model learns along.", "annotate:annotate"),
         Verb("simulate", "Label pool pictures with a segmenter trained on other labels.", "simulate:simulate"),
         Verb("data", "Bring annotations to and from other tools, and read public datasets.", "data:data"),
-        Verb("fit", "Teach a decoder to read labels off the generator, from a few annotations.", "fit:fit"),
-        Verb("synthesize", "Write a labelled dataset with generator and decoder.", "synthesize:synthesize"),
-        Verb("train", "Train a segmentation network: on a dataset, on drawn or on labelled pictures.", "train:train"),
+        Verb("fit", "Teach a decoder to read labels off the generator, from a few annotations.", "fit:fit", many=True),
+        Verb("synthesize", "Write a labelled dataset with generator and decoder.", "synthesize:synthesize", many=True),
+        Verb(
+            "train",
+            "Train a segmentation network: on a dataset, on drawn or on labelled pictures.",
+            "train:train",
+            many=True,
+        ),
         Verb("evaluate", "Score a segmentation network on labelled test pictures.", "evaluate:evaluate"),
-        Verb("predict", "Label pictures with a segmentation network.", "predict:predict"),
+        Verb("predict", "Label pictures with a segmentation network.", "predict:predict", many=True),
         Verb("export", "Write a segmentation network as an ONNX file, with a model card.", "export:export"),
-        Verb("report", "Write one HTML page with pictures, figures and how it was made.", "report:report"),
+        Verb("report", "Write the page of a project or a study, one HTML file, or a dataset's card.", "report:report"),
     ),
     "Beside it": (
         Verb("render", "Render pictures with exact label maps.", "render:render"),
@@ -56,6 +64,7 @@ VERBS: dict[str, tuple[Verb, ...]] = {
             "train-generator",
             "Train a generator on a folder or zip of pictures.",
             "train_generator:train_generator_verb",
+            many=True,
         ),
         Verb("import-generator", "Import a generator that somebody else trained.", "import_generator:import_generator"),
         Verb("generate", "Draw pictures of a generator by seed.", "generate:generate"),
@@ -63,7 +72,12 @@ VERBS: dict[str, tuple[Verb, ...]] = {
         Verb("mix", "Draw one seed's pictures with styles of another, side by side.", "mix:mix_verb"),
         Verb("invert", "Find latents with which a generator draws given pictures.", "invert:invert"),
         Verb("quality", "Measure a generator: KID, FID, precision, recall, path length.", "quality:quality"),
-        Verb("pretrain", "Teach an encoder a generator's activations, to start from.", "pretrain:pretrain_verb"),
+        Verb(
+            "pretrain",
+            "Teach an encoder a generator's activations, to start from.",
+            "pretrain:pretrain_verb",
+            many=True,
+        ),
         Verb("study", "Do the papers' tables and figures, on the pictures at hand.", "study:study"),
         Verb("demo", "Go from a shipped generator and 5 annotations to a segmentation network.", "demo:demo"),
         Verb("doctor", "Check this machine, and a project's files.", "doctor:doctor"),
@@ -76,7 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0 fine, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return run(words)
+        with one_of_many():
+            return run(words)
     except GannotateError as error:
         return _fail(error, str(error), error.exit_code, words)
     except KeyboardInterrupt as error:
@@ -147,6 +162,8 @@ def parser_of(verb: Verb) -> cyclopts.App:
 def _dispatch(verb: Verb, words: list[str]) -> int:
     import cyclopts
 
+    if not verb.many and not {"--help", "-h"} & set(words):
+        check_alone(verb.name)
     try:
         code = parser_of(verb)(words, exit_on_error=False, print_error=False)
     except cyclopts.CycloptsError as error:
@@ -161,5 +178,7 @@ def _fail(error: BaseException, text: str, code: int, words: list[str]) -> int:
         import traceback
 
         sys.stderr.write("".join(traceback.format_exception(error)))
-    sys.stderr.write(f"gannotate: {text}\n")
+    text = sentence_of(error, text)
+    if text:
+        sys.stderr.write(f"gannotate: {text}\n")
     return code

@@ -198,7 +198,7 @@ def _score_segmenter(
         labelled = read_all(flags, project, flags.labelled, flags.shots, flags.size)
         result["floors"] = _floors(project, labelled, test, flags)
     return result, lambda examples: write_examples(
-        examples, test, answers.predictions, project.classes, seed=flags.seed
+        examples, test, answers.predictions, project.classes, seed=flags.seed, uncertainty=answers.uncertainty
     )
 
 

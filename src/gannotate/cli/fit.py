@@ -11,10 +11,13 @@ import yaml
 from cyclopts import Parameter
 
 from gannotate.cli import show
+from gannotate.cli.app import OK
+from gannotate.cli.compute import Accumulating, told
 from gannotate.cli.device import prepare
 from gannotate.cli.fit_real import RealFlags, fit_from_real
-from gannotate.cli.flags import Training, settings
+from gannotate.cli.flags import settings
 from gannotate.cli.generate import parse_seeds
+from gannotate.cli.processes import recorded_once
 from gannotate.cli.runs import drop_checkpoint, open_run, where
 from gannotate.decoders.base import DecoderConfig
 from gannotate.decoders.build import decoder_config, load_decoder
@@ -28,14 +31,15 @@ from gannotate.fitting.held_out import read_held_out
 from gannotate.generators.base import DrawOptions
 from gannotate.generators.build import load_generator
 from gannotate.project import Project
-from gannotate.record import peak_rss_mb, recorded
+from gannotate.record import peak_rss_mb
+from gannotate.training import distributed
 
 HOLD_OUT = False
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class FitFlags(Training):
+class FitFlags(Accumulating):
     """Flags of `fit`."""
 
     labels_from: Annotated[Literal["annotations", "real"], Parameter(name="--from")] = "annotations"
@@ -153,12 +157,12 @@ def fit(project: Path, /, *, flags: FitFlags = FitFlags(), real: RealFlags = Rea
     if flags.dry_run:
         folder = where(opened, "decoders", kind, flags, config)
         return show.plan(flags, [f"fit a {kind} decoder to {len(shots)} annotations in {folder}"], config)
-    generator = load_generator(opened.generator_folder, prepare(flags))
+    generator = load_generator(opened.generator_folder, prepare(flags, together=True))
     options = DrawOptions(**opened.config.draw.model_dump())
     classes, names = len(opened.classes), which_taps.named(flags.taps, generator)
     how = flags.fit_config(names, len(shots), generator.size)  # wrong settings are told before anything is made
-    folder = open_run(opened, "decoders", kind, flags, config)
-    with recorded(folder, "fit", config, flags.seed) as record:
+    folder = distributed.from_first(lambda: open_run(opened, "decoders", kind, flags, config))
+    with recorded_once(folder, "fit", config, flags.seed) as record:
         record.about = {"label_sources": sources}
         choice = None
         if which_taps.is_auto(flags.taps):
@@ -169,8 +173,12 @@ def fit(project: Path, /, *, flags: FitFlags = FitFlags(), real: RealFlags = Rea
             how = flags.fit_config(choice.chosen.names if choice else (), len(shots), generator.size)
         if how.hold_out and len(shots) < 2:
             show.say(flags, "one labelled picture: none can be left out, so the temperature stays 1")
-        running = fit_decoder(generator, shots, classes, how, options, folder, flags.resume, flags.minutes)
-        last = show.follow(running, "fit", flags.quiet)
+        running = fit_decoder(
+            generator, shots, classes, how, options, folder, flags.resume, flags.minutes, flags.compute()
+        )
+        last = show.follow(told(running, flags), "fit", flags.quiet)
+        if not distributed.is_first():
+            return OK
         held = read_held_out(folder / HELD_OUT_FOLDER)
         if held:
             show.say(flags, held.as_text())

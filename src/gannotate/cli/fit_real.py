@@ -25,7 +25,7 @@ from gannotate.fitting import which_taps
 from gannotate.fitting.alternation import Start, State
 from gannotate.fitting.gradient_matching import Counted
 from gannotate.fitting.inversion_labels import Space
-from gannotate.fitting.real import Method, check_real, fit_real, real_schedule
+from gannotate.fitting.real import Beginning, Method, check_real, fit_real, real_schedule
 from gannotate.fitting.real_task import RealConfig, RealTask, settings_of
 from gannotate.generators.base import DrawOptions, Generator
 from gannotate.generators.build import load_generator
@@ -56,6 +56,9 @@ class RealFlags:
 
     method: Annotated[Method | None, REAL] = None
     """gradient-matching (the default), maml, pseudo-labels or inversion."""
+    begin: Annotated[Beginning | None, REAL] = None
+    """What the decoder knows at first: nothing (as in the papers, the default) or pseudo-labels, of a U-Net that learns
+    the labelled pictures; for gradient-matching and maml. Better with few pictures."""
     labelled: Annotated[tuple[Path, ...], REAL, Parameter(negative="")] = ()
     """Real pictures with labels: folder or zip of images/ and masks/; may be given several times."""
     generated: Annotated[int | None, REAL] = None
@@ -192,14 +195,14 @@ def _check(flags: FitFlags, real: RealFlags) -> None:
 
 def _real_config(flags: FitFlags, real: RealFlags, taps: tuple[str, ...] = ()) -> RealConfig:
     """The library's settings; the taps are known when the generator is."""
-    chosen = {name: getattr(real, name) for name in real.given if name not in ("method", "labelled")}
+    chosen = {name: getattr(real, name) for name in real.given if name not in ("method", "labelled", "begin")}
     chosen |= {"steps": flags.steps, "batch": flags.batch, "learning_rate": flags.learning_rate}
     chosen |= {"balance": flags.balance, "seed": flags.seed}
-    how = real_schedule(_method(real), flags.schedule, **chosen)
+    how = real_schedule(_method(real), flags.schedule, None, real.begin or "nothing", **chosen)
     decoder = _decoder(flags, how, taps)
     stages = ("steps", "pretrain", "inversion_steps")
     limited = chosen | {name: flags.steps_of(getattr(how, name)) for name in stages if getattr(how, name, 0)}
-    return real_schedule(_method(real), flags.schedule, decoder, **limited)
+    return real_schedule(_method(real), flags.schedule, decoder, real.begin or "nothing", **limited)
 
 
 def _decoder(flags: FitFlags, how: RealConfig, taps: tuple[str, ...]) -> DecoderConfig | None:

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Protocol, TypeVar
@@ -17,11 +18,15 @@ from cyclopts import Parameter
 from PIL import Image
 
 from gannotate.cli import show
+from gannotate.cli.app import OK
 from gannotate.cli.device import prepare
 from gannotate.cli.flags import Common, settings
+from gannotate.cli.predict_shared import Item, open_shared, predict_shared
 from gannotate.cli.predict_video import predict_video
+from gannotate.cli.processes import check_alone
 from gannotate.cli.simulate import segmenter_folder
 from gannotate.data.pictures import SUFFIXES, PictureSource, decode_picture
+from gannotate.data.sharing import Worker
 from gannotate.data.video import is_video
 from gannotate.data.writing import Add, check_new, encode_picture, new_pictures
 from gannotate.decoders.build import load_decoder
@@ -36,6 +41,7 @@ from gannotate.segmenters.loading import load_predictor
 from gannotate.segmenters.onnx_runtime import OnnxSegmenter
 from gannotate.segmenters.predict import BATCH, Predictor
 from gannotate.segmenters.tiling import View
+from gannotate.training.launched import launched
 from gannotate.viz import overlay
 
 T = TypeVar("T")
@@ -127,7 +133,9 @@ def predict(project: Path, pictures: Path, /, *, flags: PredictFlags) -> int:
             images/ and masks/ only images/ is read.
     """
     _check(flags)
+    rank, processes = launched()
     if is_video(pictures):
+        check_alone("predict of a video")
         return predict_video(segmenter_of(project, flags.segmenter), pictures, view_of(flags), flags, _load)
     if flags.steady is not None:
         raise UsageError(f"--steady is for a video, and {pictures} is none; leave it out")
@@ -136,12 +144,24 @@ def predict(project: Path, pictures: Path, /, *, flags: PredictFlags) -> int:
     folder = opened.find("decoders", flags.decoder) if opened else segmenter_of(project, flags.segmenter)
     view = view_of(flags)
     names, source = find_pictures(pictures)
-    check_new(flags.out)
+    if processes == 1:
+        check_new(flags.out)
     if flags.dry_run:
         return show.plan(flags, [f"label {len(names)} pictures with {folder} into {flags.out}"], settings(flags))
+    asked = settings(flags, pictures=list(names), labelled_by=str(folder)) if processes > 1 else {}
+    if processes > 1:
+        open_shared(flags.out, asked)
     device = prepare(flags)
     labeller = ByGenerator(opened, folder, flags, device) if opened else BySegmenter(_load(folder, device), view)
-    last = show.follow(_predict(labeller, source, names, flags), "predict", flags.quiet)
+    if processes > 1:
+        worker = Worker(number=rank, numbers=processes)
+        label = partial(_label, labeller, source, flags)
+        running = predict_shared(label, _batches_of(names, source, labeller), flags.out, worker, asked)
+    else:
+        running = _predict(labeller, source, names, flags)
+    last = show.follow(running, "predict", flags.quiet)
+    if rank > 0:
+        return OK
     skipped, rows = (last.skipped, last.rows) if last else ({}, [])
     for name, reason in list(skipped.items())[:20]:
         show.say(flags, f"skipped {name}: {reason}")
@@ -281,19 +301,9 @@ def _predict(
 ) -> Iterator[Predicted]:
     begin = time.monotonic()
     progress = Predicted(0, len(names), 0.0, 0.0, {})
-    outs = out_names(names if source is not None else (Path(names[0]).name,))
     with new_pictures(flags.out) as add:
-        for batch in _batches(iter(zip(names, outs, strict=True)), labeller.batch):
-            read = [
-                (name, out, picture) for name, out in batch if (picture := _read(source, name, progress)) is not None
-            ]
-            answers = labeller([picture for _, _, picture in read])
-            for (name, out, picture), answer in zip(read, answers, strict=True):
-                if isinstance(answer, str):
-                    progress.skipped[name] = answer
-                else:
-                    _add_answer(add, out, picture, answer, labeller.classes, flags.overlays)
-                    progress.rows += [{"name": out, **answer.redrawn.about}] if answer.redrawn else []
+        for batch in _batches_of(names, source, labeller):
+            _label(labeller, source, flags, batch, add, progress)
             progress.done += len(batch)
             progress.seconds = time.monotonic() - begin
             progress.eta_s = progress.seconds / progress.done * (progress.steps - progress.done)
@@ -303,6 +313,31 @@ def _predict(
             raise GannotateError(f"none of the {len(names)} pictures could be labelled, the first: {name} {reason}")
         if progress.rows:
             add("inversion.jsonl", "".join(json.dumps(row) + "\n" for row in progress.rows).encode())
+
+
+def _label(
+    labeller: Labeller,
+    source: PictureSource | None,
+    flags: PredictFlags,
+    batch: Sequence[Item],
+    add: Add,
+    progress: Predicted,
+) -> None:
+    """Labels one batch, and notes in `progress` what was skipped and how well it was redrawn."""
+    read = [(name, out, picture) for name, out in batch if (picture := _read(source, name, progress)) is not None]
+    answers = labeller([picture for _, _, picture in read])
+    for (name, out, picture), answer in zip(read, answers, strict=True):
+        if isinstance(answer, str):
+            progress.skipped[name] = answer
+        else:
+            _add_answer(add, out, picture, answer, labeller.classes, flags.overlays)
+            progress.rows += [{"name": out, **answer.redrawn.about}] if answer.redrawn else []
+
+
+def _batches_of(names: tuple[str, ...], source: PictureSource | None, labeller: Labeller) -> list[list[Item]]:
+    """The pictures in the order given, with the names of their answers; the same for any number of processes."""
+    outs = out_names(names if source is not None else (Path(names[0]).name,))
+    return list(_batches(iter(zip(names, outs, strict=True)), labeller.batch))
 
 
 def _add_answer(

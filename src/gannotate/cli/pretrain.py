@@ -9,9 +9,12 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from gannotate.cli import show
+from gannotate.cli.app import OK
+from gannotate.cli.compute import Accumulating, told
 from gannotate.cli.device import prepare
-from gannotate.cli.flags import Training, differences, settings
+from gannotate.cli.flags import differences, settings
 from gannotate.cli.generate import generator_folder
+from gannotate.cli.processes import check_alone, recorded_once
 from gannotate.cli.runs import drop_checkpoint
 from gannotate.data.labelled import read_labelled
 from gannotate.decoders.base import Decoder
@@ -25,8 +28,9 @@ from gannotate.pretraining.folder import load_encoder, start_encoder
 from gannotate.pretraining.heads import Joined
 from gannotate.pretraining.layermatch import LayerMatchConfig, LayerMatchTrainer, parameters, pretrain
 from gannotate.project import Project
-from gannotate.record import read_record, recorded
+from gannotate.record import read_record
 from gannotate.segmenters.build import Architecture, SegmenterConfig
+from gannotate.training import distributed
 
 FIGURE_ONLY = ("figure",)
 """Flags that change nothing of the encoder: they may be given to a finished pre-training."""
@@ -34,7 +38,7 @@ FIGURE_ONLY = ("figure",)
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class PretrainFlags(Training):
+class PretrainFlags(Accumulating):
     """Flags of `pretrain`."""
 
     out: Path
@@ -96,12 +100,14 @@ def pretrain_verb(generator: Path, /, *, flags: PretrainFlags) -> int:
     config = settings(flags, generator=str(generator_folder(generator)), distill=_text(decoder_folder))
     for name in FIGURE_ONLY:
         config.pop(name)
+    if flags.figure is not None:
+        check_alone("--figure")
     finished = _is_finished(flags, config)
     if flags.dry_run:
         doing = "keep the finished encoder in" if finished else f"pre-train an encoder by {flags.method} in"
         drawn = [f"draw tsne.png of {flags.figure}"] if flags.figure else []
         return show.plan(flags, [f"{doing} {flags.out}", *drawn], config)
-    device = prepare(flags)
+    device = prepare(flags, together=True)
     network = load_generator(generator_folder(generator), device)
     decoder = None if decoder_folder is None else load_decoder(decoder_folder, device)
     segmenter = _segmenter(flags, network, decoder, project)
@@ -109,10 +115,13 @@ def pretrain_verb(generator: Path, /, *, flags: PretrainFlags) -> int:
         show.say(flags, f"the encoder in {flags.out} is finished")
         result = dict((read_record(flags.out) or {}).get("result", {}))
     else:
-        trainer = LayerMatchTrainer(network, segmenter, how, decoder, device)
-        with recorded(flags.out, "pretrain", config, flags.seed) as record:
+        trainer = LayerMatchTrainer(network, segmenter, how, decoder, device, flags.compute())
+        with recorded_once(flags.out, "pretrain", config, flags.seed) as record:
             names = config["generator"], _text(decoder_folder) or ""
-            last = show.follow(pretrain(trainer, flags.out, flags.resume, *names), "pretrain", flags.quiet)
+            running = pretrain(trainer, flags.out, flags.resume, *names)
+            last = show.follow(told(running, flags), "pretrain", flags.quiet)
+            if not distributed.is_first():
+                return OK
             record.result = {
                 "encoder": str(flags.out),
                 "taps": [tap.name for tap in trainer.taps],

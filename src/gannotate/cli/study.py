@@ -16,6 +16,7 @@ from cyclopts import Parameter
 
 from gannotate.cli import show
 from gannotate.cli.flags import Common
+from gannotate.cli.study_claims import claims_verb
 from gannotate.errors import UsageError
 from gannotate.record import cores
 from gannotate.studies import (
@@ -40,6 +41,7 @@ from gannotate.studies.words import as_command
 from gannotate.studies.writing import STUDY, TABLE, about
 
 study = cyclopts.App(help="Do the papers' tables and figures, on the pictures at hand.")
+study.command(claims_verb, name="claims")
 
 FAILED = 1
 WRITE_EVERY_S = 60.0

@@ -9,17 +9,21 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from gannotate.cli import show
+from gannotate.cli.app import OK
 from gannotate.cli.device import prepare
 from gannotate.cli.flags import Resumable, settings
+from gannotate.cli.processes import recorded_once
 from gannotate.cli.runs import open_run, where
 from gannotate.data.shards import Format, Manifest
+from gannotate.data.sharing import Worker
 from gannotate.decoders.build import load_decoder
 from gannotate.errors import UsageError
 from gannotate.generators.base import DrawOptions
 from gannotate.generators.build import load_generator
 from gannotate.project import Project
-from gannotate.record import recorded
+from gannotate.report.dataset_card import write_dataset_card
 from gannotate.synthesis import DATASET_FIRST_SEED, DatasetConfig, write_dataset
+from gannotate.training.launched import launched
 
 
 @Parameter(name="*")
@@ -62,6 +66,11 @@ def synthesize(project: Path, /, *, flags: SynthesizeFlags) -> int:
     """
     if flags.count < 1:
         raise UsageError(f"-n is {flags.count}; give the number of pictures, 1 or more")
+    rank, processes = launched()
+    if processes > 1 and flags.out is None:
+        raise UsageError(
+            f"{processes} processes write one dataset and do not speak with each other; give its folder with --out"
+        )
     opened = Project.open(project)
     decoder_folder = opened.find("decoders", flags.decoder)
     _check_apart(opened, flags)
@@ -74,10 +83,14 @@ def synthesize(project: Path, /, *, flags: SynthesizeFlags) -> int:
     generator, decoder = load_generator(opened.generator_folder, device), load_decoder(decoder_folder, device)
     folder = flags.out or open_run(opened, "datasets", "", flags, config)
     how = DatasetConfig(format=flags.format, first_seed=flags.first_seed, soft=flags.soft, keep=flags.keep)
-    with recorded(folder, "synthesize", config, flags.seed) as record:
-        running = write_dataset(folder, generator, decoder, opened.classes, flags.count, options, how)
+    with recorded_once(folder, "synthesize", config, flags.seed) as record:
+        worker = Worker(number=rank, numbers=processes)
+        running = write_dataset(folder, generator, decoder, opened.classes, flags.count, options, how, worker)
         show.follow(running, "synthesize", flags.quiet)
+        if rank > 0:
+            return OK
         record.result = _summary(folder, [item.name for item in opened.classes])
+    write_dataset_card(folder, opened)
     text = f"{flags.count} labelled pictures in {folder}, mean confidence {record.result['confidence']:.3f}"
     return show.finish(flags, record.result | {"seconds": record.wall_s}, text, f"gannotate train {project}")
 

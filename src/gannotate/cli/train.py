@@ -9,20 +9,24 @@ from typing import Annotated, Literal
 from cyclopts import Group, Parameter
 
 from gannotate.cli import show
+from gannotate.cli.app import OK
+from gannotate.cli.compute import SPEED, Precise, told
 from gannotate.cli.device import prepare
-from gannotate.cli.flags import Training, settings
+from gannotate.cli.flags import settings
+from gannotate.cli.processes import check_alone, recorded_once
 from gannotate.cli.runs import drop_checkpoint, open_run, where
 from gannotate.cli.train_methods import SEMANTIC_GAN, SUPERVISED, check_flags, method_settings, run_name, start_method
 from gannotate.cli.training_data import count_pictures, origin_of, read_origin, read_unlabelled
 from gannotate.data.augment import WARPS
 from gannotate.generators.base import DrawOptions
 from gannotate.project import Project
-from gannotate.record import recorded
 from gannotate.segmenters.build import Architecture, SegmenterConfig
 from gannotate.segmenters.online import OnlineConfig
 from gannotate.segmenters.sources import Labels
 from gannotate.segmenters.start_weights import encoder_in
 from gannotate.segmenters.supervised import SegmenterTraining, train_segmenter
+from gannotate.training import distributed
+from gannotate.training.descent import Compute
 
 Method = Literal["supervised", "pseudo-labels", "adversarial", "mean-teacher", "gct", "s4gan", "semantic-gan"]
 """How a segmenter learns; all but the first learn from unlabelled pictures too."""
@@ -33,7 +37,7 @@ SEMI = Parameter(group=Group("Semi-supervised methods", sort_key=2))
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class TrainFlags(Training):
+class TrainFlags(Precise):
     """Flags of `train`."""
 
     method: Method = "supervised"
@@ -98,6 +102,13 @@ class TrainFlags(Training):
     method_setting: Annotated[tuple[str, ...], SEMI, Parameter(negative="")] = ()
     """A setting of the method, NAME=VALUE; may be given several times. A wrong name lists them all."""
 
+    compile: Annotated[bool, SPEED, Parameter(negative="")] = False
+    """Compile the network with torch.compile: a slow first step, then faster ones, most on CUDA cards."""
+
+    def compute(self) -> Compute:
+        """How it is computed."""
+        return Compute(accumulate=self.accumulate, precision=self.precision, compile=self.compile)
+
     def segmenter_training(self, project: Project) -> SegmenterTraining:
         """The library's settings; flips and turns are as the project allows."""
         return SegmenterTraining(
@@ -146,6 +157,9 @@ def train(project: Path, /, *, flags: TrainFlags = TrainFlags()) -> int:
     """
     opened = Project.open(project)
     check_flags(flags)
+    compute = flags.compute()
+    if flags.method != SUPERVISED:
+        check_alone(f"--method {flags.method}")
     network, how = flags.segmenter_config(opened), flags.segmenter_training(opened)
     origin = origin_of(flags, opened)
     name, config = run_name(flags, origin), settings(flags, **origin.config)
@@ -156,21 +170,23 @@ def train(project: Path, /, *, flags: TrainFlags = TrainFlags()) -> int:
         config |= {"draw": vars(flags.draw_options(opened)), "online_config": vars(flags.online_config())}
     if flags.dry_run:
         return show.plan(flags, [f"train {name} in {where(opened, 'segmenters', name, flags, config)}"], config)
-    device = prepare(flags)
+    device = prepare(flags, together=True)
     data, about = read_origin(origin, flags, opened, device)
     unlabelled = None
     if flags.method != SUPERVISED:
         unlabelled, drawn = read_unlabelled(flags, opened, device)
         about |= {"method": flags.method, **drawn}
-    folder = open_run(opened, "segmenters", name, flags, config)
-    with recorded(folder, "train", config, flags.seed) as record:
+    folder = distributed.from_first(lambda: open_run(opened, "segmenters", name, flags, config))
+    with recorded_once(folder, "train", config, flags.seed) as record:
         record.about = about
         if unlabelled is None:
-            running = train_segmenter(data, network, how, folder, flags.resume, about["label_source"], device)
+            running = train_segmenter(data, network, how, folder, flags.resume, about["label_source"], device, compute)
         else:
             source = about["label_source"]
             running = start_method(flags, chosen, data, unlabelled, network, how, folder, source, device)
-        last = show.follow(running, "train", flags.quiet)
+        last = show.follow(told(running, flags), "train", flags.quiet)
+        if not distributed.is_first():
+            return OK
         steps = {"steps": last.done, **last.metrics} if last else {}
         record.result = {"segmenter": str(folder), "pictures": count_pictures(data), **about, **steps}
     drop_checkpoint(folder)

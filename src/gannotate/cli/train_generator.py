@@ -10,12 +10,15 @@ from typing import Any, Literal
 from cyclopts import Parameter
 
 from gannotate.cli import show
+from gannotate.cli.app import OK
+from gannotate.cli.compute import Precise, told
 from gannotate.cli.device import prepare
-from gannotate.cli.flags import Training, settings
+from gannotate.cli.flags import settings
+from gannotate.cli.processes import recorded_once
 from gannotate.data.pictures import PictureSet, load_pictures
 from gannotate.generators.adversarial.run import GeneratorRun, train_generator
 from gannotate.generators.build import read_config
-from gannotate.record import recorded
+from gannotate.training import distributed
 from gannotate.training.loop import read_log
 
 DEFAULT_SIDE_PX = 64
@@ -23,7 +26,7 @@ DEFAULT_SIDE_PX = 64
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class TrainGeneratorFlags(Training):
+class TrainGeneratorFlags(Precise):
     """Flags of `train-generator`."""
 
     out: Path
@@ -88,17 +91,26 @@ def train_generator_verb(pictures: Path, /, *, flags: TrainGeneratorFlags) -> in
     if flags.dry_run:
         config = settings(flags, resolved=asdict(run.config(flags.size, 1 if flags.grey else 3)))
         return show.plan(flags, [f"train a generator on {pictures} into {flags.out}"], config)
-    device = prepare(flags)
+    device = prepare(flags, together=True)
     channels = None if flags.grey is None else (1 if flags.grey else 3)
     loaded = load_pictures(pictures, flags.size, channels, flags.crop)
     _name_skipped(flags, loaded)
     about = {"source": pictures.name, "attribution": flags.attribution, "licence": flags.licence}
     about["hardware"] = f"{device}, {_threads()} threads"
-    with recorded(flags.out, "train-generator", settings(flags), flags.seed) as record:
+    with recorded_once(flags.out, "train-generator", settings(flags), flags.seed) as record:
         progress = train_generator(
-            loaded.pictures, flags.out, run, resume=flags.resume, max_steps=flags.max_steps, device=device, about=about
+            loaded.pictures,
+            flags.out,
+            run,
+            resume=flags.resume,
+            max_steps=flags.max_steps,
+            device=device,
+            about=about,
+            compute=flags.compute(),
         )
-        show.follow(progress, "train-generator", flags.quiet)
+        show.follow(told(progress, flags), "train-generator", flags.quiet)
+        if not distributed.is_first():
+            return OK
         record.result = _summary(flags, loaded)
     best = record.result["best"]
     text = (

@@ -5,6 +5,9 @@
 
 A dataset is written in parts (a shard each, or as many samples in plain files). A part is written whole, then named
 in the manifest: what the manifest does not name does not count, and the next run writes it again, byte for byte.
+
+Several processes write the parts whose numbers are theirs, and know nothing of each other: each notes a part that it
+has written in a file of its own, parts/NUMBER.json (see sharing.py), and whoever finds all noted writes the manifest.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import hashlib
 import io
 import json
 import tarfile
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,6 +28,7 @@ from webdataset.writer import TarWriter
 
 from gannotate.data.labelled import LabelledSet
 from gannotate.data.pictures import decode_picture
+from gannotate.data.sharing import write_new_json
 from gannotate.errors import GannotateError, UsageError
 from gannotate.files import disk_error, write_bytes, write_json
 from gannotate.labels import ClassInfo, decode_label_map, encode_label_map
@@ -72,7 +77,11 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         """Writes manifest.json atomically."""
-        write_json(folder / "manifest.json", {"format_version": FORMAT_VERSION, **asdict(self)})
+        write_json(folder / "manifest.json", self.as_json())
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of manifest.json."""
+        return {"format_version": FORMAT_VERSION, **asdict(self)}
 
     @classmethod
     def read(cls, folder: str | Path) -> Manifest:
@@ -115,6 +124,11 @@ class Manifest:
     def samples(self) -> int:
         """Samples written so far."""
         return sum(part["samples"] for part in self.parts)
+
+
+def write_first_manifest(folder: Path, manifest: Manifest) -> bool:
+    """Writes manifest.json where there is none; False when another process was faster, whose one stays."""
+    return write_new_json(folder / "manifest.json", manifest.as_json())
 
 
 def check_format(name: str) -> None:
@@ -243,7 +257,7 @@ def _iterate_files(folder: Path, manifest: Manifest) -> Iterator[tuple[str, dict
     """Yields (path/KEY for messages, files by ending) of each sample, in the order written."""
     for index, part in enumerate(manifest.parts):
         if manifest.settings["format"] == "folder":
-            yield from _read_plain(folder, part)
+            yield from _read_plain(folder, manifest, index)
             continue
         path, found = folder / shard_name(index), 0
         for sample in read_shard(path):
@@ -255,11 +269,29 @@ def _iterate_files(folder: Path, manifest: Manifest) -> Iterator[tuple[str, dict
             )
 
 
-def _read_plain(folder: Path, part: dict[str, Any]) -> Iterator[tuple[str, dict[str, bytes]]]:
-    for seed in range(part["first_seed"], part["first_seed"] + part["samples"]):
-        key = sample_key(seed)
+def _read_plain(folder: Path, manifest: Manifest, index: int) -> Iterator[tuple[str, dict[str, bytes]]]:
+    for key in _keys_of_part(folder, manifest, index):
         paths = {ending: folder / name.format(key) for ending, name in FOLDERS.items()}
         yield str(folder / key), {ending: path.read_bytes() for ending, path in paths.items() if path.exists()}
+
+
+def _keys_of_part(folder: Path, manifest: Manifest, index: int) -> list[str]:
+    part = manifest.parts[index]
+    first, samples = part["first_seed"], part["samples"]
+    if manifest.settings.get("keep", 1.0) == 1:
+        return [sample_key(seed) for seed in range(first, first + samples)]
+    # the least certain of the seeds drawn for a part were left out: its samples are those that are there
+    keys = sorted(path.stem for path in (folder / "images").glob("*.png"))
+    last = index + 1 == len(manifest.parts)
+    end = len(keys) if last else bisect_left(keys, sample_key(manifest.parts[index + 1]["first_seed"]))
+    found = keys[bisect_left(keys, sample_key(first)) : end]
+    # after the last part there may be files of one that was not finished
+    if len(found) < samples or (len(found) > samples and not last):
+        raise GannotateError(
+            f"{folder / 'images'} has {len(found)} samples of part {index}, the manifest says {samples}; write the "
+            "dataset again"
+        )
+    return found[:samples]
 
 
 def read_shard(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:

@@ -234,7 +234,14 @@ class Demo:
             found = evaluate(segmenter, self.test, answers=answers)
             record.result |= self.generated | found | {"floors": self._floors()}
             classes = self.project.classes
-            write_examples(folder / "examples", self.test, answers.predictions, classes, seed=self.config.seed)
+            write_examples(
+                folder / "examples",
+                self.test,
+                answers.predictions,
+                classes,
+                seed=self.config.seed,
+                uncertainty=answers.uncertainty,
+            )
         self.miou["segmenter"] = record.result["miou"]
 
     def _floors(self) -> dict[str, Any]:

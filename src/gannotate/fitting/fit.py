@@ -9,12 +9,15 @@ from pathlib import Path
 
 from gannotate.decoders.base import Decoder
 from gannotate.decoders.build import save_decoder
+from gannotate.errors import UsageError
 from gannotate.fitting.config import FitConfig
 from gannotate.fitting.held_out import folds_of, hold_out, read_held_out
 from gannotate.fitting.linear import closed_form
 from gannotate.fitting.shot import Shot, check_shots
 from gannotate.fitting.supervised import FitTrainer, about_fit, patience_of
 from gannotate.generators.base import DrawOptions, Generator
+from gannotate.training import distributed
+from gannotate.training.descent import Compute
 from gannotate.training.loop import LoopConfig, Progress, train
 
 HELD_OUT = "held-out"
@@ -30,6 +33,7 @@ def fit(
     folder: str | Path,
     resume: bool = True,
     minutes: float | None = None,
+    compute: Compute | None = None,
 ) -> Iterator[Progress]:
     """Fits a decoder to annotated pictures; yields progress after each step (of each fold first, with `hold_out`).
 
@@ -43,6 +47,8 @@ def fit(
     folder = Path(folder)
     check_shots(shots, classes, generator.size)
     about = about_fit(shots, classes, config, options)
+    if distributed.count() > 1:
+        _check_shared(config)
     held = None
     if config.hold_out:
         minutes = None if minutes is None else minutes / (len(folds_of(shots)) + 1)
@@ -52,9 +58,22 @@ def fit(
         decoder: Decoder = yield from closed_form(generator, shots, classes, config, options)
     else:
         steps = held.steps if held else config.steps
-        decoder = yield from _by_gradient(generator, shots, classes, config, options, folder, steps, resume, minutes)
+        decoder = yield from _by_gradient(
+            generator, shots, classes, config, options, folder, steps, resume, minutes, compute
+        )
+    if not distributed.is_first():
+        return
     decoder.temperature = held.temperature if held else 1.0
     save_decoder(folder, decoder, **about, held_out=asdict(held) if held else None)
+
+
+def _check_shared(config: FitConfig) -> None:
+    if config.solver == "closed":
+        raise UsageError("the closed form is solved at once, by one process; start it without torchrun")
+    if config.hold_out:
+        raise UsageError(
+            "fits with pictures left out are made by one process; leave --hold-out out, or start without torchrun"
+        )
 
 
 def _by_gradient(
@@ -67,8 +86,9 @@ def _by_gradient(
     steps: int,
     resume: bool,
     minutes: float | None,
+    compute: Compute | None,
 ) -> Steps[Progress, None, Decoder]:
-    trainer = FitTrainer(generator, shots, classes, config, options)
+    trainer = FitTrainer(generator, shots, classes, config, options, compute)
     # fewer steps than the schedule is made for: it is left where the left-out pictures were labelled best
     loop = LoopConfig(steps=steps, minutes=minutes, seed=config.seed)
     yield from train(trainer, folder, loop, hooks=patience_of(trainer), resume=resume)

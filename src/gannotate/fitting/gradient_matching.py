@@ -18,6 +18,7 @@ from gannotate.errors import UsageError, nearest
 from gannotate.fitting.alternation import AlternationConfig, Labelled, Softly, Student, alternate
 from gannotate.fitting.real_task import RealTask, check_one_of
 from gannotate.segmenters.architectures import Architecture
+from gannotate.training import distributed
 from gannotate.training.loop import Progress
 
 Counted = Literal["all", "matched"]
@@ -87,10 +88,10 @@ class Matching:
         # weights that are not matched are constants: no graph is kept for them
         given = {name: weight if name in names else weight.detach() for name, weight in weights.items()}
         wrt = [weights[name] for name in names]
-        wanted = torch.autograd.grad(student.loss(labelled, given), wrt)
+        wanted = distributed.totals(torch.autograd.grad(student.loss(labelled, given), wrt))
         [softly] = generated
-        got = torch.autograd.grad(student.soft_loss(softly, given), wrt, create_graph=True)
-        return matching_loss(got, wanted, self.config.counted)
+        got = distributed.totals(torch.autograd.grad(student.soft_loss(softly, given), wrt, create_graph=True))
+        return distributed.once(matching_loss(got, wanted, self.config.counted))
 
 
 def matched(network: nn.Module, architecture: Architecture, match: str) -> tuple[str, ...]:

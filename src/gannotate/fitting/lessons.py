@@ -19,6 +19,7 @@ from gannotate.fitting.config import FitConfig
 from gannotate.fitting.pixels import annotated_pixels, sampling_weights
 from gannotate.fitting.shot import Shot, draw_taps
 from gannotate.generators.base import DrawOptions, Generator
+from gannotate.training.shares import for_all, own
 
 
 class Lessons(Protocol):
@@ -29,9 +30,18 @@ class Lessons(Protocol):
         ...
 
 
+class SharedLessons(Lessons, Protocol):
+    """Lessons that several processes, or passes, can share: each gives those of its share (see training/shares.py)."""
+
+    @property
+    def samples(self) -> int:
+        """Pictures, or pixels, that a step is shown in all."""
+        ...
+
+
 def make_lessons(
     generator: Generator, shots: Sequence[Shot], decoder: Decoder, config: FitConfig, options: DrawOptions
-) -> Lessons:
+) -> SharedLessons:
     """Lessons as `config` asks for them.
 
     Raises:
@@ -55,8 +65,13 @@ class PictureLessons:
         self.label_maps = torch.from_numpy(np.stack([shot.label_map for shot in shots])).long().to(device)
         self.kept = None if config.noise_augment else self._keep()
 
+    @property
+    def samples(self) -> int:
+        """Pictures a step."""
+        return min(self.config.batch, len(self.seeds))
+
     def __call__(self, decoder: Decoder) -> tuple[Float[Tensor, "n k h w"], Int[Tensor, "n h w"]]:
-        picked = torch.randperm(len(self.seeds))[: self.config.batch].tolist()
+        picked = own(torch.randperm(len(self.seeds))[: self.config.batch]).tolist()
         return decoder(self.taps(picked)), self.label_maps[picked]
 
     def taps(self, picked: Sequence[int]) -> dict[str, Float[Tensor, "n k h w"]]:
@@ -87,16 +102,23 @@ class PixelLessons:
         self.interpolation: Interpolation = decoder.first.interpolation
         self._collect()
 
+    @property
+    def samples(self) -> int:
+        """Pixels a step, for each member of an ensemble."""
+        return self.config.pixels
+
     def __call__(self, decoder: Decoder) -> tuple[Float[Tensor, "p k"], Int[Tensor, " p"]]:
         assert isinstance(decoder, PointwiseDecoder)
         if self.config.noise_augment:
-            self._collect(fresh_noise=True)
+            with for_all():
+                self._collect(fresh_noise=True)
         count = self.config.pixels
         if not isinstance(decoder, EnsembleDecoder):
-            picked = torch.multinomial(self.weights, count, replacement=True)
+            picked = own(torch.multinomial(self.weights, count, replacement=True))
             return decoder.pixel_logits(self.features[picked].float()), self.labels[picked]
         members = decoder.config.members
         picked = torch.multinomial(self.weights, members * count, replacement=True).view(members, count)
+        picked = own(picked.T).T
         logits = decoder.member_pixel_logits(self.features[picked].float())
         # the mean over all of them has each member's own gradient, scaled alike, so each learns as if it were alone
         return logits.transpose(0, 1).flatten(0, 1), self.labels[picked].flatten()

@@ -16,6 +16,7 @@ from torch import Tensor
 from gannotate.decoders.base import Decoder
 from gannotate.fitting.alternation import AlternationConfig, Labelled, Softly, Student, alternate
 from gannotate.fitting.real_task import RealTask, check_at_least, check_rate
+from gannotate.training import distributed
 from gannotate.training.loop import Progress
 
 
@@ -44,7 +45,7 @@ class Unrolled:
         weights: dict[str, Tensor] = dict(student.weights)
         for softly in generated:
             loss = student.soft_loss(softly, weights)
-            gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+            gradients = distributed.totals(torch.autograd.grad(loss, list(weights.values()), create_graph=True))
             weights = {
                 name: weight - self.config.inner_rate * gradient
                 for (name, weight), gradient in zip(weights.items(), gradients, strict=True)

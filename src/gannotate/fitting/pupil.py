@@ -17,6 +17,7 @@ from gannotate.fitting.lessons import Lessons
 from gannotate.fitting.real_task import RealConfig, RealTask, settings_of
 from gannotate.fitting.supervised import MOMENTUM
 from gannotate.seeding import stream_seed
+from gannotate.training import distributed
 from gannotate.training.average import follow
 from gannotate.training.losses import masked_cross_entropy
 from gannotate.training.resuming import check_same, plain
@@ -41,9 +42,9 @@ class Pupil:
         """Step `index`, down a loss of the decoder's answers; returns the loss."""
         config = self.config
         rate = config.learning_rate * rate_factor(config, index)
-        take_step(self.optimizer, loss, self.decoder.parameters(), rate)
+        value = take_step(self.optimizer, loss, self.decoder.parameters(), rate)
         follow(self.average, self.decoder, config.ema, index)
-        return float(loss.detach())
+        return value
 
     def forget_steps(self) -> None:
         """Makes the optimizer anew, where another kind of loss begins: what Adam knows of the old one's gradients would
@@ -109,15 +110,22 @@ def make_optimizer(network: nn.Module, kind: Optimizer, rate: float) -> torch.op
     return torch.optim.Adam(network.parameters(), rate)
 
 
-def take_step(optimizer: torch.optim.Optimizer, loss: Tensor, parameters: Iterable[nn.Parameter], rate: float) -> None:
-    """Lowers `loss` by these parameters alone; what is not finite in a gradient does no harm."""
+def take_step(optimizer: torch.optim.Optimizer, loss: Tensor, parameters: Iterable[nn.Parameter], rate: float) -> float:
+    """Lowers the sum of all processes' `loss`, which it returns, by these parameters alone.
+
+    What is not finite in a gradient does no harm.
+    """
     set_rate(optimizer, rate)
     moved = list(parameters)
-    gradients = torch.autograd.grad(loss, moved, allow_unused=True)
-    for parameter, gradient in zip(moved, gradients, strict=True):
-        parameter.grad = None if gradient is None else gradient.nan_to_num(nan=0.0, posinf=LARGEST, neginf=-LARGEST)
+    for parameter, gradient in zip(moved, torch.autograd.grad(loss, moved, allow_unused=True), strict=True):
+        parameter.grad = gradient
+    (value,) = distributed.sum_gradients(moved, loss)
+    for parameter in moved:
+        if parameter.grad is not None:
+            parameter.grad = parameter.grad.nan_to_num(nan=0.0, posinf=LARGEST, neginf=-LARGEST)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
+    return value
 
 
 def rate_factor(config: RealConfig, index: int) -> float:

@@ -13,6 +13,7 @@ from gannotate.decoders.build import save_decoder
 from gannotate.decoders.fpn import FPNConfig
 from gannotate.decoders.light import LightConfig
 from gannotate.errors import UsageError, nearest
+from gannotate.fitting.alternation import AlternationConfig
 from gannotate.fitting.config import Schedule
 from gannotate.fitting.gradient_matching import MatchingConfig, fit_gradient_matching, matched
 from gannotate.fitting.inversion_labels import InversionLabelsConfig, fit_inversion_labels
@@ -21,6 +22,7 @@ from gannotate.fitting.pseudo_labels import PseudoLabelsConfig, fit_pseudo_label
 from gannotate.fitting.pupil import about_task
 from gannotate.fitting.real_task import RealConfig, RealTask, SegmenterChoice, check_one_of, check_task, score
 from gannotate.segmenters.build import build_network
+from gannotate.training import distributed
 from gannotate.training.loop import Progress
 
 Method = Literal["gradient-matching", "maml", "pseudo-labels", "inversion"]
@@ -66,6 +68,20 @@ STUDENT: dict[str, Any] = {"segmenter": "unet-classic", "segmenter_width": 8}
 """Of our schedules: a segmenter of 0.2 M parameters is enough to tell good labels from bad ones. The width is this
 network's: another one that is asked for has its own."""
 
+Beginning = Literal["nothing", "pseudo-labels"]
+"""What a decoder that is matched or unrolled knows at first."""
+
+FROM_PSEUDO_LABELS: dict[str, Any] = {
+    "teacher": "unet",
+    "pretrain": 500,
+    "warm_start": 300,
+    "segmenter_start": "new",
+    "augment_generated": True,
+    "balance": 0.25,
+}
+"""A decoder that learns from a segmenter's pseudo-labels first, and is then matched against a new segmenter: best of
+what we tried with 10 labels on each of three domains (docs/log.md, docs/results.md)."""
+
 METHODS: dict[Method, MethodInfo] = {
     "gradient-matching": MethodInfo(
         MatchingConfig,
@@ -100,23 +116,33 @@ def method_info(name: str) -> MethodInfo:
 
 
 def real_schedule(
-    method: Method, schedule: Schedule, decoder: DecoderConfig | None = None, **choices: Any
+    method: Method,
+    schedule: Schedule,
+    decoder: DecoderConfig | None = None,
+    beginning: Beginning = "nothing",
+    **choices: Any,
 ) -> RealConfig:
     """The settings of a method by our schedule or the paper's; `choices` that are not None go before either.
 
-    `decoder` is the schedule's own when not given: light in ours, a feature pyramid in the paper's.
+    `decoder` is the schedule's own when not given: light in ours, a feature pyramid in the paper's. With `beginning`
+    pseudo-labels, gradient matching and MAML go on from where pseudo-labels lead (`FROM_PSEUDO_LABELS`).
 
     Raises:
         UsageError: no such method, schedule or setting, settings that cannot be used together, or a method that the
             paper gives no schedule for.
     """
     check_one_of("schedule", schedule, get_args(Schedule))
+    check_one_of("begin", beginning, get_args(Beginning))
     info = method_info(method)
     if schedule == "paper" and info.paper is None:
         raise UsageError(f"the paper gives no schedule for {method}; use --schedule ours")
     settings = {"decoder": LightConfig(), **info.ours} if schedule == "ours" else dict(info.paper or {})
-    chosen = {name: value for name, value in choices.items() if value is not None}
     known = [field.name for field in fields(info.config)]
+    if beginning == "pseudo-labels":
+        if "warm_start" not in known:
+            raise UsageError(f"begin pseudo-labels means nothing to {method}; leave it out")
+        settings |= FROM_PSEUDO_LABELS
+    chosen = {name: value for name, value in choices.items() if value is not None}
     for name in chosen:
         if name not in known:
             flag = name.replace("_", "-")
@@ -151,7 +177,11 @@ def fit_real(
     folder = Path(folder)
     check_real(task, config)
     info = next(info for info in METHODS.values() if type(config) is info.config)
+    if distributed.count() > 1 and not isinstance(config, AlternationConfig):
+        raise UsageError(f"method {method_of(config)} runs in one process; start it without torchrun")
     decoder = yield from info.run(task, config, folder, resume, minutes)
+    if not distributed.is_first():
+        return
     save_decoder(folder, decoder, **about_task(task, config), method=method_of(config), held_out=score(task, decoder))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from gannotate.decoders.base import Decoder
 from gannotate.decoders.build import make_decoder
@@ -22,8 +23,10 @@ from gannotate.generators.base import DrawOptions, Generator
 from gannotate.labels import IGNORE
 from gannotate.seeding import stream_seed
 from gannotate.training.average import follow
+from gannotate.training.descent import Compute, Descent
 from gannotate.training.loop import Hook
-from gannotate.training.losses import masked_cross_entropy
+from gannotate.training.losses import masked_cross_entropy_and_count
+from gannotate.training.shares import Share
 
 MOMENTUM = 0.9
 """Of stochastic gradient descent, in every paper that uses it."""
@@ -39,9 +42,11 @@ class FitTrainer:
         classes: int,
         config: FitConfig,
         options: DrawOptions,
+        compute: Compute | None = None,
     ) -> None:
         check_shots(shots, classes, generator.size)
         self.config = config
+        self.descent = Descent(compute)
         device = next(generator.parameters()).device
         with torch.random.fork_rng():
             torch.manual_seed(stream_seed(config.seed, "decoder"))
@@ -58,15 +63,16 @@ class FitTrainer:
         for group in self.optimizer.param_groups:
             group["lr"] = config.learning_rate * rate_factor(config, index)
         self.decoder.train()
-        loss = masked_cross_entropy(*self.lessons(self.decoder), smoothing=config.label_smoothing)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+
+        def loss_of(share: Share) -> tuple[Tensor, Tensor]:
+            return masked_cross_entropy_and_count(*self.lessons(self.decoder), smoothing=config.label_smoothing)
+
+        value = self.descent(self.decoder.parameters(), self.lessons.samples, loss_of)
         self.optimizer.step()
         follow(self.average, self.decoder, config.ema, index)
-        value = float(loss.detach())
         if value < self.best_loss:
             self.best_loss, self.best_step = value, index
-        return {"loss": value}
+        return {"loss": value, **self.descent.metrics()}
 
     def out_of_patience(self, done: int) -> bool:
         """Whether `patience` ends the fit after `done` steps."""

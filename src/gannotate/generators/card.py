@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from gannotate.data.front_matter import front_matter, licence_fields
 from gannotate.files import write_text
 from gannotate.generators.build import build_generator, read_config
 
@@ -16,6 +17,8 @@ def write_card(folder: str | Path) -> None:
     generator = build_generator(network)
     parameters = sum(p.numel() for p in generator.parameters())
     lines = [
+        front_matter(head(network, about)).rstrip("\n"),
+        "",
         f"# Generator, {network['size']} px, {'grey' if network['image_channels'] == 1 else 'RGB'}",
         "",
         f"- Network: {network['architecture']}, {parameters / 1e6:.2f} M parameters, z {network['z_dim']}, "
@@ -27,6 +30,34 @@ def write_card(folder: str | Path) -> None:
         "",
     ]
     write_text(Path(folder) / "card.md", "\n".join(lines))
+
+
+def head(network: dict[str, Any], about: dict[str, Any]) -> dict[str, Any]:
+    """The fields that Hugging Face reads; the licence in `about` is that of the pictures, none of the weights is known.
+
+    The space stands in a metric's name: KID and FID of other features than Inception's are no such figures of others.
+    """
+    fields: dict[str, Any] = {
+        **licence_fields(None),
+        "library_name": "gannotate",
+        "pipeline_tag": "unconditional-image-generation",
+        "tags": ["gan", str(network["architecture"]), "gannotate"],
+    }
+    figures, space = about.get("figures") or {}, about.get("gauge_space")
+    scores = [
+        {"type": f"{name}-{space}", "name": f"{name.upper()} in {space}", "value": round(figures[name], 5)}
+        for name in ("kid", "fid")
+        if figures.get(name) is not None
+    ]
+    if not scores:
+        return fields
+    pictures = str(about.get("source") or "training pictures")
+    result = {
+        "task": {"type": "unconditional-image-generation"},
+        "dataset": {"type": pictures, "name": pictures},
+        "metrics": scores,
+    }
+    return fields | {"model-index": [{"name": f"{network['architecture']}-{network['size']}px", "results": [result]}]}
 
 
 def _about_lines(about: dict[str, Any]) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from jaxtyping import Float
+import numpy as np
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 TOP = 0.1
@@ -27,3 +28,16 @@ def of_pictures(pixels: Float[Tensor, "n h w"], top: float = TOP) -> Float[Tenso
     flat = pixels.flatten(1)
     count = max(1, round(top * flat.shape[1]))
     return flat.topk(count, dim=1).values.mean(dim=1)
+
+
+def entropy_levels(probabilities: Float[np.ndarray, "k h w"]) -> UInt8[np.ndarray, "h w"]:
+    """Entropy of every pixel as a grey level: 0 is certain, 255 is log k nats, where all classes are alike."""
+    p = probabilities.astype(np.float32)
+    nats = -(p * np.log(np.maximum(p, 1e-12))).sum(axis=0)
+    return np.clip(255 * nats / np.log(len(p)), 0, 255).round().astype(np.uint8)
+
+
+def level_of_picture(levels: UInt8[np.ndarray, "h w"], top: float = TOP) -> float:
+    """One number a picture, 0 to 1: the mean over the `top` part of its pixels that are the most uncertain."""
+    flat = np.sort(levels.ravel())
+    return float(flat[-max(1, round(top * flat.size)) :].mean() / 255)

@@ -29,11 +29,15 @@ from gannotate.pretraining.folder import encoder_part, save_encoder, write_card
 from gannotate.pretraining.heads import Activations, Joined, TapHeads, TapScale, draw_activations, levels_of
 from gannotate.seeding import stream_seed
 from gannotate.segmenters.build import SegmenterConfig, build_network, save_segmenter
+from gannotate.segmenters.sources import ALL
 from gannotate.synthesis import fingerprint
+from gannotate.training import distributed
 from gannotate.training.checkpoint import load_checkpoint
+from gannotate.training.descent import Compute, Descent
 from gannotate.training.loop import LoopConfig, Progress, read_log, train
 from gannotate.training.resuming import check_same, plain
 from gannotate.training.schedules import half_cosine, set_rate
+from gannotate.training.shares import Share
 
 PRETRAIN_FIRST_SEED = 50_000_000
 """Pre-training draws from this seed upwards: never a picture of the pool (from 0) or of a dataset (from 10 million)."""
@@ -135,8 +139,10 @@ class LayerMatchTrainer:
         config: LayerMatchConfig,
         decoder: Decoder | None = None,
         device: str | torch.device = "cpu",
+        compute: Compute | None = None,
     ) -> None:
         check_network(generator, network, decoder)
+        self.descent = Descent(compute)
         self.config, self.network_config, self.device = config, network, torch.device(device)
         self.generator = generator.eval().requires_grad_(False).to(self.device)
         self.decoder = None if decoder is None else decoder.eval().requires_grad_(False).to(self.device)
@@ -160,26 +166,38 @@ class LayerMatchTrainer:
             levels = levels_of(self.encoder, network.image_channels, network.size)
             self.heads = TapHeads(levels, self.taps, scale, config.joined, config.head_width).to(self.device)
         learners = self.network if decoder else self.encoder
-        self.optimizer = torch.optim.Adam([*learners.parameters(), *self.heads.parameters()], config.learning_rate)
+        self.learned = [*learners.parameters(), *self.heads.parameters()]
+        self.optimizer = torch.optim.Adam(self.learned, config.learning_rate)
 
     def step(self, index: int) -> dict[str, float]:
         """One step on new pictures."""
         config = self.config
-        drawn = self.draw(index)
-        losses = self.losses(drawn)
         weights = {"match": 1.0, "rec": config.reconstruction, "labels": config.distillation}
-        set_rate(self.optimizer, config.learning_rate * half_cosine(index, config.steps))
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.stack([weights[name] * loss for name, loss in losses.items()]).sum().backward()
-        self.optimizer.step()
-        return {name: float(loss.detach()) for name, loss in losses.items()}
+        found: list[tuple[dict[str, Tensor], int]] = []
 
-    def draw(self, index: int) -> Activations:
-        """What step `index` learns from."""
+        def loss_of(share: Share) -> tuple[Tensor, int]:
+            losses = self.losses(self.draw(index, share.place.slice))
+            found.append(({name: loss.detach() for name, loss in losses.items()}, len(share.place)))
+            return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum(), len(share.place)
+
+        set_rate(self.optimizer, config.learning_rate * half_cosine(index, config.steps))
+        self.descent(self.learned, config.batch, loss_of)
+        self.optimizer.step()
+        return {**self._means(found[-self.descent.accumulate :]), **self.descent.metrics()}
+
+    def _means(self, passes: list[tuple[dict[str, Tensor], int]]) -> dict[str, float]:
+        """Each loss over all pictures of all processes."""
+        if len(passes) == distributed.count() == 1:
+            return {name: float(loss) for name, loss in passes[0][0].items()}
+        sums = torch.stack([torch.stack(list(losses.values())) * count for losses, count in passes]).sum(0)
+        means = distributed.total(sums) / self.config.batch
+        return dict(zip(passes[0][0], means.tolist(), strict=True))
+
+    def draw(self, index: int, kept: slice = ALL) -> Activations:
+        """What step `index` learns from, or the `kept` ones of it."""
         first = self.config.first_seed + index * self.config.batch
-        return draw_activations(
-            self.generator, range(first, first + self.config.batch), self.config.options, self.drawn_taps
-        )
+        seeds = range(first, first + self.config.batch)[kept]
+        return draw_activations(self.generator, seeds, self.config.options, self.drawn_taps)
 
     def losses(self, drawn: Activations) -> dict[str, Float[Tensor, ""]]:
         """The parts of equation 1, not weighted: match, rec (for one random tap), and labels with a decoder."""
@@ -282,6 +300,8 @@ def pretrain(
     config, folder = trainer.config, Path(folder)
     loop = LoopConfig(steps=config.steps, minutes=config.minutes, seed=config.seed)
     yield from train(trainer, folder, loop, resume=resume)
+    if not distributed.is_first():
+        return
     saved = load_checkpoint(folder / "checkpoint.safetensors")
     rows = read_log(folder / "log.jsonl")
     about = {

@@ -1,7 +1,8 @@
-"""Test pictures kept beside an evaluation, so that a page can show them: picture, truth and prediction as PNGs.
+"""Test pictures kept beside an evaluation, so that a page can show them, and how well each of them all was labelled.
 
-examples/examples.json      [{"name", "chosen": "random" | "worst", "miou"}, ...]
-examples/NAME.png NAME.truth.png NAME.prediction.png
+examples/examples.json      [{"name", "chosen": "random" | "worst" | "best", "miou", "source", "uncertainty"}, ...]
+examples/NAME.png NAME.truth.png NAME.prediction.png NAME.uncertainty.png (grey: the entropy, see `Answers`)
+examples/pictures.json      [{"name", "miou", "uncertainty"}, ...]: all test pictures, in their order
 """
 
 from __future__ import annotations
@@ -22,28 +23,50 @@ from gannotate.errors import GannotateError
 from gannotate.files import write_bytes, write_json
 from gannotate.labels import ClassInfo, read_label_map, write_label_map
 from gannotate.metrics.confusion import confusion, scores
+from gannotate.metrics.uncertainty import level_of_picture
 from gannotate.seeding import numpy_stream
 
-LIST = "examples.json"
+LIST, PICTURES = "examples.json", "pictures.json"
+
+Chosen = Literal["random", "worst", "best"]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One picture that is kept: its file name, why it was chosen, and its own mIoU (of the classes that it has)."""
+    """One picture that is kept, and why.
+
+    name: of its files here; source: of the test picture. miou: its own, of the classes that it has. uncertainty: mean
+    over its most uncertain tenth of the pixels, 0 to 1 (all classes alike); None where it was not kept.
+    """
 
     name: str
-    chosen: Literal["random", "worst"]
+    chosen: Chosen
     miou: float
+    source: str = ""
+    uncertainty: float | None = None
 
 
 @dataclass(frozen=True)
 class Example:
-    """A kept picture uint8 (h, w, c) with its true and its predicted label map, uint8 (h, w)."""
+    """A kept picture uint8 (h, w, c) with its true and its predicted label map, uint8 (h, w).
+
+    uncertainty: uint8 (h, w), 0 certain to 255 all classes alike; None where it was not kept.
+    """
 
     choice: Choice
     picture: np.ndarray
     truth: np.ndarray
     prediction: np.ndarray
+    uncertainty: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Tested:
+    """One test picture: its name, its own mIoU (None when nothing in it is labelled), and as in `Choice`."""
+
+    name: str
+    miou: float | None
+    uncertainty: float | None = None
 
 
 def write_examples(
@@ -53,24 +76,58 @@ def write_examples(
     classes: Sequence[ClassInfo],
     random: int = 8,
     worst: int = 8,
+    best: int = 4,
     seed: int = 0,
+    uncertainty: UInt8[np.ndarray, "n h w"] | None = None,
 ) -> list[Choice]:
-    """Keeps `random` pictures drawn with `seed`, and of the others the `worst` by their own mIoU, worst first."""
+    """Keeps `random` pictures drawn with `seed`, and of the others the `worst` and then the `best` by their own mIoU.
+
+    Args:
+        uncertainty: of each pixel, 0 certain to 255 all classes alike.
+    """
     folder = Path(folder)
     mious = [picture_miou(*pair, len(classes)) for pair in zip(test.label_maps, predictions, strict=True)]
-    drawn = numpy_stream(seed, "examples").permutation(len(test))[:random].tolist()
-    others = sorted((miou, index) for index, miou in enumerate(mious) if miou is not None and index not in drawn)
-    reasons: dict[int, Literal["random", "worst"]] = dict.fromkeys(sorted(drawn), "random")
-    reasons |= dict.fromkeys([index for _, index in others[:worst]], "worst")
+    unsure = [None if uncertainty is None else round(level_of_picture(uncertainty[i]), 4) for i in range(len(test))]
     choices = []
-    for index, chosen in reasons.items():
-        choice = Choice(f"{index:06d}", chosen, round(mious[index] or 0.0, 4))
+    for index, chosen in _choose(mious, random, worst, best, seed).items():
+        miou = round(mious[index] or 0.0, 4)
+        choice = Choice(f"{index:06d}", chosen, miou, test.names[index], unsure[index])
         write_bytes(folder / f"{choice.name}.png", encode_picture(test.pictures[index]))
         write_label_map(folder / f"{choice.name}.truth.png", test.label_maps[index], classes)
         write_label_map(folder / f"{choice.name}.prediction.png", predictions[index], classes)
+        if uncertainty is not None:
+            write_bytes(folder / f"{choice.name}.uncertainty.png", encode_picture(uncertainty[index][..., None]))
         choices.append(choice)
+    rounded = [None if miou is None else round(miou, 4) for miou in mious]
+    tested = [Tested(*row) for row in zip(test.names, rounded, unsure, strict=True)]
+    write_json(folder / PICTURES, [asdict(one) for one in tested])
     write_json(folder / LIST, [asdict(choice) for choice in choices])
     return choices
+
+
+def _choose(mious: Sequence[float | None], random: int, worst: int, best: int, seed: int) -> dict[int, Chosen]:
+    """Indices and why: the random ones in order, then the worst, worst first, then the best, best first."""
+    drawn = numpy_stream(seed, "examples").permutation(len(mious))[:random].tolist()
+    others = sorted((miou, index) for index, miou in enumerate(mious) if miou is not None and index not in drawn)
+    reasons: dict[int, Chosen] = dict.fromkeys(sorted(drawn), "random")
+    reasons |= dict.fromkeys([index for _, index in others[:worst]], "worst")
+    reasons |= dict.fromkeys([index for _, index in others[worst:][::-1][:best]], "best")
+    return reasons
+
+
+def read_pictures(folder: str | Path) -> list[Tested]:
+    """How well each test picture was labelled, nothing when that was not kept.
+
+    Raises:
+        GannotateError: the list is damaged.
+    """
+    path = Path(folder) / PICTURES
+    if not path.exists():
+        return []
+    try:
+        return [Tested(**row) for row in json.loads(path.read_text())]
+    except (OSError, ValueError, TypeError) as error:
+        raise GannotateError(f"{path} is damaged ({error}); delete it, or evaluate again") from error
 
 
 def read_examples(folder: str | Path, classes: int) -> list[Example]:
@@ -101,4 +158,11 @@ def _read(folder: Path, choice: Choice, classes: int) -> Example:
     truth, prediction = (
         read_label_map(folder / f"{choice.name}.{kind}.png", classes) for kind in ("truth", "prediction")
     )
-    return Example(choice, picture, truth, prediction)
+    return Example(choice, picture, truth, prediction, _read_uncertainty(folder / f"{choice.name}.uncertainty.png"))
+
+
+def _read_uncertainty(path: Path) -> np.ndarray | None:
+    if not path.exists():
+        return None
+    with Image.open(path) as image:
+        return np.asarray(image.convert("L"), np.uint8)

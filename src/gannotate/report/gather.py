@@ -14,12 +14,15 @@ from gannotate.data.labelled import LabelledSet
 from gannotate.data.shards import Manifest, read_dataset
 from gannotate.errors import GannotateError
 from gannotate.jsonlines import read_rows
-from gannotate.project import Annotation, Project
+from gannotate.project import Annotation, PoolPicture, Project
 from gannotate.record import is_finished, read_record
-from gannotate.report.examples import Example, read_examples
+from gannotate.report.examples import Example, Tested, read_examples, read_pictures
 
 MOST_ANNOTATED, MOST_GENERATED = 20, 12
 """Pictures of a kind that a page shows at most."""
+
+MOST_COUNTED = 500
+"""Annotations whose classes are counted at most."""
 
 EVALUATE = "evaluate"
 """Verb of the records that hold test figures."""
@@ -75,6 +78,11 @@ class Findings:
     """All of them."""
     generated: LabelledSet | None = None
     examples: tuple[Example, ...] = ()
+    tested: tuple[Tested, ...] = ()
+    """All test pictures of `evaluation`, one by one."""
+    pool: tuple[PoolPicture, ...] = ()
+    annotated_px: tuple[int, ...] = ()
+    """Pixels of each class in the first of all annotations, see MOST_COUNTED."""
 
     @property
     def steps(self) -> list[Run]:
@@ -117,6 +125,9 @@ def gather(project: Project) -> Findings:
         annotations=tuple(project.annotations("any")),
         generated=_generated(project, dataset),
         examples=() if evaluation is None else tuple(read_examples(evaluation.folder / "examples", _classes(project))),
+        tested=() if evaluation is None else tuple(read_pictures(evaluation.folder / "examples")),
+        pool=tuple(project.pool("any")),
+        annotated_px=_class_pixels(project),
     )
 
 
@@ -182,6 +193,13 @@ def _annotated(project: Project, decoder: Run | None) -> list[Annotated]:
         picture = _picture(project.pool_picture_path(one.seed))
         found.append(Annotated(one, picture, project.read_annotation(one.seed), one.seed in used))
     return found
+
+
+def _class_pixels(project: Project) -> tuple[int, ...]:
+    counts = np.zeros(_classes(project), np.int64)
+    for one in project.annotations("any")[:MOST_COUNTED]:
+        counts += np.bincount(project.read_annotation(one.seed).ravel(), minlength=256)[: len(counts)]
+    return tuple(counts.tolist())
 
 
 def _generated(project: Project, dataset: Run | None) -> LabelledSet | None:

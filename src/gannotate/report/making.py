@@ -29,7 +29,7 @@ def curves(found: Findings) -> str:
             cards.append(_curve_card(svg, f"{name}, on annotated pictures that did not teach it"))
     if not cards:
         return ""
-    return f'<section><h2>Loss curves</h2><div class="curves">{"".join(cards)}</div></section>'
+    return f'<section><h2>Training curves</h2><div class="curves">{"".join(cards)}</div></section>'
 
 
 def _curve_card(svg: str, caption: str) -> str:

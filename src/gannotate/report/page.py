@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,12 @@ from gannotate.project import Project
 from gannotate.record import now
 from gannotate.report.gather import Findings, gather
 from gannotate.report.making import curves, making
-from gannotate.report.pictures import annotated_pictures, generated_pictures, predictions
+from gannotate.report.pictures import generated_pictures, predictions
 from gannotate.report.plots import reliability_svg
+from gannotate.report.pool import pool_and_labels
+from gannotate.report.shell import PAGE, shell
 from gannotate.report.tables import Bar, bars, class_table, clock, confusion_table, facts, figure
 from gannotate.report.wording import hardware, labels_used, words_of_test
-
-PAGE = Path("report") / "index.html"
 
 
 def write_report(project: Project) -> Path:
@@ -37,21 +36,14 @@ def page(found: Findings) -> str:
         _opening(found),
         _comparison(found),
         predictions(found),
-        annotated_pictures(found),
+        pool_and_labels(found),
         generated_pictures(found),
         _classes(found),
         curves(found),
         making(found),
     )
-    css = (resources.files("gannotate") / "assets" / "report" / "page.css").read_text()
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(found.project.config.name)}: gannotate report</title>"
-        f"<style>{css}</style></head><body><main>{''.join(sections)}"
-        f"<footer>Made by gannotate from the files of this project, {now()}; "
-        "<code>gannotate report</code> makes it again.</footer></main></body></html>\n"
-    )
+    made = f"Made by gannotate from the files of this project, {now()}; <code>gannotate report</code> makes it again."
+    return shell(found.project.config.name, sections, made)
 
 
 def _opening(found: Findings) -> str:

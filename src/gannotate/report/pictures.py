@@ -5,33 +5,35 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from html import escape
+from pathlib import PurePosixPath
 
 import numpy as np
 from jaxtyping import UInt8
+from matplotlib import colormaps
 
+from gannotate.data.labelled import LabelledSet
 from gannotate.data.writing import encode_picture
 from gannotate.labels import IGNORE, ClassInfo
+from gannotate.metrics.uncertainty import entropy_levels
+from gannotate.report.by_picture import one_by_one
 from gannotate.report.examples import Example
 from gannotate.report.gather import Annotated, Findings
 from gannotate.report.tables import figure, swatch
-from gannotate.report.wording import label_sources, provenance
 from gannotate.viz import contact_sheet, overlay
 
+UNCERTAINTY = "Uncertainty is the entropy of a pixel's probabilities: black is certain, yellow is all classes alike."
 
-def annotated_pictures(found: Findings) -> str:
+
+def annotated_cards(found: Findings) -> str:
     """The annotated pool pictures, those that the decoder learned from in front."""
     if not found.annotated:
         return ""
     classes = found.project.classes
     cards = "".join(_annotated_card(item, classes) for item in found.annotated)
-    used = sum(item.used for item in found.annotated)
-    sources = escape(label_sources(found.annotations))
-    told = f"The decoder learned from the {used} marked ones and from no other label. " if used else ""
-    return (
-        f"<section><h2>Labelled pool pictures</h2><p>Drawn by the generator, labels {sources}. "
-        f"{told}{escape(provenance(found.annotations))}</p>{_legend(classes)}"
-        f'<div class="pictures">{cards}</div></section>'
-    )
+    used, more = sum(item.used for item in found.annotated), len(found.annotations) - len(found.annotated)
+    told = f"The decoder learned from the {used} marked ones and from no other label." if used else ""
+    left_out = f" {more} more are not shown." if more > 0 else ""
+    return f'<p>{told}{left_out}</p>{_legend(classes)}<div class="pictures">{cards}</div>'
 
 
 def _annotated_card(item: Annotated, classes: Sequence[ClassInfo]) -> str:
@@ -43,53 +45,82 @@ def _annotated_card(item: Annotated, classes: Sequence[ClassInfo]) -> str:
 
 
 def generated_pictures(found: Findings) -> str:
-    """The first pictures of the generated dataset."""
+    """The first pictures of the generated dataset, with the decoder's uncertainty where probabilities were stored."""
     if found.generated is None or found.dataset is None:
         return ""
-    data, classes = found.generated, found.project.classes
-    cards = "".join(
-        _card(
-            contact_sheet([picture, overlay(picture, label_map, classes)], 2),
-            f"Generated picture {int(name)} with its labels: {_contents(label_map, classes)}",
-            f"<span>seed {int(name)}</span>",
-        )
-        for name, picture, label_map in zip(data.names, data.pictures, data.label_maps, strict=True)
-    )
+    data = found.generated
+    cards = "".join(_generated_card(data, index, found.project.classes) for index in range(len(data)))
     confidence = found.dataset.result.get("confidence")
     sure = f" The decoder's mean confidence is {figure(confidence)}." if confidence is not None else ""
+    bright = "" if data.soft is None else f" {UNCERTAINTY}"
+    kind = "pictures" if data.soft is None else "pictures three"
     return (
         "<section><h2>Written by generator and decoder</h2><p>Pictures that no one labelled: the generator drew them, "
         f"the decoder labelled them, and the segmenter learned from them.{sure} These are the first "
-        f'{len(data)}, not chosen.</p><div class="pictures">{cards}</div></section>'
+        f'{len(data)}, not chosen.{bright}</p><div class="{kind}">{cards}</div></section>'
     )
 
 
+def _generated_card(data: LabelledSet, index: int, classes: Sequence[ClassInfo]) -> str:
+    seed, picture, label_map = int(data.names[index]), data.pictures[index], data.label_maps[index]
+    layers, top = [picture, overlay(picture, label_map, classes)], ""
+    if data.soft is not None:
+        layers.append(heat(entropy_levels(np.asarray(data.soft[index], np.float32))))
+        top = _columns("picture", "labels", "uncertainty")
+    alt = f"Generated picture {seed} with its labels: {_contents(label_map, classes)}"
+    return _card(contact_sheet(layers, len(layers)), alt, f"<span>seed {seed}</span>", top)
+
+
+TITLES = {
+    "random": "Drawn at random",
+    "worst": "The worst of the others, by their own mean IoU",
+    "best": "The best of the others",
+}
+
+
 def predictions(found: Findings) -> str:
-    """Test pictures with truth and prediction: random ones, and the worst of the others."""
+    """Test pictures with truth and prediction: random ones, and the worst and the best of the others."""
     if not found.examples:
         return ""
     classes, parts = found.project.classes, []
-    titles = {"random": "Drawn at random", "worst": "The worst of the others, by their own mean IoU"}
-    for chosen, title in titles.items():
+    for chosen, title in TITLES.items():
         cards = "".join(_example_card(item, classes) for item in found.examples if item.choice.chosen == chosen)
         if cards:
             parts.append(f'<h3>{title}</h3><div class="pictures three">{cards}</div>')
+    bright = f" {UNCERTAINTY}" if any(item.uncertainty is not None for item in found.examples) else ""
     return (
         "<section><h2>Predictions on test pictures</h2><p>Each card: the picture, the truth, and what the segmenter "
-        f"says.</p>{_legend(classes)}{''.join(parts)}</section>"
+        f"says.{bright}</p>{_legend(classes)}{''.join(parts)}{one_by_one(found)}</section>"
     )
 
 
 def _example_card(item: Example, classes: Sequence[ClassInfo]) -> str:
     layers = [overlay(item.picture, item.truth, classes), overlay(item.picture, item.prediction, classes)]
+    names = ["picture", "truth", "prediction"]
+    if item.uncertainty is not None:
+        layers.append(heat(item.uncertainty))
+        names.append("uncertainty")
     wrong = float((item.truth != item.prediction)[item.truth != IGNORE].mean()) if (item.truth != IGNORE).any() else 0.0
+    name = PurePosixPath(item.choice.source or item.choice.name).name
     alt = (
-        f"Test picture {item.choice.name}: picture, truth, prediction; {100 * wrong:.0f} percent of the pixels "
-        f"differ; truth has {_contents(item.truth, classes)}"
+        f"Test picture {name}: {', '.join(names)}; {100 * wrong:.0f} percent of the pixels differ; truth has "
+        f"{_contents(item.truth, classes)}"
     )
-    caption = f"<span>{100 * wrong:.1f} % wrong</span><span>mean IoU <b>{item.choice.miou:.3f}</b></span>"
-    columns = '<div class="columns"><span>picture</span><span>truth</span><span>prediction</span></div>'
-    return _card(contact_sheet([item.picture, *layers], 3), alt, caption, columns)
+    caption = (
+        f'<span class="name">{escape(name)}</span><span>{100 * wrong:.1f} % wrong</span>'
+        f"<span>mean IoU <b>{item.choice.miou:.3f}</b></span>"
+    )
+    return _card(contact_sheet([item.picture, *layers], len(names)), alt, caption, _columns(*names))
+
+
+def heat(levels: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Uncertainty as colours from black (0, certain) over red to light yellow (255)."""
+    return (colormaps["inferno"](levels)[..., :3] * 255).round().astype(np.uint8)
+
+
+def _columns(*names: str) -> str:
+    spans = "".join(f"<span>{name}</span>" for name in names)
+    return f'<div class="columns" style="--columns:{len(names)}">{spans}</div>'
 
 
 def _card(sheet: UInt8[np.ndarray, "h w 3"], alt: str, caption: str, top: str = "") -> str:

@@ -23,7 +23,7 @@ def curve_svg(rows: Sequence[Mapping[str, Any]], names: Sequence[str], title: st
         rows: a log.jsonl's rows, each with "step". title: names the drawing for those who cannot see it.
         linear: never logarithmic, for fractions.
     """
-    with _settings(title):
+    with svg_settings(title):
         figure = Figure(figsize=(4.6, 2.5), layout="constrained")
         axes = figure.add_subplot()
         for name, colour in zip(names, LINE_COLOURS, strict=False):
@@ -33,9 +33,20 @@ def curve_svg(rows: Sequence[Mapping[str, Any]], names: Sequence[str], title: st
             )
         if not linear:
             _scale(axes, [row[name] for row in rows for name in names if row.get(name) is not None])
-        _dress(axes, "step")
+        dress(axes, "step")
         axes.legend(frameon=False, labelcolor=INK)
-        return _inline(_svg(figure), title)
+        return inline_svg(svg_text(figure), title)
+
+
+def scatter_svg(x: Sequence[float], y: Sequence[float], across: str, up: str, title: str) -> str:
+    """An inline SVG of points, fractions both ways; `title` names the drawing for those who cannot see it."""
+    with svg_settings(title):
+        figure = Figure(figsize=(4.6, 2.9), layout="constrained")
+        axes = figure.add_subplot()
+        axes.scatter(x, y, s=14, color=LINE_COLOURS[0], alpha=0.6, linewidths=0)
+        axes.set_ylabel(up, color=INK)
+        dress(axes, across)
+        return inline_svg(svg_text(figure), title)
 
 
 def reliability_svg(calibration: Mapping[str, Any], standalone: bool = False) -> str:
@@ -47,7 +58,7 @@ def reliability_svg(calibration: Mapping[str, Any], standalone: bool = False) ->
     bins = len(calibration["count"])
     edges = [(index + 0.5) / bins for index in range(bins)]
     share = [count / sum(calibration["count"]) for count in calibration["count"]]
-    with _settings(title):
+    with svg_settings(title):
         figure = Figure(figsize=(3.6, 3.6), layout="constrained")
         axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         axes.plot([0, 1], [0, 1], color=INK, alpha=0.5, linestyle="--", linewidth=1)
@@ -57,17 +68,17 @@ def reliability_svg(calibration: Mapping[str, Any], standalone: bool = False) ->
         axes.set(xlim=(0, 1), ylim=(0, 1))
         axes.set_ylabel("accuracy", color=INK)
         below.set_ylabel("pixels", color=INK)
-        _dress(axes, "")
-        _dress(below, "confidence")
-        svg = _svg(figure)
-    svg = _inline(svg, title)
+        dress(axes, "")
+        dress(below, "confidence")
+        svg = svg_text(figure)
+    svg = inline_svg(svg, title)
     if not standalone:
         return svg
     svg = svg.replace("currentColor", "#000000").replace("font-family: inherit", "font-family: sans-serif")
     return svg.replace("<svg ", '<svg style="background: #fff" ', 1)
 
 
-def _settings(title: str) -> Any:
+def svg_settings(title: str) -> Any:
     """The same drawing gives the same text, and its letters stay letters."""
     settings: dict[Any, Any] = {
         "svg.fonttype": "none",
@@ -78,7 +89,8 @@ def _settings(title: str) -> Any:
     return rc_context(settings)
 
 
-def _svg(figure: Figure) -> str:
+def svg_text(figure: Figure) -> str:
+    """The figure as an SVG file, the same text for the same drawing."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     return buffer.getvalue()
@@ -91,7 +103,8 @@ def _scale(axes: Any, values: list[float]) -> None:
         axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in "235" else "")
 
 
-def _dress(axes: Any, below: str) -> None:
+def dress(axes: Any, below: str) -> None:
+    """Axes, ticks and grid in the page's ink; `below` names the horizontal axis."""
     axes.set_xlabel(below, color=INK)
     axes.tick_params(which="both", colors=INK)
     axes.grid(alpha=0.25, color=INK, linewidth=0.6)
@@ -100,7 +113,8 @@ def _dress(axes: Any, below: str) -> None:
         spine.set_color(INK)
 
 
-def _inline(svg: str, title: str) -> str:
+def inline_svg(svg: str, title: str) -> str:
+    """The drawing as it stands in a page: its ink in the page's colour, its letters in the page's font."""
     # no XML header, document type or metadata: they name addresses, and have no place inside a page
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

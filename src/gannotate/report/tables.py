@@ -64,7 +64,7 @@ def class_table(classes: Sequence[ClassInfo], ious: Sequence[float | None], conf
         )
     head = "".join(f'<th scope="col">{name}</th>' for name in ("IoU", "recall", "precision", "of the pixels"))
     return (
-        '<div class="scroll"><table class="classes"><thead><tr><th scope="col">class</th><td></td>'
+        '<div class="scroll"><table class="classes"><thead><tr><th scope="col">class</th><td class="wide"></td>'
         f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 

@@ -1,4 +1,7 @@
-"""A segmenter's model card: what it is, what it learned from and who labelled that, how it scores, where it ends."""
+"""A segmenter's model card: what it is, what it learned from and who labelled that, how it scores, where it ends.
+
+It begins with what Hugging Face reads of a model's README.md, so that it can be uploaded under that name.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gannotate.data.front_matter import front_matter, licence_fields
 from gannotate.project import Project
 from gannotate.record import read_record
 from gannotate.segmenters.architectures import architecture_info
@@ -62,7 +66,7 @@ def provenance(folder: str | Path, project: Project | None = None, licence: str 
 
 
 def card(config: SegmenterConfig, parameters: int, about: Mapping[str, Any], export: Mapping[str, Any]) -> str:
-    """The card's text (Markdown).
+    """The card's text (Markdown, after a YAML head).
 
     Args:
         about: from `provenance`. export: file, opset, parity and latency of the exported network, as dictionaries.
@@ -76,7 +80,50 @@ def card(config: SegmenterConfig, parameters: int, about: Mapping[str, Any], exp
         "## Limits": _limits(config, about),
         "## Licence": _licence(about),
     }
-    return "\n".join(f"{title}\n\n{chr(10).join(f'- {line}' for line in lines)}\n" for title, lines in sections.items())
+    body = "\n".join(f"{title}\n\n{chr(10).join(f'- {line}' for line in lines)}\n" for title, lines in sections.items())
+    return front_matter(head(config, about)) + body
+
+
+def head(config: SegmenterConfig, about: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that Hugging Face reads; scores only where there are some.
+
+    Args:
+        about: from `provenance`.
+    """
+    scores = _metrics(about.get("evaluation"))
+    fields = {
+        **licence_fields(about.get("licence")),
+        "library_name": "onnx",
+        "pipeline_tag": "image-segmentation",
+        "tags": ["image-segmentation", "semantic-segmentation", "gannotate", config.architecture, config.encoder],
+    }
+    if not scores:
+        return fields
+    test = Path(str((about.get("evaluation") or {}).get("test"))).name
+    result = {
+        "task": {"type": "image-segmentation", "name": "Semantic segmentation"},
+        "dataset": {"type": test, "name": test},
+        "metrics": scores,
+    }
+    names = [score["type"] for score in scores]
+    return fields | {"metrics": names, "model-index": [{"name": about["segmenter"], "results": [result]}]}
+
+
+METRICS = {
+    "miou": ("mean_iou", "mIoU"),
+    "fg_miou": ("foreground_mean_iou", "mIoU without the background"),
+    "pixel_accuracy": ("accuracy", "pixel accuracy"),
+}
+"""Figures of an evaluation as Hugging Face calls them, and in words."""
+
+
+def _metrics(found: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    values = {key: (found or {}).get(key) for key in METRICS}
+    return [
+        {"type": METRICS[key][0], "name": METRICS[key][1], "value": round(value, 5)}
+        for key, value in values.items()
+        if value is not None
+    ]
 
 
 def _network(config: SegmenterConfig, parameters: int, about: Mapping[str, Any]) -> list[str]:

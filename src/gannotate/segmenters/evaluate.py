@@ -16,28 +16,36 @@ from gannotate.metrics.calibration import Reliability, ReliabilityCounter
 from gannotate.metrics.confusion import Absent, confusion, scores
 from gannotate.metrics.folds import CrossValidation, cross_validate
 from gannotate.metrics.protocols import TITLES, Protocol, choose, count_pictures, figures
+from gannotate.metrics.uncertainty import entropy_levels
 from gannotate.segmenters.predict import Predictor
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What a segmenter says of labelled pictures: uint8 (n, h, w) class ids, and how far its probabilities hold."""
+    """What a segmenter says of labelled pictures.
+
+    predictions: uint8 (n, h, w) class ids. uncertainty: uint8 (n, h, w), the entropy of each pixel's probabilities, 0
+    (certain) to 255 (all classes alike). reliability: how far its probabilities hold.
+    """
 
     predictions: np.ndarray
+    uncertainty: np.ndarray
     reliability: Reliability
 
 
 def ask(segmenter: Predictor, test: LabelledSet) -> Answers:
-    """Labels the test pictures at their own size; the probabilities are counted and not kept.
+    """Labels the test pictures at their own size; of the probabilities their entropy is kept.
 
     Raises:
         UsageError: no pixel of the test pictures is labelled.
     """
-    predictions, counter = np.empty_like(test.label_maps), ReliabilityCounter()
+    predictions, uncertainty = np.empty_like(test.label_maps), np.empty_like(test.label_maps)
+    counter = ReliabilityCounter()
     for index, probabilities in enumerate(segmenter.iterate(test.pictures)):
         predictions[index] = probabilities.argmax(axis=0)
+        uncertainty[index] = entropy_levels(probabilities)
         counter.add(probabilities, test.label_maps[index])
-    return Answers(predictions, counter.result())
+    return Answers(predictions, uncertainty, counter.result())
 
 
 def evaluate(

@@ -21,8 +21,9 @@ from gannotate.errors import UsageError
 from gannotate.generators.base import CHUNK, DrawOptions, Generator
 from gannotate.seeding import stream_seed
 from gannotate.segmenters.build import SegmenterConfig
-from gannotate.segmenters.sources import Batch, Labels, pick, to_float
+from gannotate.segmenters.sources import ALL, Batch, Labels, pick, to_float
 from gannotate.synthesis import annotate_seeds, fingerprint
+from gannotate.training import distributed
 
 FIRST_CHUNK, CHUNKS = 1 << 24, 1 << 27
 """Online pictures have seeds from 2^28 upwards, far above pools and datasets; where they start depends on the seed."""
@@ -113,18 +114,18 @@ class Online:
         """Pictures that an uninterrupted training has drawn by now."""
         return CHUNK * max(self._chunks, default=-1) + CHUNK
 
-    def batch(self, count: int, device: torch.device) -> Batch:
+    def batch(self, count: int, device: torch.device, kept: slice = ALL) -> Batch:
         """`count` of the most certain pictures in the buffer, after it was refreshed."""
         self._refresh(count)
         held = list(self._chunks.values())
         certain = most_certain(torch.cat([chunk.uncertainty for chunk in held]), self.config.keep)
-        chosen = [divmod(place, CHUNK) for place in certain[pick(len(certain), count)].tolist()]
+        chosen = [divmod(place, CHUNK) for place in certain[pick(len(certain), count)][kept].tolist()]
         self.given += count
-        pictures = torch.stack([held[chunk].pictures[place] for chunk, place in chosen])
-        label_maps = torch.stack([held[chunk].label_maps[place] for chunk, place in chosen])
+        pictures = _stack([held[chunk].pictures[place] for chunk, place in chosen], held[0].pictures)
+        label_maps = _stack([held[chunk].label_maps[place] for chunk, place in chosen], held[0].label_maps)
         soft = None
         if self.labels == "soft":
-            soft = torch.stack([held[chunk].soft[place] for chunk, place in chosen]).to(device).float()
+            soft = _stack([held[chunk].soft[place] for chunk, place in chosen], held[0].soft).to(device).float()
         return Batch(to_float(pictures.to(device)), label_maps.to(device).long(), soft)
 
     def state(self) -> dict[str, Any]:
@@ -151,9 +152,12 @@ class Online:
         wanted = self.span(count)
         for number in [number for number in self._chunks if number not in wanted]:
             del self._chunks[number]
-        for number in wanted:
-            if number not in self._chunks:
-                self._chunks[number] = self._draw(number)
+        missing = [number for number in wanted if number not in self._chunks]
+        # the processes draw in turns, and give each other what they drew
+        for turn in range(0, len(missing), distributed.count()):
+            own = missing[turn:][distributed.rank() : distributed.rank() + 1]
+            for drawn in distributed.from_each({number: self._draw(number) for number in own}):
+                self._chunks |= drawn
 
     def _draw(self, number: int) -> _Chunk:
         first = (self._first + number) * CHUNK
@@ -164,6 +168,11 @@ class Online:
             torch.stack([torch.from_numpy(one.soft) for one in drawn]),
             torch.tensor([one.uncertainty for one in drawn]),
         )
+
+
+def _stack(tensors: list[Tensor], like: Tensor) -> Tensor:
+    """`torch.stack`, of none too."""
+    return torch.stack(tensors) if tensors else like[:0]
 
 
 def most_certain(uncertainty: Float[Tensor, " n"], keep: float) -> Int[Tensor, " m"]:

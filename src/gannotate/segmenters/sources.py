@@ -21,12 +21,20 @@ Labels = Literal["soft", "hard"]
 """Learn from class probabilities where the data has them, or from label maps alone."""
 
 
+ALL = slice(None)
+"""Every picture of a batch."""
+
+
 class Batch(NamedTuple):
     """Pictures in [-1, 1] with their class ids (255 = ignore) and, for soft labels, class probabilities."""
 
     pictures: Float[Tensor, "n c h w"]
     label_maps: Int[Tensor, "n h w"]
     soft: Float[Tensor, "n k h w"] | None
+
+    def part(self, kept: slice) -> Batch:
+        """Some of the pictures."""
+        return Batch(self.pictures[kept], self.label_maps[kept], None if self.soft is None else self.soft[kept])
 
 
 class Source(Protocol):
@@ -40,8 +48,11 @@ class Source(Protocol):
         """What the pictures and labels are, json-able; a training is resumed only on the same."""
         ...
 
-    def batch(self, count: int, device: torch.device) -> Batch:
-        """`count` pictures, drawn with torch's global generator, which the training loop seeds before each step."""
+    def batch(self, count: int, device: torch.device, kept: slice = ALL) -> Batch:
+        """`count` pictures, drawn with torch's global generator, which the training loop seeds before each step.
+
+        Of these only the `kept` ones, this process's own, are read and given; the draws are those of all.
+        """
         ...
 
     def state(self) -> dict[str, Any]:
@@ -79,9 +90,9 @@ class Stored:
             "hash": hash_of(self.data.pictures, self.data.label_maps, *soft),
         }
 
-    def batch(self, count: int, device: torch.device) -> Batch:
+    def batch(self, count: int, device: torch.device, kept: slice = ALL) -> Batch:
         """`count` of the pictures."""
-        picked = pick(len(self.pictures), count)
+        picked = pick(len(self.pictures), count)[kept]
         return Batch(
             to_float(self.pictures[picked].to(device)),
             self.label_maps[picked].to(device).long(),
@@ -124,12 +135,18 @@ class Mixed:
             "mix": [{"share": share, **about} for about, share in parts],
         }
 
-    def batch(self, count: int, device: torch.device) -> Batch:
+    def batch(self, count: int, device: torch.device, kept: slice = ALL) -> Batch:
         """`count` pictures; after any number of batches each source has given its share to within one picture."""
         numbers = self.split(count)
-        taken = [(source, number) for (source, _), number in zip(self.parts, numbers, strict=True) if number]
         self.given = [before + now for before, now in zip(self.given, numbers, strict=True)]
-        return join([source.batch(number, device) for source, number in taken])
+        wanted = range(count)[kept]
+        batches, first = [], 0
+        for (source, _), number in zip(self.parts, numbers, strict=True):
+            if number:  # asked even where none is kept: its draws and counters go on
+                of_these = slice(*(min(max(place - first, 0), number) for place in (wanted.start, wanted.stop)))
+                batches.append(source.batch(number, device, of_these))
+            first += number
+        return join(batches)
 
     def split(self, count: int) -> list[int]:
         """How many of the next `count` pictures each source gives: one by one, from the one furthest behind."""

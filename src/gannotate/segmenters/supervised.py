@@ -22,12 +22,15 @@ from gannotate.labels import Mirror
 from gannotate.seeding import stream_seed
 from gannotate.segmenters.build import SegmenterConfig, build_network, save_segmenter
 from gannotate.segmenters.sources import Batch, Labels, Source, Stored
+from gannotate.training import distributed
 from gannotate.training.average import follow
 from gannotate.training.checkpoint import load_checkpoint
+from gannotate.training.descent import Compute, Descent
 from gannotate.training.loop import LoopConfig, Progress, train
-from gannotate.training.losses import masked_cross_entropy
+from gannotate.training.losses import masked_cross_entropy_and_count
 from gannotate.training.resuming import check_same, plain
 from gannotate.training.schedules import half_cosine, set_rate
+from gannotate.training.shares import Share, own_place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +90,11 @@ class SegmenterTrainer:
         config: SegmenterConfig,
         training: SegmenterTraining,
         device: str | torch.device = "cpu",
+        compute: Compute | None = None,
     ) -> None:
         source.check(config)
+        self.compute = compute or Compute()
+        self.descent = Descent(self.compute)
         self.source, self.config, self.training, self.device = source, config, training, torch.device(device)
         self.about = {
             "network": plain(asdict(config)),
@@ -100,17 +106,26 @@ class SegmenterTrainer:
             network = build_network(config).to(self.device)
         self.network = convert_conv2d_weight_memory_format(network, torch.channels_last)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.look = self.compute.prepared(self.network)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), training.learning_rate, weight_decay=training.weight_decay
         )
 
     def step(self, index: int) -> dict[str, float]:
         """One step on a random batch."""
-        batch = self.augmented(self.source.batch(self.training.batch, self.device))
+        samples, own = self.training.batch, own_place(self.training.batch)
+        batch = self.source.batch(samples, self.device, own.slice)
         self.network.train()
-        loss = masked_cross_entropy(self.network(batch.pictures), batch.label_maps, batch.soft)
-        self.learn(loss, index)
-        return {"loss": float(loss.detach())}
+
+        def loss_of(share: Share) -> tuple[Tensor, Tensor]:
+            seen = self.augmented(batch.part(share.place.within(own)))
+            with self.compute.autocast(self.device):
+                logits = self.look(seen.pictures)
+            return masked_cross_entropy_and_count(logits.float(), seen.label_maps, seen.soft)
+
+        loss = self.descent(self.network.parameters(), samples, loss_of)
+        self._move(index)
+        return {"loss": loss, **self.descent.metrics()}
 
     def augmented(self, batch: Batch) -> Batch:
         """The batch with pictures and labels moved and changed together, as the settings say."""
@@ -119,10 +134,13 @@ class SegmenterTrainer:
 
     def learn(self, loss: Tensor, index: int) -> None:
         """Moves the network down `loss` at the step size of step `index`, and the average after it."""
-        rate = self.training.learning_rate * learning_rate_factor(index, self.training.steps)
-        set_rate(self.optimizer, rate)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self._move(index)
+
+    def _move(self, index: int) -> None:
+        """Moves the network down its gradients, and the average after it."""
+        set_rate(self.optimizer, self.training.learning_rate * learning_rate_factor(index, self.training.steps))
         self.optimizer.step()
         follow(self.average, self.network, self.training.ema, index)
 
@@ -165,6 +183,7 @@ def train_segmenter(
     resume: bool = True,
     source: str = "",
     device: str | torch.device = "cpu",
+    compute: Compute | None = None,
 ) -> Iterator[Progress]:
     """Trains a segmenter on `data`; yields progress after each step. See `train_with`.
 
@@ -172,7 +191,7 @@ def train_segmenter(
         UsageError: the data or settings cannot be used; see `sources.check_data`.
     """
     stored = Stored(data, training.labels) if isinstance(data, LabelledSet) else data
-    yield from train_with(SegmenterTrainer(stored, config, training, device), folder, resume, source)
+    yield from train_with(SegmenterTrainer(stored, config, training, device, compute), folder, resume, source)
 
 
 def train_with(
@@ -187,6 +206,8 @@ def train_with(
     training, folder = trainer.training, Path(folder)
     loop = LoopConfig(steps=training.steps, minutes=training.minutes, seed=training.seed)
     yield from train(trainer, folder, loop, resume=resume)
+    if not distributed.is_first():
+        return
     saved = load_checkpoint(folder / "checkpoint.safetensors")
     trained = {"steps": saved["done"], "seconds": round(saved["seconds"], 2)}
     about = {"label_source": source, **trainer.about["data"], "settings": trainer.about["settings"], "trained": trained}

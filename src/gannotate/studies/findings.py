@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from statistics import fmean, stdev
 from typing import Any
 
 from gannotate.errors import GannotateError
 from gannotate.studies.documents import Scalar
+from gannotate.studies.frame import Frame
 from gannotate.studies.plan import CELL, Plan, Row
 from gannotate.studies.runner import Outcomes
 from gannotate.studies.study import Expectation
@@ -42,18 +44,30 @@ class Point:
     figures: Mapping[str, Figure]
 
 
+class Verdict(StrEnum):
+    """What the figures say of a claim."""
+
+    HOLDS = "holds"
+    PARTLY = "holds partly"
+    AGAINST = "does not hold here"
+    NOT_RUN = "not run"
+    UNTESTABLE = "not testable here"
+
+
 @dataclass(frozen=True)
 class Finding:
     """What became of a claim. places: how many comparisons there were; held: in how many it was so.
 
-    differences: by how much `better` was better, at each place.
+    differences: by how much `better` was better, at each place, over how many seeds at least. why: what was missing
+    where nothing could be compared.
     """
 
     text: str
-    verdict: str
+    verdict: Verdict
     places: int
     held: int
     differences: tuple[dict[str, Any], ...]
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,33 +122,81 @@ def _figure(plan: Plan, outcomes: Outcomes, name: str, rows: Sequence[Row]) -> F
     return Figure(fmean(values), deviation, min(values), max(values), len(values), **about)
 
 
-def check(plan: Plan, points: Sequence[Point], one: Expectation) -> Finding:
+def check(frame: Frame, points: Sequence[Point], one: Expectation) -> Finding:
     """Compares the means at every place where there are both."""
-    name = one.measure or next(iter(plan.study.measures))
-    sign = 1 if plan.study.measures[name].better == "higher" else -1
+    asked = one.measure or next(iter(frame.families))
+    names = frame.families[asked]
     known = {_key(point.at): point for point in points}
-    free = {axis: values.values for axis, values in plan.axes.items() if axis not in {*one.better, *one.than}}
+    fixed = {*one.better, *one.than, *one.change}
+    free = {axis: values.values for axis, values in frame.axes.items() if axis not in fixed}
     differences: list[dict[str, Any]] = []
     for values in itertools.product(*free.values()):
         at = {axis: value.value for axis, value in zip(free, values, strict=True)}
         if any(str(at[axis]) not in map(str, wanted) for axis, wanted in one.where.items() if axis in at):
             continue
-        better, than = known.get(_key({**at, **one.better})), known.get(_key({**at, **one.than}))
-        means = [point.figures[name].mean for point in (better, than) if point is not None and name in point.figures]
-        if len(means) == 2 and means[0] is not None and means[1] is not None:
-            differences.append({"at": at, "difference": sign * (means[0] - means[1])})
+        for name in names:
+            of = {} if name == asked else {"class": frame.measures[name].title}
+            found = _difference(frame, known, one, at, name)
+            differences += [{"at": at | of, **found}] if found else []
     held = sum(item["difference"] >= one.by for item in differences)
-    return Finding(one.text, _verdict(held, len(differences)), len(differences), held, tuple(differences))
+    why = "" if differences else _why_untested(frame, one)
+    verdict = verdict_of(held, len(differences), one.enough)
+    return Finding(one.text, verdict, len(differences), held, tuple(differences), why)
+
+
+def _difference(
+    frame: Frame,
+    known: Mapping[frozenset[tuple[str, str]], Point],
+    one: Expectation,
+    at: Mapping[str, Scalar],
+    name: str,
+) -> dict[str, Any] | None:
+    """By how much `better` is better at a place, and over how many seeds; None where a figure is missing.
+
+    Each side is a mean, or by how much that changes along an axis.
+    """
+    total, seeds = 0.0, []
+    for sign, side in ((1, one.better), (-1, one.than)):
+        ends = [(1, {})]
+        for axis, (start, end) in one.change.items():
+            ends = [(1, {axis: end}), (-1, {axis: start})]
+        for part, more in ends:
+            point = known.get(_key({**at, **side, **more}))
+            figure = point.figures.get(name) if point else None
+            if figure is None or figure.mean is None:
+                return None
+            total += sign * part * figure.mean
+            seeds.append(figure.count)
+    return {"difference": total if frame.measures[name].better == "higher" else -total, "seeds": min(seeds)}
+
+
+def _why_untested(frame: Frame, one: Expectation) -> str:
+    """Values that were not asked for, when there are such; otherwise figures are missing."""
+    missing = []
+    for side in (one.better, one.than):
+        missing += [(axis, value) for axis, value in side.items() if not _asked(frame, axis, value)]
+    for axis, ends in one.change.items():
+        missing += [(axis, value) for value in ends if not _asked(frame, axis, value)]
+    for axis, values in one.where.items():
+        if not any(_asked(frame, axis, value) for value in values):
+            missing += [(axis, value) for value in values]
+    left_out = ", ".join(f"{axis} {value}" for axis, value in dict.fromkeys(missing))
+    return f"{left_out} left out" if left_out else "its figures are missing"
+
+
+def _asked(frame: Frame, axis: str, value: Scalar) -> bool:
+    return axis in frame.axes and str(value) in [str(one.value) for one in frame.axes[axis].values]
 
 
 def _key(at: Mapping[str, Scalar]) -> frozenset[tuple[str, str]]:
     return frozenset((axis, str(value)) for axis, value in at.items())
 
 
-def _verdict(held: int, places: int) -> str:
+def verdict_of(held: int, places: int, enough: float = 1.0) -> Verdict:
+    """The verdict where a claim held in so many of so many comparisons, and should in a part `enough` of them."""
     if not places:
-        return "not tested"
-    return "holds" if held == places else "does not hold" if not held else "holds partly"
+        return Verdict.NOT_RUN
+    return Verdict.HOLDS if held >= enough * places else Verdict.PARTLY if held else Verdict.AGAINST
 
 
 def as_json(plan: Plan, outcomes: Outcomes, points: Sequence[Point], findings: Sequence[Finding]) -> dict[str, Any]:

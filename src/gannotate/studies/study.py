@@ -6,7 +6,7 @@ every study may use: the project of a domain, its pool, its annotator.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -151,7 +151,8 @@ class Plot(Strict):
 class Expectation(Strict):
     """A claim that can be looked up: `better` has a better mean than `than`, by at least `by`, wherever both are.
 
-    A negative `by` says "at most so much worse". where: only at these values of other axes.
+    A negative `by` says "at most so much worse". where: only at these values of other axes. A measure of every class
+    is compared class by class.
     """
 
     text: str
@@ -160,12 +161,26 @@ class Expectation(Strict):
     by: float = 0.0
     measure: str | None = None
     where: dict[str, tuple[Scalar, ...]] = Field(default={})
+    change: dict[str, tuple[Scalar, Scalar]] = Field(default={}, max_length=1)
+    """AXIS: [from, to]; compares by how much the measure gets better on the way, and not the measure itself."""
+    enough: float = Field(default=1.0, gt=0, le=1)
+    """Part of the places at which it must be so, e.g. 0.5 for "in most classes"."""
 
     @model_validator(mode="after")
     def _check(self) -> Expectation:
         if set(self.better) != set(self.than):
             raise ValueError("better and than name different axes; name the same ones")
+        for axis in self.change:
+            if axis in {*self.better, *self.where}:
+                raise ValueError(f"change and {'better' if axis in self.better else 'where'} both name {axis}")
         return self
+
+
+class Untestable(Strict):
+    """A part of the paper's claim that no figure here can speak for or against, and why that is so."""
+
+    text: str = Field(min_length=1)
+    why: str = Field(min_length=1)
 
 
 class Published(Strict):
@@ -218,6 +233,7 @@ class Study(Strict):
     tables: tuple[Table, ...] = Field(min_length=1)
     plots: tuple[Plot, ...] = ()
     expect: tuple[Expectation, ...] = ()
+    untestable: tuple[Untestable, ...] = ()
     published: tuple[Published, ...] = ()
     quick: Quick = Quick()
 
@@ -249,15 +265,18 @@ class Study(Strict):
         for plot in self.plots:
             yield f"plot {plot.title!r}", (plot.x, *plot.series)
         for one in self.expect:
-            yield f"expectation {one.text!r}", (*one.better, *one.than, *one.where)
+            yield f"expectation {one.text!r}", (*one.better, *one.than, *one.where, *one.change)
         for combination in self.leave_out:
             yield "leave_out", combination
         yield "quick", self.quick.axes
 
     def _check_values(self) -> None:
         """Values that are named must be on their axes, and every table and plot must tell all cells apart."""
-        named = [{name: (value,) for name, value in side.items()} for one in self.expect for side in _sides(one)]
-        for some in (*named, *(one.where for one in self.expect), *self.leave_out, self.quick.axes):
+        named: list[Mapping[str, Sequence[Scalar]]] = [
+            {name: (value,) for name, value in side.items()} for one in self.expect for side in _sides(one)
+        ]
+        named += [values for one in self.expect for values in (one.where, one.change)]
+        for some in (*named, *self.leave_out, self.quick.axes):
             for axis, values in some.items():
                 try:
                     for value in values:

@@ -10,7 +10,7 @@ from statistics import fmean
 
 from gannotate.studies.documents import Scalar
 from gannotate.studies.findings import Figure, Finding, Point
-from gannotate.studies.plan import Plan
+from gannotate.studies.frame import Frame
 from gannotate.studies.study import Format, Published, Table
 
 SHOWN: dict[Format, Callable[[float], str]] = {
@@ -23,6 +23,16 @@ SHOWN: dict[Format, Callable[[float], str]] = {
 
 
 @dataclass(frozen=True)
+class Grid:
+    """A table as texts. names: how many columns from the left name the row; best: (row, column) of the best figures."""
+
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    names: int = 1
+    best: frozenset[tuple[int, int]] = frozenset()
+
+
+@dataclass(frozen=True)
 class Column:
     """One column: a measure, at one value of the table's column axis, or over all of them."""
 
@@ -31,26 +41,26 @@ class Column:
     at: Mapping[str, Scalar]
 
 
-def markdown(plan: Plan, points: Sequence[Point], findings: Sequence[Finding]) -> str:
+def markdown(frame: Frame, points: Sequence[Point], findings: Sequence[Finding]) -> str:
     """All tables, the papers' own, and what the figures say of the claims."""
     lines: list[str] = []
-    for table in plan.study.tables:
+    for table in frame.tables:
         lines += [f"### {table.title}", ""] if table.title else []
-        lines += [*_lines(*_grid(plan, table, points)), ""]
-    lines += [_note(points), ""]
+        lines += [*markdown_lines(grid(frame, table, points)), ""]
+    lines += [note(points), ""]
     if findings:
-        lines += ["### What becomes of the claims", "", *_lines(*_claims(findings)), ""]
-    for published in plan.study.published:
-        lines += [f"### In the paper: {published.title}", "", *_lines(*_published(published)), ""]
+        lines += ["### What becomes of the claims", "", *markdown_lines(_claims(findings)), ""]
+    for one in frame.published:
+        lines += [f"### In the paper: {one.title}", "", *markdown_lines(published(one)), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def comma_separated(plan: Plan, points: Sequence[Point]) -> str:
+def comma_separated(frame: Frame, points: Sequence[Point]) -> str:
     """One line for each measure at each value of the axes: mean, deviation, least, most, count."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
-        [*plan.axes, "measure", "mean", "deviation", "least", "most", "seeds", "asked", "failed", "not_run"]
+        [*frame.axes, "measure", "mean", "deviation", "least", "most", "seeds", "asked", "failed", "not_run"]
     )
     for point in points:
         for name, one in point.figures.items():
@@ -74,74 +84,112 @@ def cell_text(figure: Figure | None, form: Format) -> str:
     return f"{text}, {figure.count} of {figure.asked}" if missing else text
 
 
-def _columns(plan: Plan, table: Table) -> list[Column]:
-    names = [one for name in table.measures or tuple(plan.study.measures)[:1] for one in plan.families[name]]
+def _columns(frame: Frame, table: Table) -> list[Column]:
+    names = [one for name in table.measures or tuple(frame.families)[:1] for one in frame.families[name]]
     columns = []
     for name in names:
-        title = plan.measures[name].title or name
+        title = frame.measures[name].title or name
         if table.columns is None:
             columns.append(Column(title, name, {}))
             continue
-        axis = plan.axes[table.columns]
+        axis = frame.axes[table.columns]
         for value in axis.values:
             of = f"{axis.title or table.columns} {value.shown}" if axis.numeric else value.shown
             of = f"{value.shown} {axis.unit}" if axis.unit else of
             columns.append(Column(of if len(names) == 1 else f"{title}, {of}", name, {table.columns: value.value}))
-    beside = [one for name in table.beside for one in plan.families[name]]
-    over = ", mean" if table.columns is not None and len(plan.axes[table.columns].values) > 1 else ""
-    return columns + [Column(f"{plan.measures[name].title or name}{over}", name, {}) for name in beside]
+    beside = [one for name in table.beside for one in frame.families[name]]
+    over = ", mean" if table.columns is not None and len(frame.axes[table.columns].values) > 1 else ""
+    return columns + [Column(f"{frame.measures[name].title or name}{over}", name, {}) for name in beside]
 
 
-def _grid(plan: Plan, table: Table, points: Sequence[Point]) -> tuple[list[str], list[list[str]]]:
-    columns = _columns(plan, table)
-    heads = [plan.axes[axis].title or axis for axis in table.rows]
+def grid(frame: Frame, table: Table, points: Sequence[Point]) -> Grid:
+    """One of the study's tables with its figures."""
+    columns = _columns(frame, table)
+    heads = [frame.axes[axis].title or axis for axis in table.rows]
     rows: dict[tuple[Scalar, ...], list[Point]] = {}
     for point in points:
         rows.setdefault(tuple(point.at[axis] for axis in table.rows), []).append(point)
     lines = []
     for place, own in rows.items():
-        names = [plan.axes[axis].find(value).shown for axis, value in zip(table.rows, place, strict=True)]
-        lines.append([*names, *(_text(plan, column, own) for column in columns)])
-    return heads + [column.title for column in columns], lines
+        names = [frame.axes[axis].find(value).shown for axis, value in zip(table.rows, place, strict=True)]
+        lines.append([*names, *(_text(frame, column, own) for column in columns)])
+    best = {
+        (row, number)
+        for number, column in enumerate(columns, start=len(heads))
+        for row in _best(frame, column, list(rows.values()))
+    }
+    return Grid(heads + [column.title for column in columns], lines, len(heads), frozenset(best))
 
 
-def _text(plan: Plan, column: Column, points: Sequence[Point]) -> str:
+def _best(frame: Frame, column: Column, rows: Sequence[Sequence[Point]]) -> list[int]:
+    """Places of the best means of a column, as far as its digits tell; none when these are all the same."""
+    measure = frame.measures[column.measure]
+    means = {row: mean for row, own in enumerate(rows) if (mean := _mean(column, own)) is not None}
+    shown = {row: SHOWN[measure.format](mean) for row, mean in means.items()}
+    if len(set(shown.values())) < 2:
+        return []
+    best = (max if measure.better == "higher" else min)(means, key=lambda row: means[row])
+    return [row for row, text in shown.items() if text == shown[best]]
+
+
+def _mean(column: Column, points: Sequence[Point]) -> float | None:
+    means = [figure.mean for figure in _own(column, points) if figure.mean is not None]
+    return fmean(means) if means else None
+
+
+def _own(column: Column, points: Sequence[Point]) -> list[Figure]:
+    """The figures that stand at one place of the table."""
     own = [point for point in points if all(point.at[axis] == value for axis, value in column.at.items())]
-    figures = [point.figures[column.measure] for point in own]
-    form = plan.measures[column.measure].format
+    return [point.figures[column.measure] for point in own]
+
+
+def _text(frame: Frame, column: Column, points: Sequence[Point]) -> str:
+    figures, form = _own(column, points), frame.measures[column.measure].format
     if len(figures) == 1:
         return cell_text(figures[0], form)
-    means = [figure.mean for figure in figures if figure.mean is not None]
-    return SHOWN[form](fmean(means)) if means else ("-" if figures else "")
+    mean = _mean(column, points)
+    return ("-" if figures else "") if mean is None else SHOWN[form](mean)
 
 
-def _note(points: Sequence[Point]) -> str:
+def note(points: Sequence[Point]) -> str:
+    """Over how many seeds the figures are, and how many of them are missing."""
     figures = [figure for point in points for figure in point.figures.values()]
     most = max((figure.asked for figure in figures), default=0)
     spread = "" if most == 1 else ", smallest to largest in brackets"
-    note = f"Mean over {most} seed{'s' if most != 1 else ''}{spread}."
+    told = f"Mean over {most} seed{'s' if most != 1 else ''}{spread}."
     failed, missing = sum(figure.failed for figure in figures), sum(figure.not_run for figure in figures)
-    return note + (f" {failed} figures failed and {missing} were not run." if failed or missing else "")
+    if not failed and not missing:
+        return told
+    figures_failed = f"{failed} figure{'' if failed == 1 else 's'} failed"
+    return f"{told} {figures_failed} and {missing} {'was' if missing == 1 else 'were'} not run."
 
 
-def _claims(findings: Sequence[Finding]) -> tuple[list[str], list[list[str]]]:
+def _claims(findings: Sequence[Finding]) -> Grid:
     rows = []
     for one in findings:
-        found = [item["difference"] for item in one.differences]
-        shown = f"{fmean(found):+.3f} ({min(found):+.3f} to {max(found):+.3f})" if found else "-"
         where = f"{one.held} of {one.places}" if one.places else "-"
-        rows.append([one.text, one.verdict, where, shown])
-    return ["claim", "here", "places", "difference, mean (from-to)"], rows
+        rows.append([one.text, one.verdict, where, difference_text(one)])
+    return Grid(["claim", "here", "places", "difference, mean (from-to)"], rows)
 
 
-def _published(published: Published) -> tuple[list[str], list[list[str]]]:
-    columns = list(dict.fromkeys(column for row in published.table.values() for column in row))
-    rows = [[name, *(str(row.get(column, "-")) for column in columns)] for name, row in published.table.items()]
-    return ["", *map(str, columns)], rows
+def difference_text(one: Finding) -> str:
+    """By how much the better one is better: mean, and smallest to largest where there are several places."""
+    found = [item["difference"] for item in one.differences]
+    if not found:
+        return "-"
+    return f"{fmean(found):+.3f}" + (f" ({min(found):+.3f} to {max(found):+.3f})" if len(found) > 1 else "")
 
 
-def _lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    yield "| " + " | ".join(heads) + " |"
-    yield "|" + "---|" * len(heads)
-    for row in rows:
+def published(one: Published) -> Grid:
+    """A paper's own figures."""
+    columns = list(dict.fromkeys(column for row in one.table.values() for column in row))
+    rows = [[name, *(str(row.get(column, "-")) for column in columns)] for name, row in one.table.items()]
+    return Grid(["", *map(str, columns)], rows)
+
+
+def markdown_lines(table: Grid) -> Iterator[str]:
+    """The lines of a table in Markdown."""
+    yield "| " + " | ".join(table.heads) + " |"
+    yield "|" + "---|" * len(table.heads)
+    for row in table.rows:
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"

@@ -10,6 +10,7 @@ from gannotate.files import write_bytes, write_json, write_text
 from gannotate.record import hardware, now, versions
 from gannotate.studies.cell import read_state
 from gannotate.studies.findings import Finding, Point, as_json, check, summarise
+from gannotate.studies.frame import Frame, frame_as_json, frame_of
 from gannotate.studies.plan import Plan
 from gannotate.studies.runner import Outcomes
 from gannotate.studies.tables import comma_separated, markdown
@@ -20,15 +21,14 @@ FORMAT_VERSION = 1
 
 def write_study(folder: Path, plan: Plan, outcomes: Outcomes, command: str, wall_s: float) -> dict[str, Any]:
     """Writes FOLDER/NAME-DOMAIN/ anew from what is there; gives what is in study.json."""
-    points = summarise(plan, outcomes)
-    findings = [check(plan, points, one) for one in plan.study.expect]
+    points, frame = summarise(plan, outcomes), frame_of(plan)
+    findings = [check(frame, points, one) for one in frame.expect]
     own = folder / plan.called
-    plots = _write_plots(own, plan, points)
+    plots = _write_plots(own, frame, points)
     content = {
         "format_version": FORMAT_VERSION,
         **about(plan),
         **as_json(plan, outcomes, points, findings),
-        "tables": [table.model_dump(mode="json") for table in plan.study.tables],
         "plots": plots,
         "cells": _cells(folder, plan, outcomes),
         "command": command,
@@ -38,8 +38,8 @@ def write_study(folder: Path, plan: Plan, outcomes: Outcomes, command: str, wall
         "versions": versions(),
         "hardware": hardware(),
     }
-    write_text(own / TABLE, _page(plan, points, findings, content))
-    write_text(own / VALUES, comma_separated(plan, points))
+    write_text(own / TABLE, _page(plan, frame, points, findings, content))
+    write_text(own / VALUES, comma_separated(frame, points))
     write_json(own / STUDY, content)
     return content
 
@@ -49,28 +49,19 @@ def about(plan: Plan) -> dict[str, Any]:
     study = plan.study
     return {
         "study": plan.name,
-        "title": study.title,
         "paper": study.paper.model_dump(),
         "claim": study.claim,
         "differences": study.differences,
-        "published": [one.model_dump(mode="json") for one in study.published],
+        "untestable": [one.model_dump(mode="json") for one in study.untestable],
         "domain": {
             "name": plan.domain.name,
             "title": plan.domain.about.title,
             "about": plan.domain.about.about,
             "classes": list(plan.domain.about.classes),
         },
-        "quick": plan.choice.quick,
         "seeds": list(plan.seeds),
         "settings": dict(plan.settings),
-        "axes": {
-            name: {"title": axis.title, "values": [{"value": one.value, "title": one.shown} for one in axis.values]}
-            for name, axis in plan.axes.items()
-        },
-        "measures": {
-            name: {"title": one.title or name, "format": one.format, "better": one.better}
-            for name, one in plan.measures.items()
-        },
+        **frame_as_json(frame_of(plan)),
     }
 
 
@@ -93,19 +84,21 @@ def _cells(folder: Path, plan: Plan, outcomes: Outcomes) -> dict[str, Any]:
     return found
 
 
-def _write_plots(own: Path, plan: Plan, points: Sequence[Point]) -> list[dict[str, Any]]:
+def _write_plots(own: Path, frame: Frame, points: Sequence[Point]) -> list[dict[str, Any]]:
     from gannotate.studies.plot import draw  # matplotlib takes a second to load
 
     written = []
-    for number, plot in enumerate(plan.study.plots, start=1):
-        stem = "plot" if len(plan.study.plots) == 1 else f"plot-{number}"
-        for kind, data in draw(plan, plot, points).items():
+    for number, plot in enumerate(frame.plots, start=1):
+        stem = "plot" if len(frame.plots) == 1 else f"plot-{number}"
+        for kind, data in draw(frame, plot, points).items():
             write_bytes(own / f"{stem}.{kind}", data)
         written.append({**plot.model_dump(mode="json"), "svg": f"{stem}.svg", "png": f"{stem}.png"})
     return written
 
 
-def _page(plan: Plan, points: Sequence[Point], findings: Sequence[Finding], content: dict[str, Any]) -> str:
+def _page(
+    plan: Plan, frame: Frame, points: Sequence[Point], findings: Sequence[Finding], content: dict[str, Any]
+) -> str:
     study = plan.study
     lines = [
         f"## {study.title}: {plan.domain.about.title}{', quick form' if plan.choice.quick else ''}",
@@ -113,7 +106,7 @@ def _page(plan: Plan, points: Sequence[Point], findings: Sequence[Finding], cont
         f"{study.paper.of}, {study.paper.where}. {study.claim}",
         *(["", f"Otherwise than there: {study.differences}"] if study.differences else []),
         "",
-        markdown(plan, points, findings).rstrip(),
+        markdown(frame, points, findings).rstrip(),
         "",
         *[f"![{one['title'] or study.title}]({one['svg']})" for one in content["plots"]],
         "",

@@ -3,6 +3,9 @@
 A trainer gives it `step(index)`, `state()` and `load_state(state)`. Before each step the global torch generator is
 seeded from (seed, index), so that nothing about the random draws needs to be stored and a run that is killed and
 resumed equals one that was not.
+
+Under torchrun the loop runs in every process (see training/distributed.py); the first alone writes, is asked for the
+time and does what the hooks do, and a Ctrl-C in any ends all after the same step.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ import torch
 from gannotate.errors import GannotateError
 from gannotate.files import disk_error, write_text
 from gannotate.seeding import stream_seed
+from gannotate.training import distributed
 from gannotate.training.checkpoint import load_checkpoint, save_checkpoint
 
 
@@ -112,10 +116,12 @@ def train(
 
     Raises:
         Diverged: a metric is not finite; the last checkpoint is from before.
+        GannotateError: several processes do not find the same checkpoint.
     """
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.safetensors"
-    start, clock, rows = 0, Clock(), Log(folder)
+    first = distributed.is_first()
+    start, clock, rows = 0, Clock(), Log(folder) if first else NoLog()
     if resume and checkpoint.exists():
         saved = load_checkpoint(checkpoint)
         trainer.load_state(saved["trainer"])
@@ -123,6 +129,7 @@ def train(
         rows.cut(start)
     else:
         rows.clear()
+    distributed.check_same_everywhere("the step to go on from", start)
 
     def save(done: int) -> None:
         save_checkpoint(checkpoint, {"done": done, "seconds": clock.seconds, "trainer": trainer.state()})
@@ -135,18 +142,20 @@ def train(
             done = index + 1
             _check_finite(metrics, done, checkpoint)
             rows.add(done, clock.seconds, metrics, flush=done % config.log_every == 0)
-            out_of_time = config.minutes is not None and clock.seconds > config.minutes * 60
+            out_of_time = first and config.minutes is not None and clock.seconds > config.minutes * 60
+            (out_of_time,) = distributed.any_says(out_of_time)
             last = done == config.steps or out_of_time
             stop = False
             for hook in hooks:
                 if done % hook.every == 0 or last:
-                    result = hook(done)
+                    result = dict(distributed.from_first(lambda hook=hook, done=done: hook(done)))
                     stop |= result.pop("stop", 0) > 0
                     rows.add_hook(done, clock.seconds, result)
                     metrics |= result
             last |= stop
-            stopped = interrupted()  # asked once: a Ctrl-C after this is answered by the next step, with a checkpoint
-            if last or stopped or time.monotonic() - saved_at > config.checkpoint_s:
+            # asked once: a Ctrl-C after this is answered by the next step, with a checkpoint
+            (stopped,) = distributed.any_says(interrupted())
+            if first and (last or stopped or time.monotonic() - saved_at > config.checkpoint_s):
                 rows.flush()
                 save(done)
                 saved_at = time.monotonic()
@@ -258,6 +267,27 @@ class Log:
         writer.writeheader()
         writer.writerows(plain)
         write_text(self._csv, text.getvalue())
+
+
+class NoLog(Log):
+    """What the processes that do not write have for a log."""
+
+    def __init__(self) -> None: ...
+
+    def add(self, done: int, seconds: float, metrics: dict[str, float], flush: bool) -> None:
+        """Nothing."""
+
+    def flush(self) -> None:
+        """Nothing."""
+
+    def add_hook(self, done: int, seconds: float, metrics: dict[str, float]) -> None:
+        """Nothing."""
+
+    def clear(self) -> None:
+        """Nothing."""
+
+    def cut(self, done: int) -> None:
+        """Nothing."""
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

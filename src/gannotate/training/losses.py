@@ -20,9 +20,20 @@ def masked_cross_entropy(
     Against the class ids, or where given against the probabilities `soft`: -sum_k soft_k log softmax(logits)_k.
     `smoothing` is the part of a target that is spread evenly over all classes.
     """
+    return masked_cross_entropy_and_count(logits, label_maps, soft, smoothing)[0]
+
+
+def masked_cross_entropy_and_count(
+    logits: Float[Tensor, "n k ..."],
+    label_maps: Int[Tensor, "n ..."],
+    soft: Float[Tensor, "n k ..."] | None = None,
+    smoothing: float = 0.0,
+) -> tuple[Float[Tensor, ""], Int[Tensor, ""]]:
+    """`masked_cross_entropy`, and the number of labels that it is the mean over."""
     known = label_maps != IGNORE
     if soft is None:
         total = F.cross_entropy(logits, label_maps, ignore_index=IGNORE, reduction="sum", label_smoothing=smoothing)
     else:
         total = (F.cross_entropy(logits, soft, reduction="none", label_smoothing=smoothing) * known).sum()
-    return total / known.sum().clamp(min=1)
+    count = known.sum()
+    return total / count.clamp(min=1), count

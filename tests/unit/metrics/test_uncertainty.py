@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+import pytest
 import torch
 
-from gannotate.metrics.uncertainty import entropy, jensen_shannon, of_pictures
+from gannotate.metrics.uncertainty import entropy, entropy_levels, jensen_shannon, level_of_picture, of_pictures
 
 
 def test_entropy_of_certain_and_of_even_pixels():
@@ -31,3 +33,19 @@ def test_a_picture_is_its_worst_tenth():
     pixels = torch.arange(100.0).view(1, 10, 10)
     torch.testing.assert_close(of_pictures(pixels), torch.tensor([94.5]))
     torch.testing.assert_close(of_pictures(pixels, top=0.001), torch.tensor([99.0]))
+
+
+def test_levels_are_the_entropy_on_a_scale_to_log_k():
+    logits = torch.from_numpy(np.random.default_rng(0).normal(0, 2, (5, 6, 7)))
+    probabilities = logits.softmax(dim=0)
+    expected = (entropy(probabilities) * 255 / math.log(5)).round().to(torch.uint8)
+    assert (entropy_levels(probabilities.numpy().astype(np.float32)) == expected.numpy()).all()
+    assert (entropy_levels(np.full((3, 1, 1), 1 / 3, np.float32)) == 255).all()
+    assert (entropy_levels(np.eye(2, dtype=np.float32).reshape(2, 1, 2)) == 0).all()
+
+
+def test_the_level_of_a_picture_is_its_worst_tenth():
+    levels = np.zeros((10, 10), np.uint8)
+    levels[0] = np.arange(246, 256)
+    assert level_of_picture(levels) == pytest.approx(250.5 / 255)
+    assert level_of_picture(levels, top=0.001) == 1.0

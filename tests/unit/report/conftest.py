@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -60,18 +62,19 @@ def add_decoder(project: Project, seeds: list[int]) -> None:
         write_rows(folder / "log.jsonl", [{"step": 50 * step, "loss": 1 / step} for step in (1, 2)])
 
 
-def add_dataset(project: Project) -> None:
+def add_dataset(project: Project, soft: bool = False) -> None:
     folder = project.next_folder("datasets")
     labels = np.where(label_maps(20, 1) == IGNORE, 0, label_maps(20, 1))
     one = np.full((4, SIZE, SIZE), 0.25, np.float16)
     samples = [Labelled(100 + i, pictures(20, 1)[i], labels[i], one, 0.9) for i in range(20)]
-    files = ((f"{sample.seed:010d}", encode_sample(sample, project.classes, soft=False)) for sample in samples)
+    files = ((f"{sample.seed:010d}", encode_sample(sample, project.classes, soft=soft)) for sample in samples)
     with recorded(folder, "synthesize", {"decoder": "0001-light"}, 0) as record:
         write_part(folder, "shards", 0, files)
         names = [{"name": item.name, "colour": item.colour} for item in project.classes]
-        settings = {"format": "shards", "count": 20, "soft": False, "classes": names}
+        settings = {"format": "shards", "count": 20, "soft": soft, "classes": names}
         Manifest(settings, [{"first_seed": 100, "samples": 20}], complete=True).write(folder)
-        record.result = {"pictures": 20, "confidence": 0.9}
+        share = {item.name: part for item, part in zip(project.classes, (0.75, 0.249, 0.001, 0.0), strict=True)}
+        record.result = {"pictures": 20, "confidence": 0.9, "class_share": share}
 
 
 def add_segmenter(project: Project, name: str, source: str, wrong: float, floors: bool = False) -> float:
@@ -94,7 +97,10 @@ def add_segmenter(project: Project, name: str, source: str, wrong: float, floors
         record.result |= {"confusion": confusion(test.label_maps, predictions, 4).tolist()}
         if floors:
             record.result["floors"] = {"majority": {"labels": 3, "miou": 0.111}, "pixels": {"labels": 3, "miou": 0.222}}
-            write_examples(run / "examples", test, predictions, project.classes, random=3, worst=2)
+            unsure = np.where(errs, 200, 20).astype(np.uint8)
+            write_examples(
+                run / "examples", test, predictions, project.classes, random=3, worst=2, best=1, uncertainty=unsure
+            )
     return found.miou
 
 
@@ -114,3 +120,48 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Project:
     add_segmenter(project, "unet-supervised", "labelled pictures", wrong=0.4)
     add_segmenter(project, "unet", "decoder 0001-light", wrong=0.2, floors=True)
     return project
+
+
+VOID = {"meta", "img", "br", "input", "link"}
+
+
+class Reader(HTMLParser):
+    """Checks that tags are balanced, and keeps text and tags."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.text += f"{data} "
+
+
+def read(text: str) -> Reader:
+    reader = Reader()
+    reader.feed(text)
+    reader.close()
+    assert reader.open == []
+    return reader
+
+
+def asks_nothing(text: str) -> None:
+    """Checks that a page loads nothing: every address in it is inside of it."""
+    addresses = re.findall(r"(?:src|href|url|action)\s*[=(]\s*[\"']?([^\"')\s>]+)", text)
+    assert addresses
+    assert [name for name in addresses if not name.startswith(("data:image/png;base64,", "#"))] == []
+    assert not {"link", "script", "iframe", "object"} & {tag for tag, _ in read(text).tags}
+    assert "@import" not in text

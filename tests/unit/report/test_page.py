@@ -6,7 +6,6 @@ import base64
 import contextlib
 import io
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -21,40 +20,7 @@ from gannotate.report.gather import gather
 from gannotate.report.page import page, write_report
 from gannotate.viz import contact_sheet, overlay
 
-VOID = {"meta", "img", "br", "input", "link"}
-
-
-class Reader(HTMLParser):
-    """Checks that tags are balanced, and keeps text and tags."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] not in ("style", "script"):
-            self.text += f"{data} "
-
-
-def read(text: str) -> Reader:
-    reader = Reader()
-    reader.feed(text)
-    reader.close()
-    assert reader.open == []
-    return reader
+from .conftest import add_annotations, add_dataset, add_segmenter, asks_nothing, read
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +30,7 @@ def text(whole: Project) -> str:
 
 
 def test_it_asks_nothing_of_the_network(text: str):
-    addresses = re.findall(r"(?:src|href|url|action)\s*[=(]\s*[\"']?([^\"')\s>]+)", text)
-    assert addresses
-    assert [name for name in addresses if not name.startswith(("data:image/png;base64,", "#"))] == []
-    assert not {"link", "script", "iframe", "object"} & {tag for tag, _ in read(text).tags}
-    assert "@import" not in text
+    asks_nothing(text)
     assert "prefers-color-scheme: dark" in text
 
 
@@ -81,10 +43,11 @@ def test_it_is_well_formed_and_escapes_names(text: str):
 
 def test_every_picture_is_described(text: str):
     images = [attributes for tag, attributes in read(text).tags if tag == "img"]
-    assert len(images) == 6 + 12 + 5  # annotated, generated, examples
+    assert len(images) == 6 + 12 + 6  # annotated, generated, examples
     assert all(re.search(r"(ground|core <1>|rim) \d+ %", image["alt"] or "") for image in images)
     drawings = [attributes for tag, attributes in read(text).tags if tag == "svg"]
     assert [drawing["aria-label"] for drawing in drawings] == [
+        "Mean IoU of test pictures over their uncertainty",
         "Loss of decoder 0001-light over its steps",
         "Loss of segmenter 0001-unet-supervised over its steps",
         "Loss of segmenter 0002-unet over its steps",
@@ -125,11 +88,56 @@ def test_labels_say_where_they_come_from(text: str):
 
 
 def test_a_class_that_is_nowhere_is_a_dash(text: str):
-    row = re.search(r"<tr><th scope=\"row\">[^/]*</i>never</th>(.*?)</tr>", text)
-    assert row is not None
-    assert re.sub(r"<[^>]+>", " ", row[1]).split() == ["-", "-", "-", "0.00", "%"]
     rows = re.findall(r"</i>never</th>(.*?)</tr>", text)
-    assert rows[1] == "<td>-</td>" * 4
+    shares, scores, confused = (re.sub(r"<[^>]+>", " ", row).split() for row in rows)
+    assert shares == ["-", "-", "-"]
+    assert scores == ["-", "-", "-", "0.00", "%"]
+    assert confused == ["-"] * 4
+
+
+def test_the_pool_and_how_much_of_each_class_there_is(whole: Project, text: str):
+    said = " ".join(read(text).text.split())
+    assert "pool 6 drawn by the generator (truncation 1.0, const noise)" in said
+    assert "labelled 6: simulated by unet resnet18" in said
+    assert "learned from 2 of them" in said
+    counts = np.bincount(np.stack([whole.read_annotation(seed) for seed in range(6)]).ravel(), minlength=256)[:4]
+    first = re.search(r"</i>rim</th>(.*?)</tr>", text)
+    assert first is not None
+    shares = re.findall(r"<td>([^<]+)</td>", first[1])
+    assert shares[:2] == [f"{100 * counts[2] / counts.sum():.2f}", "0.10"]
+    assert "Nothing was learned of it" not in said
+
+
+def test_a_class_that_no_label_has_is_named(empty: Project):
+    add_annotations(empty)
+    miou = add_segmenter(empty, "unet", "labelled pictures", wrong=0.1)
+    for seed in range(6):
+        label_map = empty.read_annotation(seed)
+        empty.write_annotation(seed, np.where(label_map == 2, 0, label_map), "person", {})
+    said = " ".join(read(page(gather(empty))).text.split())
+    assert "In the test pictures and in no label: rim. Nothing was learned of it." in said
+    assert f"{miou:.3f}" in said
+
+
+def test_test_pictures_are_told_one_by_one(whole: Project, text: str):
+    found, said = gather(whole), " ".join(read(text).text.split())
+    assert [one.choice.chosen for one in found.examples] == ["random"] * 3 + ["worst"] * 2 + ["best"]
+    assert said.index("The worst of the others") < said.index("The best of the others")
+    mious = sorted(one.miou for one in found.tested if one.miou is not None)
+    assert len(mious) == len(found.tested) == 12
+    assert f"worst {mious[0]:.3f}" in said
+    assert f"half below {np.median(mious):.3f}" in said
+    assert f"best {mious[-1]:.3f}" in said
+    # conftest.py makes every wrong pixel an uncertain one
+    assert re.search(r"Rank correlation -(0\.[5-9]\d|1\.00)", said)
+    assert text.count('style="--columns:4"') == 6
+
+
+def test_stored_probabilities_are_shown_as_uncertainty(empty: Project):
+    add_dataset(empty, soft=True)
+    text = page(gather(empty))
+    assert text.count('style="--columns:3"') == 12
+    assert "yellow is all classes alike" in text
 
 
 def test_how_it_was_made(text: str):

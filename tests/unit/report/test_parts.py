@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from random import Random
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 
 from gannotate.data.labelled import LabelledSet
 from gannotate.errors import GannotateError
+from gannotate.files import write_json
 from gannotate.labels import IGNORE, make_classes
-from gannotate.report.examples import picture_miou, read_examples, write_examples
+from gannotate.report.by_picture import rank_correlation
+from gannotate.report.examples import picture_miou, read_examples, read_pictures, write_examples
+from gannotate.report.pictures import heat
 from gannotate.report.plots import curve_svg, reliability_svg
 from gannotate.report.tables import class_table, clock, confusion_table, figure
 
@@ -42,6 +47,67 @@ def test_examples_are_random_ones_and_the_worst_of_the_others(tmp_path: Path):
     assert again == choices
     other = write_examples(tmp_path / "c", test, predictions, CLASSES, random=5, worst=4, seed=1)
     assert other != choices
+
+
+def test_the_best_are_of_those_that_are_neither_random_nor_worst(tmp_path: Path):
+    test, predictions = half_wrong(12)
+    kept = [(int(one.name), one.chosen) for one in write_examples(tmp_path, test, predictions, CLASSES, 3, 4, 99)]
+    drawn = [index for index, chosen in kept if chosen == "random"]
+    others = [index for index in range(12) if index not in drawn]
+    assert [index for index, chosen in kept if chosen == "worst"] == others[::-1][:4]
+    assert [index for index, chosen in kept if chosen == "best"] == others[:5]
+    assert len(kept) == 12
+
+
+def test_every_test_picture_is_noted(tmp_path: Path):
+    test, predictions = half_wrong(4)
+    test.label_maps[3] = IGNORE
+    uncertainty = np.zeros_like(predictions)
+    uncertainty[2].reshape(-1)[:6] = 255  # a tenth of 64 pixels is 6
+    uncertainty[1].reshape(-1)[:3] = 255
+    kept = write_examples(tmp_path, test, predictions, CLASSES, random=0, worst=1, best=0, uncertainty=uncertainty)
+    noted = read_pictures(tmp_path)
+    assert [(one.name, one.miou) for one in noted] == [
+        (str(index), None if index == 3 else round(picture_miou(test.label_maps[index], predictions[index], 3) or 0, 4))
+        for index in range(4)
+    ]
+    assert [one.uncertainty for one in noted] == [0.0, 0.5, 1.0, 0.0]
+    assert [(one.source, one.uncertainty) for one in kept] == [("2", 1.0)]
+    (example,) = read_examples(tmp_path, 3)
+    assert (example.uncertainty == uncertainty[2]).all()
+    assert read_pictures(tmp_path / "nowhere") == []
+    (tmp_path / "pictures.json").write_text('[{"name": 1, "else": 2}]')
+    with pytest.raises(GannotateError, match=r"pictures.json is damaged"):
+        read_pictures(tmp_path)
+
+
+def test_examples_of_an_earlier_version_are_read(tmp_path: Path):
+    test, predictions = half_wrong(2)
+    write_examples(tmp_path, test, predictions, CLASSES)
+    old = [{"name": "000000", "chosen": "random", "miou": 0.5}]
+    write_json(tmp_path / "examples.json", old)
+    (example,) = read_examples(tmp_path, 3)
+    assert (example.choice.source, example.choice.uncertainty, example.uncertainty) == ("", None, None)
+
+
+@given(st.lists(st.integers(0, 5), min_size=2, max_size=30), st.randoms(use_true_random=False))
+def test_rank_correlation_sees_order_alone(values: list[int], random: Random):
+    x = np.array(values, float)
+    y = np.array(random.sample(range(len(values)), len(values)), float)
+    found = rank_correlation(x, y)
+    if len(set(values)) == 1:
+        assert found is None
+        return
+    assert found is not None
+    assert found == pytest.approx(float(spearmanr(x, y)[0]))
+    assert rank_correlation(np.exp(x), -y) == pytest.approx(-found)
+
+
+def test_heat_goes_from_black_to_yellow():
+    colours = heat(np.array([[0, 128, 255]], np.uint8))[0].astype(int)
+    assert (colours[0] < 10).all()
+    assert (colours[2] > 150).all()
+    assert colours[1][0] > colours[1][2]
 
 
 def test_examples_read_back(tmp_path: Path):

@@ -11,7 +11,7 @@ from gannotate.data.labelled import LabelledSet
 from gannotate.errors import UsageError
 from gannotate.metrics.protocols import PROTOCOLS, figures, find_protocol
 from gannotate.segmenters.build import AnswerConfig
-from gannotate.segmenters.evaluate import choose_segmenter, count_answers, evaluate
+from gannotate.segmenters.evaluate import ask, choose_segmenter, count_answers, evaluate
 from gannotate.segmenters.predict import Predictor
 
 CLASSES, SIDE = 3, 8
@@ -47,6 +47,24 @@ def test_every_protocol_gives_its_own_figure(name: str):
     assert found["protocol"]["notes"] == protocol.notes()
     assert found["absent"] == protocol.absent
     assert list(found["per_class"].values()) == pytest.approx(expected.per_class)
+
+
+class Wavering(Knowing):
+    """Is certain in the left half of every picture, and finds all classes alike in the right one."""
+
+    def answers(self, batch: np.ndarray | Sequence[np.ndarray], scale: float) -> Iterator[np.ndarray]:
+        for probabilities in super().answers(batch, scale):
+            probabilities[:, :, SIDE // 2 :] = 1 / CLASSES
+            yield probabilities
+
+
+def test_answers_say_where_they_are_unsure():
+    test = pictures(3)
+    found = ask(Wavering(0), test)
+    assert (found.uncertainty.dtype, found.uncertainty.shape) == (np.uint8, test.label_maps.shape)
+    assert (found.uncertainty[:, :, : SIDE // 2] == 0).all()
+    assert (found.uncertainty[:, :, SIDE // 2 :] == 255).all()
+    assert (found.predictions[:, :, : SIDE // 2] == test.label_maps[:, :, : SIDE // 2]).all()
 
 
 def test_without_a_protocol_nothing_changes():

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from torch import nn
 
 from gannotate.data.labelled import LabelledSet
@@ -194,6 +195,11 @@ def test_the_card_says_where_the_network_comes_from(grey: Path, model: bytes) ->
     ):
         assert line in text.splitlines()
     assert "a network made them, not a person" in text
+    data = ModelCard(text).data
+    assert (data.license, data.library_name, data.pipeline_tag) == ("cc0-1.0", "onnx", "image-segmentation")
+    assert {"gannotate", "unet", "resnet18"} <= set(data.tags or ())
+    found = [(one.metric_type, one.metric_value, one.dataset_name) for one in data.eval_results or ()]
+    assert found == [("mean_iou", 0.5, "test.zip"), ("foreground_mean_iou", 0.25, "test.zip")]
 
 
 EXPORT: dict[str, Any] = {
@@ -252,4 +258,8 @@ def test_a_card_without_scores_says_so(grey: Path) -> None:
     text = card(Segmenter.load(grey).config, 1, provenance(grey), EXPORT)
     assert "- Not tested: `gannotate evaluate PROJECT --test DIR`" in text
     assert "- Weights: not stated" in text
+    data = ModelCard(text).data.to_dict()
+    assert data["license"] == "unknown"
+    assert "model-index" not in data
+    assert "metrics" not in data
     assert "generated pictures" not in text

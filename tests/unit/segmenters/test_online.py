@@ -21,7 +21,7 @@ from gannotate.generators.base import CHUNK, DrawOptions
 from gannotate.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from gannotate.segmenters.build import SegmenterConfig
 from gannotate.segmenters.online import Online, OnlineConfig, most_certain
-from gannotate.segmenters.sources import Batch, Mixed, Source, Stored, join
+from gannotate.segmenters.sources import ALL, Batch, Mixed, Source, Stored, join
 from gannotate.segmenters.supervised import SegmenterTraining, train_segmenter
 from gannotate.synthesis import annotate_seeds
 from gannotate.training.loop import LoopConfig
@@ -165,10 +165,9 @@ class Constant:
     def about(self, classes: int) -> dict[str, Any]:
         return {"value": self.value, "soft_labels": False}
 
-    def batch(self, count: int, device: torch.device) -> Batch:
-        return Batch(
-            torch.full((count, 1, 2, 2), float(self.value)), torch.zeros((count, 2, 2), dtype=torch.long), None
-        )
+    def batch(self, count: int, device: torch.device, kept: slice = ALL) -> Batch:
+        pictures = torch.full((count, 1, 2, 2), float(self.value))
+        return Batch(pictures, torch.zeros((count, 2, 2), dtype=torch.long), None).part(kept)
 
     def state(self) -> dict[str, Any]:
         return {}

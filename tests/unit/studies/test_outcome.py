@@ -15,7 +15,9 @@ from PIL import Image
 
 from gannotate.studies import Outcomes, Plan, write_study
 from gannotate.studies.findings import Figure, check, read_figure, summarise
+from gannotate.studies.frame import frame_of
 from gannotate.studies.plot import draw
+from gannotate.studies.reading import read_study
 from gannotate.studies.study import Expectation
 from gannotate.studies.tables import cell_text, comma_separated, markdown
 
@@ -73,18 +75,17 @@ def test_a_figure_may_be_absent_but_not_wrong(bench: Bench, measure: str, state:
 def test_claims_are_looked_up_wherever_both_sides_are(done: tuple[Plan, Outcomes]):
     plan, outcomes = done
     points = summarise(plan, outcomes)
-    found = [check(plan, points, one) for one in plan.study.expect]
+    found = [check(frame_of(plan), points, one) for one in plan.study.expect]
     assert [(one.verdict, one.held, one.places) for one in found] == [
         ("holds", 2, 2),
-        ("does not hold", 0, 2),
+        ("does not hold here", 0, 2),
         ("holds partly", 1, 2),
     ]
-    assert found[0].differences[1] == {"at": {"n": 2}, "difference": pytest.approx(12.0)}
+    assert found[0].differences[1] == {"at": {"n": 2}, "difference": pytest.approx(12.0), "seeds": 2}
     lower = Expectation(text="", better={"way": "plain"}, than={"way": "twice"}, where={"n": (2,)}, measure="value")
-    assert check(plan, points, lower).held == 0
-    worse = plan.study.measures["value"].model_copy(update={"better": "lower"})
-    turned = plan.study.model_copy(update={"measures": plan.study.measures | {"value": worse}})
-    one = check(Plan(**(vars(plan) | {"study": turned})), points, lower)
+    assert check(frame_of(plan), points, lower).held == 0
+    worse = plan.measures["value"].model_copy(update={"better": "lower"})
+    one = check(replace(frame_of(plan), measures={**plan.measures, "value": worse}), points, lower)
     assert (one.verdict, one.places, one.differences[0]["difference"]) == ("holds", 1, pytest.approx(12.0))
 
 
@@ -92,7 +93,12 @@ def test_a_claim_without_its_figures_is_not_tested(bench: Bench):
     plan = bench.plan(only={"way": ("plain",)}, seeds=1)
     outcomes, _ = bench.run(plan)
     points = summarise(plan, outcomes)
-    assert check(plan, points, plan.study.expect[0]).verdict == "not tested"
+    found = check(frame_of(plan), points, plan.study.expect[0])
+    assert (found.verdict, found.why) == ("not run", "way twice left out")
+    none = check(frame_of(bench.plan(seeds=1)), summarise(bench.plan(seeds=1), Outcomes({})), plan.study.expect[0])
+    assert none.why == "its figures are missing"
+    only = plan.study.expect[1].model_copy(update={"where": {"way": ("twice",)}})
+    assert check(frame_of(plan), points, only).why == "way twice left out"
 
 
 @pytest.mark.parametrize(
@@ -114,12 +120,12 @@ def test_a_cell_says_what_is_missing(figure: Figure | None, text: str):
 def test_tables_have_a_column_for_each_value_and_what_stands_beside(done: tuple[Plan, Outcomes]):
     plan, outcomes = done
     points = summarise(plan, outcomes)
-    text = markdown(plan, points, [check(plan, points, one) for one in plan.study.expect])
+    text = markdown(frame_of(plan), points, [check(frame_of(plan), points, one) for one in plan.study.expect])
     assert "| way | numbers 1 | numbers 2 | base, mean |" in text
     assert "| as it is | 11.05 (11-11.1) | 12.05 (12-12.1) | 10 |" in text
     assert "Mean over 2 seeds, smallest to largest in brackets." in text
     assert "| Two are two more than one | holds partly | 1 of 2 | +1.500 (+1.000 to +2.000) |" in text
-    rows = list(csv.DictReader(comma_separated(plan, points).splitlines()))
+    rows = list(csv.DictReader(comma_separated(frame_of(plan), points).splitlines()))
     assert len(rows) == 4 * 4
     assert rows[0] == {
         "n": "1", "way": "plain", "measure": "value", "mean": "11.05", "deviation": "0.070711", "least": "11.0",
@@ -132,26 +138,28 @@ def test_a_measure_of_every_class_has_a_column_for_each(bench: Bench):
         STUDY.replace("rows: [way], columns: n, measures: [value]", "rows: [way, n], measures: [classes]")
     )
     outcomes, _ = bench.run(plan)
-    assert "| way | numbers | ground | left side | base |" in markdown(plan, summarise(plan, outcomes), [])
+    assert "| way | numbers | ground | left side | base |" in markdown(frame_of(plan), summarise(plan, outcomes), [])
 
 
 def test_a_plot_shows_every_line_and_is_the_same_each_time(done: tuple[Plan, Outcomes]):
     plan, outcomes = done
     points = summarise(plan, outcomes)
-    drawn = draw(plan, plan.study.plots[0], points)
+    drawn = draw(frame_of(plan), plan.study.plots[0], points)
     svg = drawn["svg"].decode()
     ElementTree.fromstring(svg)
     for word in ("as it is", "doubled", "numbers", "sum", "Grounds", "Sums"):
         assert f">{word}<" in svg
-    assert draw(plan, plan.study.plots[0], points)["svg"] == drawn["svg"]
+    assert draw(frame_of(plan), plan.study.plots[0], points)["svg"] == drawn["svg"]
     assert Image.open(BytesIO(drawn["png"])).size == (1024, 640)
-    names = draw(plan, plan.study.plots[0].model_copy(update={"x": "way", "series": ("n",)}), points)["svg"].decode()
+    names = draw(frame_of(plan), plan.study.plots[0].model_copy(update={"x": "way", "series": ("n",)}), points)[
+        "svg"
+    ].decode()
     assert names.count(">doubled<") == 1
 
 
 def test_a_plot_of_nothing_is_empty(bench: Bench):
     plan = bench.plan(seeds=1)
-    svg = draw(plan, plan.study.plots[0], summarise(plan, Outcomes({})))["svg"].decode()
+    svg = draw(frame_of(plan), plan.study.plots[0], summarise(plan, Outcomes({})))["svg"].decode()
     assert ">as it is<" not in svg
 
 
@@ -181,8 +189,18 @@ def test_study_json_has_all_that_a_page_needs(bench: Bench):
     assert (failed["status"], failed["step"]) == ("failed", "one")
     assert failed["command"].startswith("gannotate make --value 1x")
     assert content["points"][1]["figures"]["value"]["failed"] == 2
-    assert content["findings"][0]["verdict"] == "not tested"
+    assert content["findings"][0]["verdict"] == "not run"
     assert content["plots"][0]["svg"] == "plot.svg"
+    again = read_study(folder)
+    same = frame_of(plan)
+    bare = {"axes": {}, "measures": {}, "published": ()}  # keys became texts, and what only a plan needs is gone
+    assert replace(again.frame, **bare) == replace(same, **bare)
+    assert [(axis.title, axis.unit, axis.numeric) for axis in again.frame.axes.values()] == [
+        ("numbers", "", True),
+        ("way", "", False),
+    ]
+    assert list(again.points) == summarise(plan, outcomes)
+    assert list(again.findings) == [check(same, again.points, one) for one in plan.study.expect]
     page = (folder / "table.md").read_text()
     assert "## Sums: Grounds" in page
     assert "A paper, Table 1. More is more." in page

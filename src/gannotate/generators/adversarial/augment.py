@@ -172,8 +172,12 @@ class AdaController:
 
     def note(self, real_logits: Float[Tensor, " n"]) -> None:
         """Counts one batch of logits of real pictures."""
-        self.sign_sum += float(real_logits.sign().sum())
-        self.sign_count += len(real_logits)
+        self.note_signs(float(real_logits.sign().sum()), len(real_logits))
+
+    def note_signs(self, signs: float, count: int) -> None:
+        """Counts the sum of the signs of so many logits: those of all processes."""
+        self.sign_sum += signs
+        self.sign_count += count
 
     def update(self, index: int, batch: int) -> None:
         """Called once a step; adjusts p at the end of every interval."""

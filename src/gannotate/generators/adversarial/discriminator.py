@@ -19,6 +19,7 @@ from gannotate.errors import GannotateError
 from gannotate.files import write_bytes
 from gannotate.generators.ops import LEAKY_GAIN, LEAKY_SLOPE, Conv, Dense
 from gannotate.generators.stylegan2 import StyleGAN2Config
+from gannotate.training.shares import out_of_whole, whole
 
 FILE = "discriminator.safetensors"
 """Beside a generator's model.safetensors: the discriminator of the same snapshot, in float16."""
@@ -42,12 +43,15 @@ def minibatch_std(x: Float[Tensor, "n c h w"], group: int, parts: int = 1) -> Fl
 
     It lets the discriminator see a lack of variety (Karras et al. 2018, section 3). Groups are interleaved within each
     of the `parts` equal parts of the batch, so that real and drawn pictures can go through together and never mix.
+    The batch is that of all processes.
     """
     n, c, h, w = x.shape
-    group = math.gcd(n // parts, group)
-    y = x.reshape(parts, group, n // parts // group, c, h, w)
+    batch = whole(x, parts)
+    samples = len(batch)
+    group = math.gcd(samples // parts, group)
+    y = batch.reshape(parts, group, samples // parts // group, c, h, w)
     deviation = ((y - y.mean(dim=1, keepdim=True)).square().mean(dim=1) + 1e-8).sqrt()
-    statistic = deviation.mean(dim=(2, 3, 4)).repeat(1, group).reshape(n)
+    statistic = out_of_whole(deviation.mean(dim=(2, 3, 4)).repeat(1, group).reshape(samples), parts)
     return torch.cat([x, statistic.view(n, 1, 1, 1).expand(n, 1, h, w)], dim=1)
 
 

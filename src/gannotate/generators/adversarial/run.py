@@ -19,6 +19,8 @@ from gannotate.generators.adversarial.trainer import AdversarialTrainer
 from gannotate.metrics.feature_spaces import make_feature_space
 from gannotate.metrics.image_quality import Gauge as QualityGauge
 from gannotate.seeding import numpy_stream
+from gannotate.training import distributed
+from gannotate.training.descent import Compute
 from gannotate.training.loop import Diverged, LoopConfig, Progress, train
 
 GAUGE_REAL_PICTURES = 2000
@@ -75,6 +77,7 @@ def train_generator(
     max_steps: int | None = None,
     device: str = "cpu",
     about: dict[str, Any] | None = None,
+    compute: Compute | None = None,
 ) -> Iterator[Progress]:
     """Trains on `pictures` (uint8 (n, size, size, 1 or 3)); iterate to the end.
 
@@ -90,8 +93,8 @@ def train_generator(
             f"{len(pictures)} pictures are too few for a generator; give at least {FEWEST_PICTURES}, better 1,000"
         )
     config = run.config(pictures.shape[1], pictures.shape[3])
-    _check_same_run(folder, _identity(pictures, run, config), run, config, resume)
-    trainer = AdversarialTrainer(pictures, config, run.seed, device)
+    distributed.from_first(lambda: _check_same_run(folder, _identity(pictures, run, config), run, config, resume))
+    trainer = AdversarialTrainer(pictures, config, run.seed, device, compute)
     kimg = run.kimg if run.kimg is not None else (100_000.0 if run.minutes else 160.0)
     gauge, space_name, gauge_real = _gauge(pictures, run)
     hook = SnapshotHook(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gannotate.errors import UsageError
 from gannotate.generators.adversarial.augment import MILD, AdaController, AugmentConfig, augment
 from gannotate.generators.adversarial.discriminator import Discriminator
 from gannotate.generators.adversarial.losses import (
@@ -23,6 +24,9 @@ from gannotate.generators.adversarial.presets import AdversarialConfig
 from gannotate.generators.base import from_uint8
 from gannotate.generators.stylegan2 import StyleGAN2
 from gannotate.seeding import numpy_stream
+from gannotate.training import distributed
+from gannotate.training.descent import Compute, Descent, LossOf, random_state, set_random_state
+from gannotate.training.shares import Share, in_parts, mean_of_all, own_place, passes
 
 PATH_DECAY = 0.01
 W_AVERAGE_BETA = 0.995
@@ -31,10 +35,27 @@ W_AVERAGE_BETA = 0.995
 class AdversarialTrainer:
     """Generator, discriminator and the averaged generator, with their optimisers.
 
-    pictures: uint8 (n, size, size, channels), kept in memory and read in shuffled epochs.
+    pictures: uint8 (n, size, size, channels), kept in memory and read in shuffled epochs. `compute` says how it is
+    computed; its compilation is refused, since torch compiles no second derivatives, which both penalties take.
+
+    Raises:
+        UsageError: compilation was asked for.
     """
 
-    def __init__(self, pictures: np.ndarray, config: AdversarialConfig, seed: int, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        pictures: np.ndarray,
+        config: AdversarialConfig,
+        seed: int,
+        device: str = "cpu",
+        compute: Compute | None = None,
+    ) -> None:
+        self.compute = compute or Compute()
+        if self.compute.compile:
+            raise UsageError(
+                "torch compiles no second derivatives, which a generator's training takes; leave --compile out"
+            )
+        self.descent = Descent(self.compute)
         self.pictures, self.config, self.seed, self.device = pictures, config, seed, torch.device(device)
         torch.manual_seed(seed)
         self.generator = StyleGAN2(config.network).to(self.device)
@@ -59,19 +80,21 @@ class AdversarialTrainer:
 
     def _step(self, index: int) -> dict[str, float]:
         config, metrics = self.config, {}
-        real = self._real_batch(index)
-        fake = self._draw(config.batch)
-        metrics |= self._discriminator_step(real, fake.detach())
+        (own,) = passes(config.batch)
+        with own:
+            real = self._real_batch(index)
+        # the pictures that the discriminator sees serve the generator's step too: one drawing less a step
+        fakes = _Fakes(self, own)
+        metrics |= self._discriminator_step(real, lambda share: fakes(share, graph=False))
         if index % config.r1_interval == 0:
             metrics |= self._r1_step(real)
-        # the pictures that the discriminator just saw serve the generator's step too: one drawing less a step
-        metrics |= self._generator_step(fake)
+        metrics |= self._generator_step(fakes)
         if config.path_weight and index % config.path_interval == 0:
             metrics |= self._path_step()
         self._update_average(index)
         if config.augment == "ada":
             self.ada.update(index, config.batch)
-        return metrics | {"augment_p": self._p()}
+        return metrics | {"augment_p": self._p(), **self.descent.metrics()}
 
     def state(self) -> dict[str, Any]:
         """Weights, optimisers, controller."""
@@ -104,7 +127,7 @@ class AdversarialTrainer:
 
     def _real_batch(self, index: int) -> Float[Tensor, "n c h w"]:
         count, batch = len(self.pictures), self.config.batch
-        places = range(index * batch, (index + 1) * batch)
+        places = range(index * batch, (index + 1) * batch)[own_place(batch).slice]
         order = {
             epoch: numpy_stream(self.seed, "epoch", epoch).permutation(count)
             for epoch in {place // count for place in places}
@@ -113,63 +136,112 @@ class AdversarialTrainer:
         real = from_uint8(chosen).to(self.device, memory_format=torch.channels_last)
         return _own_symmetry(real, self.config.mirror, self.config.turn90)
 
-    def _styles(self, count: int) -> Float[Tensor, "n styles w"]:
-        """w+ of random latents; `mixing` of them change to a second latent at a random layer."""
+    def _styles(self, count: int, follow: bool = True) -> Float[Tensor, "n styles w"]:
+        """w+ of random latents; `mixing` of them change to a second latent at a random layer.
+
+        The running mean of w follows them, unless they are drawn again.
+        """
         generator = self.generator
-        z = torch.randn(2 * count, generator.z_dim, device=self.device)
+        with in_parts(2):
+            z = torch.randn(2 * count, generator.z_dim, device=self.device)
         w = generator.mapping(z)
-        with torch.no_grad():
-            generator.mapping.w_avg.lerp_(w[:count].mean(dim=0), 1 - W_AVERAGE_BETA)
+        if follow:
+            with torch.no_grad():
+                generator.mapping.w_avg.lerp_(mean_of_all(w[:count].float()), 1 - W_AVERAGE_BETA)
         first, second = w[:count, None], w[count:, None]
         change = torch.randint(1, generator.style_count, (count, 1))
         change = torch.where(torch.rand(count, 1) < self.config.mixing, change, generator.style_count)
         keep = (torch.arange(generator.style_count)[None] < change).to(self.device)
         return torch.where(keep[:, :, None], first, second)
 
-    def _noise(self, count: int) -> list[Tensor]:
+    def _noise(self, count: int) -> list[Float[Tensor, "n 1 _ _"]]:
+        """New noise maps for so many pictures."""
         return [torch.randn(count, 1, h, w, device=self.device) for h, w in self.generator.noise_shapes]
 
-    def _draw(self, count: int) -> Float[Tensor, "n c h w"]:
-        return self.generator.synthesize(self._styles(count), self._noise(count)).picture
+    def _draw(self, count: int, follow: bool = True) -> Float[Tensor, "n c h w"]:
+        """So many pictures; see `_styles`."""
+        with self.compute.autocast(self.device):
+            return self.generator.synthesize(self._styles(count, follow), self._noise(count)).picture.float()
 
-    def _discriminator_step(self, real: Tensor, fake: Tensor) -> dict[str, float]:
-        # one pass for both halves, augmented alike
-        logits = self.discriminator(self._augment(torch.cat([real, fake])), parts=2)
-        real_logits, fake_logits = logits.chunk(2)
-        self.ada.note(real_logits.detach())
-        loss = discriminator_loss(real_logits, fake_logits)
-        descend(self.d_optimizer, loss)
-        return {
-            "d_loss": float(loss.detach()),
-            "d_real_sign": float(real_logits.detach().sign().mean()),
-            "d_fake_sign": float(fake_logits.detach().sign().mean()),
-        }
+    def _discriminator_step(self, real: Tensor, fakes: Callable[[Share], Tensor]) -> dict[str, float]:
+        own, signs = own_place(self.config.batch), list[Tensor]()
+
+        def loss_of(share: Share) -> tuple[Tensor, int]:
+            both = torch.cat([real[share.place.within(own)], fakes(share).detach()])
+            # one pass for both halves, augmented alike
+            with in_parts(2):
+                both = self._augment(both)
+            with self.compute.autocast(self.device):
+                logits = self.discriminator(both, parts=2).float()
+            real_logits, fake_logits = logits.chunk(2)
+            signs.append(torch.stack([part.detach().sign().sum() for part in (real_logits, fake_logits)]))
+            return discriminator_loss(real_logits, fake_logits), len(share.place)
+
+        loss = self._descend(self.d_optimizer, self.config.batch, loss_of)
+        # a pass that did not fit in memory was begun again: those of the last passes count
+        summed = distributed.total(torch.stack(signs[-self.descent.accumulate :]).sum(0))
+        self.ada.note_signs(float(summed[0]), self.config.batch)
+        real_sign, fake_sign = (summed / self.config.batch).tolist()
+        return {"d_loss": loss, "d_real_sign": real_sign, "d_fake_sign": fake_sign}
 
     def _r1_step(self, real: Tensor) -> dict[str, float]:
-        # the gradient is taken at the augmented pictures: what the discriminator sees is what must be smooth, and no
-        # second derivative has to go through the warp
-        seen = self._augment(real).detach().requires_grad_(True)
-        penalty = r1_penalty(seen, self.discriminator(seen))
-        descend(self.d_optimizer, penalty * (self.config.r1_gamma / 2 * self.config.r1_interval))
-        return {"r1": float(penalty.detach())}
+        own = own_place(self.config.batch)
 
-    def _generator_step(self, fake: Tensor) -> dict[str, float]:
+        def loss_of(share: Share) -> tuple[Tensor, int]:
+            # the gradient is taken at the augmented pictures: what the discriminator sees is what must be smooth, and
+            # no second derivative has to go through the warp
+            seen = self._augment(real[share.place.within(own)]).detach().requires_grad_(True)
+            return r1_penalty(seen, self.discriminator(seen)), len(share.place)
+
+        weight = self.config.r1_gamma / 2 * self.config.r1_interval
+        return {"r1": self._descend(self.d_optimizer, self.config.batch, loss_of, weight)}
+
+    def _generator_step(self, fakes: _Fakes) -> dict[str, float]:
+        def loss_of(share: Share) -> tuple[Tensor, int]:
+            seen = self._augment(fakes(share, graph=True))
+            with self.compute.autocast(self.device):
+                logits = self.discriminator(seen)
+            return generator_loss(logits.float()), len(share.place)
+
         self.discriminator.requires_grad_(False)
-        loss = generator_loss(self.discriminator(self._augment(fake)))
-        descend(self.g_optimizer, loss)
-        self.discriminator.requires_grad_(True)
-        return {"g_loss": float(loss.detach())}
+        try:
+            return {"g_loss": self._descend(self.g_optimizer, self.config.batch, loss_of)}
+        finally:
+            self.discriminator.requires_grad_(True)
 
     def _path_step(self) -> dict[str, float]:
-        """Path length regularisation (StyleGAN2, section 3.2): pulls |J_w^T y| towards its running mean."""
+        """Path length regularisation (StyleGAN2, section 3.2): pulls |J_w^T y| towards its running mean.
+
+        The mean is over all processes; of several passes each moves it by its part.
+        """
         count = max(1, self.config.batch // self.config.path_shrink)
-        w = self._styles(count)
-        picture = self.generator.synthesize(w, self._noise(count)).picture
-        lengths = path_lengths(picture, w, torch.randn_like(picture))
-        self.path_mean += PATH_DECAY * (float(lengths.detach().mean()) - self.path_mean)
-        penalty = (lengths - self.path_mean).square().mean()
-        descend(self.g_optimizer, penalty * (self.config.path_weight * self.config.path_interval))
-        return {"path_penalty": float(penalty.detach()), "path_length": float(lengths.detach().mean())}
+        means: list[float] = []
+        several = self.descent.accumulate > 1
+        if several:  # the running mean of w follows all of them at once
+            before = random_state()
+            (own,) = passes(count)
+            with own, torch.no_grad():
+                self._styles(len(own.place))
+            set_random_state(before)
+
+        def loss_of(share: Share) -> tuple[Tensor, int]:
+            mine = len(share.place)
+            w = self._styles(mine, follow=not several)
+            picture = self.generator.synthesize(w, self._noise(mine)).picture
+            lengths = path_lengths(picture, w, torch.randn_like(picture))
+            means.append(float(mean_of_all(lengths.detach())))
+            self.path_mean += PATH_DECAY * sum(share.counts) / count * (means[-1] - self.path_mean)
+            return (lengths - self.path_mean).square().mean(), mine
+
+        weight = self.config.path_weight * self.config.path_interval
+        penalty = self._descend(self.g_optimizer, count, loss_of, weight)
+        return {"path_penalty": penalty, "path_length": sum(means) / len(means)}
+
+    def _descend(self, optimizer: torch.optim.Optimizer, samples: int, loss_of: LossOf, weight: float = 1.0) -> float:
+        moved = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        loss = self.descent(moved, samples, loss_of, weight)
+        step_down(optimizer)
+        return loss
 
     @torch.no_grad()
     def _update_average(self, index: int) -> None:
@@ -190,9 +262,42 @@ def lazy_adam(parameters: Iterable[nn.Parameter], rate: float, interval: int | N
     return torch.optim.Adam(parameters, lr=rate * part, betas=(0.0, 0.99**part), eps=1e-8)
 
 
+class _Fakes:
+    """The drawn pictures of one step, drawn once where they fit in memory, else pass by pass, each time anew."""
+
+    def __init__(self, trainer: AdversarialTrainer, own: Share) -> None:
+        self.trainer, self.own, self.before = trainer, own, random_state()
+        self.kept: Tensor | None = None
+        with own:
+            if trainer.descent.accumulate == 1:
+                self.kept = trainer._draw(len(own.place))
+            else:  # as many random numbers, and the running mean of w, as if all had been drawn
+                with torch.no_grad():
+                    trainer._styles(len(own.place))
+                trainer._noise(len(own.place))
+
+    def __call__(self, share: Share, graph: bool) -> Float[Tensor, "n c h w"]:
+        """Those of a pass; with `graph` gradients flow to the generator."""
+        if share.place == self.own.place and self.kept is not None:
+            return self.kept
+        self.kept = None  # did not fit together with what comes after it
+        now = random_state()
+        set_random_state(self.before)
+        with torch.set_grad_enabled(graph):
+            drawn = self.trainer._draw(len(share.place), follow=False)
+        set_random_state(now)
+        return drawn
+
+
 def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    """One step down a loss."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    step_down(optimizer)
+
+
+def step_down(optimizer: torch.optim.Optimizer) -> None:
+    """One step down the gradients that are there."""
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             if parameter.grad is not None:

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from gannotate.data.front_matter import front_matter, licence_fields
 from gannotate.data.writing import check_new
 from gannotate.errors import GannotateError, UsageError
 from gannotate.files import disk_error, write_text
@@ -166,7 +167,9 @@ def card_of(imported: Imported) -> str:
         "A seed is a picture's identity: `gannotate generate` draws the same picture for the same seed.",
         "",
     ]
-    return "\n".join(lines)
+    head = licence_fields(stated(about["licence"]))
+    head |= {"library_name": "gannotate", "pipeline_tag": "unconditional-image-generation"}
+    return front_matter(head) + "\n".join(lines)
 
 
 def download(address: str) -> Path:
@@ -190,6 +193,11 @@ def download(address: str) -> Path:
     except Exception as error:  # the hub's client has a dozen kinds, and those of its transport
         reason = " ".join(str(error).split()).split(". ")[0][:200]
         raise GannotateError(f"{address} could not be downloaded ({type(error).__name__}: {reason})") from error
+
+
+def stated(licence: str) -> str | None:
+    """A licence that somebody named; None for what only says that nobody did."""
+    return None if licence.startswith(UNKNOWN_LICENCE) else licence
 
 
 def _licence(plan: Plan) -> str:

@@ -83,7 +83,7 @@ class PairTrainer(AdversarialTrainer):
         seen = self._seen(labelled.pictures, codes_of(labelled.label_maps, self.settings.classes), labelled.label_maps)
         resting = index < self.warmup
         fake = self._draw_pair(config.batch, apart=resting or self.settings.reach == "branch")
-        metrics = self._discriminator_step(real, fake.pictures.detach())
+        metrics = self._discriminator_step(real, lambda share: fake.pictures[share.place.slice])
         metrics |= self._pair_discriminator_step(seen, fake, labelled)
         if index % config.r1_interval == 0:
             metrics |= self._r1_step(real) | self._pair_r1_step(seen)

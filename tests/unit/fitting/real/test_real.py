@@ -12,6 +12,7 @@ from gannotate.data.labelled import LabelledSet
 from gannotate.decoders.fpn import FPNConfig
 from gannotate.decoders.light import LightConfig
 from gannotate.errors import UsageError
+from gannotate.fitting.alternation import AlternationConfig
 from gannotate.fitting.gradient_matching import MatchingConfig
 from gannotate.fitting.maml import MAMLConfig
 from gannotate.fitting.real import METHODS, Method, check_real, method_of, real_schedule
@@ -66,6 +67,20 @@ def test_settings_of_another_method_are_refused() -> None:
     with pytest.raises(UsageError, match=r"method 'mamal' is not known; .* did you mean 'maml'"):
         real_schedule("mamal", "ours")  # pyright: ignore[reportArgumentType]
     assert real_schedule("gradient-matching", "paper", psi=0.5).cutoff is None  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_beginning_with_pseudo_labels() -> None:
+    for method in ("gradient-matching", "maml"):
+        plain, begun = (real_schedule(method, "ours", None, beginning) for beginning in ("nothing", "pseudo-labels"))
+        assert isinstance(plain, AlternationConfig)
+        assert isinstance(begun, AlternationConfig)
+        assert (plain.pretrain, plain.warm_start, plain.teacher) == (0, 0, "")
+        assert (begun.pretrain, begun.warm_start, begun.teacher, begun.segmenter_start) == (500, 300, "unet", "new")
+        assert real_schedule(method, "ours", None, "pseudo-labels", pretrain=7) == replace(begun, pretrain=7)
+    with pytest.raises(UsageError, match="begin pseudo-labels means nothing to inversion; leave it out"):
+        real_schedule("inversion", "ours", None, "pseudo-labels")
+    with pytest.raises(UsageError, match="begin 'labels' is not known; use nothing, pseudo-labels"):
+        real_schedule("maml", "ours", None, "labels")  # pyright: ignore[reportArgumentType]
 
 
 def test_what_cannot_teach_is_refused(tiny: StyleGAN2) -> None:

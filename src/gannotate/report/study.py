@@ -1,0 +1,191 @@
+"""A study's page: one HTML file from its study.json alone, whatever became of its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+
+from gannotate.files import write_text
+from gannotate.record import now
+from gannotate.report.shell import PAGE, shell
+from gannotate.report.study_cells import how_it_was_made, lacking, what_ran
+from gannotate.report.study_plot import plot_svg
+from gannotate.report.tables import clock
+from gannotate.report.verdicts import badge
+from gannotate.studies.findings import Finding, Verdict
+from gannotate.studies.reading import Ended, read_study
+from gannotate.studies.tables import Grid, difference_text, grid, note, published
+
+
+def write_study_page(folder: str | Path) -> Path:
+    """Writes STUDY/report/index.html, replacing an older one, and returns its path.
+
+    Raises:
+        UsageError: not a study's folder. GannotateError: its study.json is damaged, or the page cannot be written.
+    """
+    path = Path(folder) / PAGE
+    write_text(path, study_page(read_study(folder)))
+    return path
+
+
+def study_page(ended: Ended) -> str:
+    """The whole page. It asks nothing of the network."""
+    sections = (
+        _opening(ended),
+        _paper(ended),
+        _claims(ended),
+        _measured(ended),
+        _published(ended),
+        what_ran(ended),
+        how_it_was_made(ended),
+    )
+    written = escape(str(ended.content.get("written", "at an unknown time")))
+    made = f"Made by gannotate from study.json of {written} at {now()}; <code>gannotate report</code> makes it again."
+    return shell(f"{ended.frame.title}, {ended.frame.domain}", sections, made)
+
+
+def _opening(ended: Ended) -> str:
+    content, frame = ended.content, ended.frame
+    paper = content.get("paper", {})
+    quick = (
+        ' <b class="verdict partly">quick form</b> Fewer values, steps and pictures than the study asks for: its '
+        "figures show that it runs, not what is true."
+    )
+    numbers = "".join(f"<div><b>{value}</b><span>{escape(text)}</span></div>" for value, text in _numbers(ended))
+    return (
+        f'<header><h1>{escape(frame.title)}</h1><p class="lead">{escape(_source(paper))}. Here on: '
+        f'{escape(frame.domain)}.{quick if frame.quick else ""}</p><div class="numbers">{numbers}</div></header>'
+    )
+
+
+def _source(paper: Mapping[str, str]) -> str:
+    return f"{paper.get('of', 'an unknown paper')}: {paper.get('where', '?')}"
+
+
+def _numbers(ended: Ended) -> list[tuple[str, str]]:
+    content, findings = ended.content, [one for one in ended.findings if one.places]
+    figures = [figure for point in ended.points for figure in point.figures.values()]
+    there, asked = sum(one.count for one in figures), sum(one.asked for one in figures)
+    numbers = []
+    if ended.findings:
+        held, untested = sum(one.verdict is Verdict.HOLDS for one in findings), len(ended.findings) - len(findings)
+        rest = f"; {untested} could not be looked up" if untested else ""
+        numbers.append((f"{held} of {len(findings)}" if findings else "-", f"parts of the claim hold here{rest}"))
+    gone = lacking(ended)
+    numbers.append((f"{there:,} of {asked:,}", f"figures are there{f', {gone}' if gone else ''}"))
+    seeds = len(content.get("seeds", ()))
+    numbers.append((str(seeds), f"seed{'' if seeds == 1 else 's'}, each with draws of its own"))
+    seconds, machine = content.get("cells_s"), content.get("hardware", {})
+    if seconds:
+        numbers.append((clock(seconds), f"for all commands together, on {machine.get('cores', '?')} cores"))
+    return numbers
+
+
+def _paper(ended: Ended) -> str:
+    content = ended.content
+    differences = str(content.get("differences", ""))
+    about = str(content.get("domain", {}).get("about", ""))
+    told = f"<p><b>Otherwise than there.</b> {escape(differences)}</p>" if differences else ""
+    told += f"<p><b>{escape(ended.frame.domain)}.</b> {escape(about)}</p>" if about else ""
+    return (
+        f"<section><h2>What the paper says</h2><blockquote>{escape(str(content.get('claim', '')))}</blockquote>"
+        f"{told}</section>"
+    )
+
+
+def _claims(ended: Ended) -> str:
+    untestable = ended.content.get("untestable", ())
+    if not ended.findings and not untestable:
+        return ""
+    items = [_claim(one, ended) for one in ended.findings]
+    for one in untestable:
+        why = f"<p>{escape(one['why'])}</p>"
+        items.append(f"<li>{badge(Verdict.UNTESTABLE)}<div><b>{escape(one['text'])}</b>{why}</div></li>")
+    spread = any(item.get("seeds", 1) > 1 for one in ended.findings for item in one.differences)
+    over = " over seeds" if spread else ""
+    return (
+        "<section><h2>What becomes of it here</h2><p>Each part of the claim that can be looked up, at every value of "
+        f"the other axes. The difference is that of the means{over}, plus when the claim's side is ahead.</p>"
+        f'<ul class="claims">{"".join(items)}</ul></section>'
+    )
+
+
+def _claim(one: Finding, ended: Ended) -> str:
+    verdict = one.verdict
+    if not one.places:
+        return f"<li>{badge(verdict)}<div><b>{escape(one.text)}</b><p>{escape(_why(one))}</p></div></li>"
+    where = "at the one place" if one.places == 1 else f"at {one.held} of {one.places} places"
+    told = f"{where}; difference {difference_text(one)}"
+    rows = "".join(
+        f"<li>{escape(_place(item['at'], ended))}: <b>{item['difference']:+.3f}</b></li>" for item in one.differences
+    )
+    places = f"<details><summary>place by place</summary><ul>{rows}</ul></details>" if one.places > 1 else ""
+    return f"<li>{badge(verdict)}<div><b>{escape(one.text)}</b><p>{escape(told)}</p>{places}</div></li>"
+
+
+def _why(one: Finding) -> str:
+    return one.why or "nothing to compare: figures are missing"
+
+
+def _place(at: Mapping[str, object], ended: Ended) -> str:
+    """Where a comparison was made, in the words of the axes that have several values."""
+    parts = []
+    for axis, value in at.items():
+        if axis not in ended.frame.axes:  # a class
+            parts.append(str(value))
+            continue
+        found = ended.frame.axes[axis]
+        shown = next((one.shown for one in found.values if str(one.value) == str(value)), str(value))
+        parts.append(f"{found.title or axis} {shown}")
+    return ", ".join(parts) or "everywhere"
+
+
+def _measured(ended: Ended) -> str:
+    frame, parts = ended.frame, []
+    for table in frame.tables:
+        title = f"<h3>{escape(table.title)}</h3>" if table.title else ""
+        parts.append(f"{title}{grid_html(grid(frame, table, ended.points))}")
+    plots = []
+    for plot in frame.plots:
+        measure = frame.measures[plot.measure].title or plot.measure
+        name = plot.title or f"{measure} over {frame.axes[plot.x].title or plot.x}"
+        svg = plot_svg(frame, plot, ended.points, f"{name}, {frame.domain}")
+        plots.append(f"<figure>{svg}<figcaption><span>{escape(name)}</span></figcaption></figure>")
+    bars = " Bars in the plots go from the smallest to the largest seed." if len(ended.content["seeds"]) > 1 else ""
+    return (
+        f"<section><h2>What we measured</h2><p>{escape(note(ended.points))} The best of a column is bold.{bars}</p>"
+        f'{"".join(parts)}<div class="plots">{"".join(plots)}</div></section>'
+    )
+
+
+def _published(ended: Ended) -> str:
+    if not ended.frame.published:
+        return ""
+    tables = "".join(f"<h3>{escape(one.title)}</h3>{grid_html(published(one))}" for one in ended.frame.published)
+    return f"<section><h2>The paper's own figures</h2><p>On other pictures, by its own protocol.</p>{tables}</section>"
+
+
+def grid_html(table: Grid) -> str:
+    """A table whose first columns name the rows; what a figure says in brackets stands smaller below it."""
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.heads)
+    rows = []
+    for number, row in enumerate(table.rows):
+        names = "".join(f'<th scope="row">{escape(text)}</th>' for text in row[: table.names])
+        cells = "".join(
+            f"<td>{_figure_html(text, (number, place) in table.best)}</td>"
+            for place, text in enumerate(row[table.names :], start=table.names)
+        )
+        rows.append(f"<tr>{names}{cells}</tr>")
+    return (
+        f'<div class="scroll"><table class="figures"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody>'
+        "</table></div>"
+    )
+
+
+def _figure_html(text: str, best: bool) -> str:
+    if text in ("failed", "not run"):
+        return f'<span class="verdict {"against" if text == "failed" else "none"}">{text}</span>'
+    mean, bracket, rest = text.partition(" (")
+    shown = f"<b>{escape(mean)}</b>" if best else escape(mean)
+    return f"{shown}<small>({escape(rest)}</small>" if bracket else shown

@@ -1,0 +1,50 @@
+"""A study's plots in a page: narrow enough for a phone, in the page's own colour and letters, the legend below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from gannotate.report.plots import INK, dress, inline_svg, svg_settings, svg_text
+from gannotate.studies.findings import Point
+from gannotate.studies.frame import Frame
+from gannotate.studies.plot import fill, series_names
+from gannotate.studies.study import Plot
+
+WIDTH_IN, HEIGHT_IN, LEGEND_LINE_IN = 4.6, 2.9, 0.2
+LETTERS_PT = 11.0
+"""Large for this width, as a phone shows the drawing at two thirds."""
+
+LONG = 20
+"""Characters from which a name has a line of the legend for itself."""
+
+
+def plot_svg(frame: Frame, plot: Plot, points: Sequence[Point], title: str) -> str:
+    """An inline SVG of means with bars from the smallest to the largest seed; `title` for those who cannot see it."""
+    names = series_names(frame, plot, points) if plot.series else []
+    columns = 1 if any(len(name) > LONG for name in names) else 2
+    legend_in = LEGEND_LINE_IN * -(-len(names) // columns) + 0.1 if names else 0.0
+    with svg_settings(f"{frame.called} {title} {plot.x} {plot.measure}"):
+        figure = Figure(figsize=(WIDTH_IN, HEIGHT_IN + legend_in), layout="constrained")
+        axes = figure.add_subplot()
+        fill(axes, frame, plot, points, INK)
+        _letters(axes)
+        if names:
+            figure.legend(
+                *axes.get_legend_handles_labels(),
+                loc="outside lower left",
+                ncols=columns,
+                frameon=False,
+                labelcolor=INK,
+                fontsize=LETTERS_PT - 1,
+            )
+        return inline_svg(svg_text(figure), title)
+
+
+def _letters(axes: Any) -> None:
+    dress(axes, axes.get_xlabel())
+    axes.yaxis.label.set_color(INK)
+    for item in (axes.xaxis.label, axes.yaxis.label, *axes.get_xticklabels(), *axes.get_yticklabels()):
+        item.set_fontsize(LETTERS_PT)

@@ -1,0 +1,156 @@
+"""What the papers claim and what we found: every claim of every study, and what the folders of studies say of it.
+
+A study's claim is looked up part by part. Verdicts are made anew from the figures in study.json by the study's
+expectations as they are today, so that a folder need not be run again when an expectation is added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from gannotate.studies.documents import Strict, read_document
+from gannotate.studies.findings import Finding, Verdict, check
+from gannotate.studies.reading import Ended
+from gannotate.studies.study import Expectation, Paper, Study, library, load_study, names
+
+UNTESTED = "claims/untested.yaml"
+"""In the library: claims that no study is of, and why."""
+
+
+class Untested(Strict):
+    """Claims of one table, figure or section that no study is of."""
+
+    paper: Paper
+    text: str
+    why: str
+
+
+class UntestedFile(Strict):
+    """All of library/untested.yaml."""
+
+    claims: tuple[Untested, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class OnDomain:
+    """What one folder says of a part of a claim. seeds: the fewest behind a comparison, 0 where there is none."""
+
+    folder: str
+    domain: str
+    quick: bool
+    seeds: int
+    finding: Finding
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a claim. found: what each folder says. why: it cannot be tested here, because of this."""
+
+    text: str
+    found: tuple[OnDomain, ...] = ()
+    why: str = ""
+
+    @property
+    def counted(self) -> tuple[OnDomain, ...]:
+        """Those that speak for the verdict: studies in full, and quick forms only where there is nothing else."""
+        full = tuple(one for one in self.found if not one.quick and one.finding.places)
+        return full or tuple(one for one in self.found if one.finding.places)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Over all places of all folders that are counted."""
+        if self.why:
+            return Verdict.UNTESTABLE
+        return _together([one.finding.verdict for one in self.counted])
+
+    @property
+    def quick(self) -> bool:
+        """Whether it stands on quick forms alone, whose figures show that a study runs and not what is true."""
+        return bool(self.counted) and all(one.quick for one in self.counted)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A study's claim. name: of the study, empty for a claim that none is of."""
+
+    name: str
+    paper: Paper
+    text: str
+    parts: tuple[Part, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """What all parts say that could be looked up."""
+        verdicts = [part.verdict for part in self.parts]
+        if all(verdict is Verdict.UNTESTABLE for verdict in verdicts):
+            return Verdict.UNTESTABLE
+        return _together([one for one in verdicts if one not in (Verdict.UNTESTABLE, Verdict.NOT_RUN)])
+
+    @property
+    def quick(self) -> bool:
+        """Whether all that was looked up stands on quick forms alone."""
+        looked_up = [part for part in self.parts if part.counted]
+        return bool(looked_up) and all(part.quick for part in looked_up)
+
+    @property
+    def ran(self) -> bool:
+        """Whether there is a folder of its study."""
+        return any(part.found for part in self.parts)
+
+
+def all_claims(ended: Sequence[Ended]) -> list[Claim]:
+    """The claims of all studies that ship, of others among the folders, and those that no study is of, by paper."""
+    found = [_claim(name, load_study(name), [one for one in ended if one.name == name]) for name in names()]
+    others = dict.fromkeys(one.name for one in ended if one.name not in names())
+    found += [_foreign([one for one in ended if one.name == name]) for name in others]
+    untested = read_document(library() / UNTESTED, UntestedFile).claims
+    found += [Claim("", one.paper, one.text, (Part(one.text, why=one.why),)) for one in untested]
+    order = list(dict.fromkeys(claim.paper.of for claim in found))
+    return sorted(found, key=lambda claim: order.index(claim.paper.of))
+
+
+def count_verdicts(claims: Sequence[Claim]) -> dict[str, int]:
+    """How many parts came to each verdict."""
+    verdicts = [part.verdict for claim in claims for part in claim.parts]
+    return {verdict.value: verdicts.count(verdict) for verdict in Verdict}
+
+
+def _claim(name: str, study: Study, ended: Sequence[Ended]) -> Claim:
+    parts = [Part(one.text, tuple(_on(folder, one) for folder in ended)) for one in study.expect]
+    parts += [Part(one.text, why=one.why) for one in study.untestable]
+    return Claim(name, study.paper, study.claim, tuple(parts))
+
+
+def _foreign(ended: Sequence[Ended]) -> Claim:
+    """A study that does not ship: what it claims stands in its folder alone."""
+    content = ended[-1].content
+    texts = dict.fromkeys(finding.text for one in ended for finding in one.findings)
+    parts = [
+        Part(text, tuple(_told(one, finding) for one in ended for finding in one.findings if finding.text == text))
+        for text in texts
+    ]
+    parts += [Part(str(one["text"]), why=str(one["why"])) for one in content.get("untestable", ())]
+    paper = Paper.model_validate(content["paper"])
+    return Claim(ended[-1].name, paper, str(content["claim"]), tuple(parts))
+
+
+def _on(ended: Ended, one: Expectation) -> OnDomain:
+    if one.measure is not None and one.measure not in ended.frame.families:
+        why = f"its figures have no {one.measure}"
+        return _told(ended, Finding(one.text, Verdict.NOT_RUN, 0, 0, (), why))
+    return _told(ended, check(ended.frame, ended.points, one))
+
+
+def _told(ended: Ended, finding: Finding) -> OnDomain:
+    seeds = min((int(item.get("seeds", 1)) for item in finding.differences), default=0)
+    return OnDomain(ended.folder.name, ended.frame.domain, ended.frame.quick, seeds, finding)
+
+
+def _together(verdicts: Sequence[Verdict]) -> Verdict:
+    if not verdicts:
+        return Verdict.NOT_RUN
+    kinds = set(verdicts)
+    return kinds.pop() if len(kinds) == 1 else Verdict.PARTLY

@@ -1,0 +1,141 @@
+"""The claims and what we found as rows, as Markdown and as JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+
+from gannotate.studies.claims import Claim, OnDomain, Part, count_verdicts
+from gannotate.studies.tables import difference_text
+
+COLUMNS: tuple[str, ...] = ("paper", "where", "study", "claim", "part", "finding", "told")
+
+
+def as_rows(claims: Sequence[Claim]) -> list[dict[str, str]]:
+    """One row a part: paper, where, study, claim, part, finding, told."""
+    return [
+        {
+            "paper": claim.paper.of,
+            "where": claim.paper.where,
+            "study": claim.name,
+            "claim": claim.text,
+            "part": part.text,
+            "finding": finding_text(part),
+            "told": told(part) or "no folder of this study",
+        }
+        for claim in claims
+        for part in claim.parts
+    ]
+
+
+def as_csv(claims: Sequence[Claim]) -> str:
+    """Comma-separated values with a heading, one line a part."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(as_rows(claims))
+    return out.getvalue()
+
+
+def finding_text(one: Part | Claim) -> str:
+    """The verdict, and whether it stands on quick forms alone."""
+    return f"{one.verdict.value}{', quick form' if one.quick else ''}"
+
+
+def told(part: Part) -> str:
+    """On what a verdict stands: every domain with its own, the difference and the seeds; or why there is none.
+
+    Empty where there is no folder of the study.
+    """
+    if part.why:
+        return part.why
+    return "; ".join(dict.fromkeys(_said(one) for one in part.counted or part.found))
+
+
+def _said(one: OnDomain) -> str:
+    where = f"{one.domain}{', quick form' if one.quick else ''}"
+    if not one.finding.places:
+        return f"{where}: {one.finding.why or 'its figures are missing'}"
+    held = "" if one.finding.places == 1 else f"{one.finding.held} of {one.finding.places} places, "
+    seeds = f"{one.seeds} seed{'' if one.seeds == 1 else 's'}"
+    return f"{where}: {held}{difference_text(one.finding)}, {seeds}"
+
+
+def as_markdown(claims: Sequence[Claim]) -> str:
+    """A table for each paper: every claim in bold, its parts below it."""
+    lines = ["## What the papers claim, and what we found", "", _summary(claims), ""]
+    by_paper: dict[str, list[Claim]] = {}
+    for claim in claims:
+        by_paper.setdefault(claim.paper.of, []).append(claim)
+    for paper, own in by_paper.items():
+        lines += [f"### {paper}", "", "| claim | our finding | on what it stands | study |", "|---|---|---|---|"]
+        lines += [line for claim in own for line in _markdown_rows(claim)]
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _summary(claims: Sequence[Claim]) -> str:
+    counts = count_verdicts(claims)
+    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    quick = sum(part.quick for claim in claims for part in claim.parts)
+    alone = f" ({quick} by quick forms alone)" if quick else ""
+    return (
+        f"{sum(counts.values())} parts of {len(claims)} claims: {told}{alone}. A part holds partly where it holds at "
+        "some values of the other axes or on some pictures; differences are those of the means, plus when the claim's "
+        "side is ahead (smallest to largest over the places in brackets). A quick form shows that a study runs, not "
+        "what is true, and counts only where nothing else was run."
+    )
+
+
+def _markdown_rows(claim: Claim) -> Iterator[str]:
+    if not claim.name:
+        part = claim.parts[0]
+        yield _row(claim.text, part.verdict.value, told(part), claim.paper.where)
+        return
+    ran = "" if claim.ran else "no folder of this study"
+    yield _row(f"**{claim.text}**", f"**{finding_text(claim)}**", ran, f"`{claim.name}`: {claim.paper.where}")
+    for part in claim.parts:
+        yield _row(f"- {part.text}", finding_text(part), told(part), "")
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |"
+
+
+def as_json(claims: Sequence[Claim]) -> list[Mapping[str, object]]:
+    """All of it, ready for json."""
+    return [
+        {
+            "study": claim.name or None,
+            "paper": claim.paper.of,
+            "where": claim.paper.where,
+            "claim": claim.text,
+            "finding": claim.verdict.value,
+            "quick": claim.quick,
+            "parts": [
+                {
+                    "text": part.text,
+                    "finding": part.verdict.value,
+                    "quick": part.quick,
+                    "why": part.why,
+                    "found": [
+                        {
+                            "folder": one.folder,
+                            "domain": one.domain,
+                            "quick": one.quick,
+                            "seeds": one.seeds,
+                            "finding": one.finding.verdict.value,
+                            "held": one.finding.held,
+                            "places": one.finding.places,
+                            "differences": list(one.finding.differences),
+                            "why": one.finding.why,
+                        }
+                        for one in part.found
+                    ],
+                }
+                for part in claim.parts
+            ],
+        }
+        for claim in claims
+    ]

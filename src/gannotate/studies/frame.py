@@ -1,0 +1,105 @@
+"""What tables, plots and claims must know of a study: its axes, measures and shapes, from a plan or from study.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gannotate.studies.plan import Plan
+from gannotate.studies.study import Axis, Expectation, Measure, Plot, Published, Table
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A study as it was done on a domain, without its figures.
+
+    called: name of its folder. title: of the study; domain: of what it was done on. axes: with the values that were
+    asked for. measures: those of every class one by one. families: a measure of the study to these.
+    """
+
+    called: str
+    title: str
+    domain: str
+    quick: bool
+    axes: Mapping[str, Axis]
+    measures: Mapping[str, Measure]
+    families: Mapping[str, tuple[str, ...]]
+    tables: tuple[Table, ...]
+    plots: tuple[Plot, ...]
+    expect: tuple[Expectation, ...]
+    published: tuple[Published, ...]
+
+
+def frame_of(plan: Plan) -> Frame:
+    """The frame of a plan."""
+    study = plan.study
+    return Frame(
+        called=plan.called,
+        title=study.title,
+        domain=plan.domain.about.title,
+        quick=plan.choice.quick,
+        axes=plan.axes,
+        measures=plan.measures,
+        families=plan.families,
+        tables=study.tables,
+        plots=study.plots,
+        expect=study.expect,
+        published=study.published,
+    )
+
+
+def frame_as_json(frame: Frame) -> dict[str, Any]:
+    """The frame's part of study.json."""
+    return {
+        "title": frame.title,
+        "quick": frame.quick,
+        "axes": {
+            name: {
+                "title": axis.title,
+                "unit": axis.unit,
+                "values": [{"value": one.value, "title": one.shown} for one in axis.values],
+            }
+            for name, axis in frame.axes.items()
+        },
+        "measures": {
+            name: {"title": one.title or name, "format": one.format, "better": one.better}
+            for name, one in frame.measures.items()
+        },
+        "families": {name: list(some) for name, some in frame.families.items()},
+        "tables": [one.model_dump(mode="json") for one in frame.tables],
+        "expect": [one.model_dump(mode="json") for one in frame.expect],
+        "published": [one.model_dump(mode="json") for one in frame.published],
+    }
+
+
+def read_frame(content: Mapping[str, Any]) -> Frame:
+    """The frame in study.json, as today's or an earlier gannotate wrote it.
+
+    Raises:
+        KeyError, ValueError, TypeError: something is missing, or of another kind.
+    """
+    measures = {name: Measure.model_validate({"from": "", **one}) for name, one in content["measures"].items()}
+    name, domain = str(content["study"]), content["domain"]
+    plots = [{key: value for key, value in one.items() if key not in ("svg", "png")} for one in content["plots"]]
+    return Frame(
+        called=f"{name}-{domain['name']}{'-quick' if content['quick'] else ''}",
+        title=str(content["title"]),
+        domain=str(domain["title"]),
+        quick=bool(content["quick"]),
+        axes={name: Axis.model_validate(axis) for name, axis in content["axes"].items()},
+        measures=measures,
+        families={name: tuple(some) for name, some in content.get("families", _families(measures)).items()},
+        tables=tuple(Table.model_validate(one) for one in content["tables"]),
+        plots=tuple(Plot.model_validate(one) for one in plots),
+        expect=tuple(Expectation.model_validate(one) for one in content.get("expect", ())),
+        published=tuple(Published.model_validate(one) for one in content.get("published", ())),
+    )
+
+
+def _families(measures: Mapping[str, Measure]) -> dict[str, list[str]]:
+    """For files that do not tell them: `classes: hair` is one of `classes`."""
+    families: dict[str, list[str]] = {}
+    for name in measures:
+        families.setdefault(name.split(": ")[0], []).append(name)
+    return families

@@ -1,0 +1,94 @@
+"""What `study run` left in a study's folder, read again: study.json as figures, and where such folders are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gannotate.errors import GannotateError, UsageError
+from gannotate.studies.cell import CELLS
+from gannotate.studies.findings import Figure, Finding, Point, Verdict, verdict_of
+from gannotate.studies.frame import Frame, read_frame
+from gannotate.studies.writing import FORMAT_VERSION, STUDY
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A study's folder. content: all of study.json; the rest is read from it."""
+
+    folder: Path
+    content: Mapping[str, Any]
+    frame: Frame
+    points: tuple[Point, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return str(self.content["study"])
+
+
+def is_study(folder: Path) -> bool:
+    """Whether `study run` left a table in this folder."""
+    return (folder / STUDY).is_file()
+
+
+def read_study(folder: str | Path) -> Ended:
+    """A study's folder.
+
+    Raises:
+        UsageError: there is no study.json. GannotateError: it is damaged, or of a newer version.
+    """
+    folder = Path(folder)
+    path = folder / STUDY
+    try:
+        content = json.loads(path.read_text())
+        version = int(content["format_version"])
+        if version <= FORMAT_VERSION:
+            points = [
+                Point(one["at"], {name: Figure(**figure) for name, figure in one["figures"].items()})
+                for one in content["points"]
+            ]
+            findings = [_finding(one) for one in content["findings"]]
+            return Ended(folder, content, read_frame(content), tuple(points), tuple(findings))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UsageError(
+            f"{folder} holds no {STUDY}; give what `gannotate study run NAME --out DIR` left, e.g. DIR/taps-portraits"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise GannotateError(
+            f"{path} is damaged ({' '.join(str(error).split())}); `gannotate study run` writes it again"
+        ) from error
+    raise GannotateError(
+        f"{path} was written by a newer gannotate (format {version}, this one reads up to {FORMAT_VERSION}); "
+        "upgrade gannotate"
+    )
+
+
+def _finding(one: Mapping[str, Any]) -> Finding:
+    try:
+        verdict = Verdict(one["verdict"])
+    except ValueError:  # earlier versions had other words for it
+        verdict = verdict_of(one["held"], one["places"])
+    return Finding(**{**one, "verdict": verdict, "differences": tuple(one["differences"])})
+
+
+def find_studies(folders: Sequence[Path]) -> list[Path]:
+    """Those of the folders that are studies', and the studies' folders right below the others, each once.
+
+    Raises:
+        UsageError: a folder is not there, or holds neither.
+    """
+    found: dict[Path, Path] = {}
+    for folder in folders:
+        below = sorted(path.parent for path in folder.glob(f"*/{STUDY}") if path.parent.name != CELLS)
+        own = [folder] if is_study(folder) else below
+        if not own:
+            there = "holds no study" if folder.is_dir() else "is not there"
+            raise UsageError(f"{folder} {there}; give the --out of `gannotate study run`, or a study's folder in it")
+        for one in own:
+            found.setdefault(one.resolve(), one)
+    return list(found.values())

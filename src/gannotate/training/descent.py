@@ -1,0 +1,150 @@
+"""The gradient of one batch, however many processes and passes share it, and what is done where it does not fit."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal, TypeVar, get_args
+
+import torch
+from torch import Tensor, nn
+
+from gannotate.errors import GannotateError, UsageError
+from gannotate.training import distributed
+from gannotate.training.launched import launched
+from gannotate.training.shares import Share, passes
+
+Precision = Literal["32", "bf16"]
+"""Numbers of the activations: float32, or bfloat16 where torch's autocast takes it; weights are float32 always."""
+
+LossOf = Callable[[Share], tuple[Tensor, Tensor | float]]
+"""The loss of one pass, a mean, and over how many things (labelled pixels, pictures) it is the mean."""
+
+M = TypeVar("M", bound=nn.Module)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compute:
+    """How a training is computed, which changes its speed and memory, and its results in rounding alone."""
+
+    precision: Precision = "32"
+    """32, or bf16: activations in bfloat16 where that is safe, for cards that are fast at it."""
+    compile: bool = False
+    """Compile the networks with torch.compile: a slow first step, then faster ones, most on CUDA cards."""
+    accumulate: int = 1
+    """Passes in which each process goes through its part of a batch; more take less memory, and more time."""
+
+    def __post_init__(self) -> None:
+        if self.precision not in get_args(Precision):
+            raise UsageError(f"precision {self.precision!r} is not known; use {' or '.join(get_args(Precision))}")
+        if self.accumulate < 1:
+            raise UsageError(f"{self.accumulate} passes a batch were asked for; give 1 or more, e.g. 2")
+        if self.compile and (launched()[1] > 1 or self.accumulate > 1):
+            raise UsageError(
+                "compiled networks take whole batches, in one process and one pass; leave --compile out, or start one "
+                "process without --accumulate"
+            )
+
+    def autocast(self, device: torch.device) -> contextlib.AbstractContextManager[object]:
+        """The context for forward passes."""
+        if self.precision == "32":
+            return contextlib.nullcontext()
+        return torch.autocast(device.type, torch.bfloat16)
+
+    def prepared(self, network: M) -> M:
+        """The network to call, compiled where asked for; its weights are those of `network`."""
+        return torch.compile(network) if self.compile else network  # pyright: ignore[reportReturnType]
+
+
+class Descent:
+    """Puts the gradient of a whole batch's mean loss into the parameters.
+
+    The batch is shared by all processes, and each goes through its part in `accumulate` passes. The gradient is that
+    of the mean over the whole batch's things, as if it had been computed at once; only batch norm, in whose eyes a
+    pass is a batch, sees a difference between passes (none between processes).
+    """
+
+    def __init__(self, compute: Compute | None = None) -> None:
+        chosen = compute or Compute()
+        self.accumulate, self.compiled = chosen.accumulate, chosen.compile
+
+    def __call__(self, parameters: Iterable[nn.Parameter], samples: int, loss_of: LossOf, weight: float = 1.0) -> float:
+        """Leaves `.grad` filled anew, with the gradient of `weight` times the loss; returns the whole batch's loss.
+
+        Where memory runs out, twice as many passes are made, from then on; the step is as it would have been.
+
+        Raises:
+            UsageError: fewer samples than processes. GannotateError: one sample alone does not fit, or several
+                processes run out of memory: they cannot agree on more passes in the middle of one.
+        """
+        moved, random = list(parameters), random_state()
+        while True:
+            try:
+                return self._gradients(moved, samples, loss_of, weight, random)
+            except torch.OutOfMemoryError as error:
+                self._make_room(moved, samples, error)
+                set_random_state(random)
+
+    def metrics(self) -> dict[str, float]:
+        """{"passes"}, for the log, where a batch takes more than one; nothing where it does not."""
+        return {"passes": float(self.accumulate)} if self.accumulate > 1 else {}
+
+    def _gradients(
+        self, parameters: list[nn.Parameter], samples: int, loss_of: LossOf, weight: float, random: list[Tensor]
+    ) -> float:
+        for parameter in parameters:
+            parameter.grad = None
+        shares = passes(samples, self.accumulate)
+        if shares[0].is_whole:
+            with shares[0] as share:
+                loss, _ = loss_of(share)
+            (loss if weight == 1 else loss * weight).backward()
+            return float(loss.detach())
+        sums, things = [], []
+        for share in shares:
+            set_random_state(random)  # every pass draws the whole batch's numbers, and keeps its own
+            with share:
+                loss, over = loss_of(share)
+            (loss * (over * weight)).backward()
+            sums.append((loss * over).detach().double())
+            things.append(over)
+        summed, number = distributed.sum_gradients(parameters, sum(sums), sum(things))
+        number = max(1.0, number)
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad.div_(number)
+        return summed / number
+
+    def _make_room(self, parameters: list[nn.Parameter], samples: int, error: torch.OutOfMemoryError) -> None:
+        for parameter in parameters:
+            parameter.grad = None
+        own = samples // distributed.count()
+        if distributed.count() > 1:
+            raise GannotateError(
+                f"out of memory with {-(-own // self.accumulate)} of the batch's {samples} pictures at once; start "
+                f"again with --accumulate {2 * self.accumulate}, which goes on from the last checkpoint"
+            ) from error
+        if self.compiled:
+            raise GannotateError(
+                f"out of memory with {samples} pictures at once, which a compiled network takes; leave --compile out, "
+                "which makes room by itself, or give a smaller --batch"
+            ) from error
+        if self.accumulate >= own:
+            raise GannotateError("out of memory with one picture alone; give a smaller network or size") from error
+        self.accumulate = min(2 * self.accumulate, own)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def random_state() -> list[Tensor]:
+    """The state of torch's global generators: the CPU's, and the current CUDA card's where it was used."""
+    states = [torch.get_rng_state()]
+    return [*states, torch.cuda.get_rng_state()] if torch.cuda.is_initialized() else states
+
+
+def set_random_state(states: list[Tensor]) -> None:
+    """Takes back what `random_state` gave."""
+    torch.set_rng_state(states[0])
+    for state in states[1:]:
+        torch.cuda.set_rng_state(state)

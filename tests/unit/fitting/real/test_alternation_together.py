@@ -1,0 +1,101 @@
+"""Gradient matching and MAML by several processes: as by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gannotate.data.augment import Augmentation, Warp
+from gannotate.decoders.build import load_decoder
+from gannotate.errors import UsageError
+from gannotate.fitting.alternation import AlternatingTrainer
+from gannotate.fitting.gradient_matching import Matching, MatchingConfig
+from gannotate.fitting.maml import MAMLConfig, Unrolled
+from gannotate.fitting.pseudo_labels import PseudoLabelsConfig
+from gannotate.fitting.real import fit_real
+from gannotate.fitting.real_task import RealTask
+from gannotate.generators.stylegan2 import StyleGAN2
+from gannotate.training.loop import LoopConfig, train
+
+from .tasks import TINY, bright_task, changed
+
+Together = Callable[[Callable[[], Any], int], list[Any]]
+Learned = tuple[list[dict[str, float]], Tensor]
+
+STEPS = 20
+HOW: dict[str, Any] = {**TINY, "batch": 4, "generated": 5, "augment": True, "balance": 0.5, "steps": STEPS}
+# Adam would make whole steps of gradients that are nothing but rounding
+HOW |= {"optimizer": "sgd", "learning_rate": 0.02, "segmenter_rate": 0.02}
+
+
+def moving_task(tiny: StyleGAN2) -> RealTask:
+    """Labelled pictures that are moved in each step, some of whose labels are not known."""
+    task = bright_task(tiny, 5)
+    task.labelled.label_maps[:2, :7] = 255
+    return RealTask(
+        generator=task.generator,
+        labelled=task.labelled,
+        classes=task.classes,
+        augmentation=Augmentation(warp=Warp(), turn90=True),
+    )
+
+
+def matching(task: RealTask) -> AlternatingTrainer:
+    config = MatchingConfig(**HOW, augment_generated=True, fresh_noise=True)
+    return AlternatingTrainer(task, config, Matching(config))
+
+
+def maml(task: RealTask) -> AlternatingTrainer:
+    config = MAMLConfig(**HOW, inner_steps=2, inner_rate=0.01)
+    return AlternatingTrainer(task, config, Unrolled(config), config.inner_steps)
+
+
+def learn(trainer: AlternatingTrainer, folder: Path) -> Learned:
+    """The metrics of all steps, and all weights of decoder and segmenter."""
+    metrics = [step.metrics for step in train(trainer, folder, LoopConfig(steps=STEPS))]
+    networks = (trainer.finish(), trainer.student.network)
+    return metrics, torch.cat(
+        [tensor.detach().flatten().float() for n in networks for tensor in n.state_dict().values()]
+    )
+
+
+@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("method", [matching, maml])
+def test_processes_learn_what_one_does(
+    tmp_path: Path,
+    tiny: StyleGAN2,
+    together: Together,
+    method: Callable[[RealTask], AlternatingTrainer],
+    count: int,
+) -> None:
+    expected = learn(method(moving_task(tiny)), tmp_path / "one")
+    found = together(lambda: learn(method(moving_task(tiny)), tmp_path / "many"), count)
+    for answer in found:
+        for index, (now, then) in enumerate(zip(answer[0], expected[0], strict=True)):
+            assert now == pytest.approx(then, rel=2e-4 if index < 2 else 5e-2), index
+        assert answer[0] == found[0][0]
+        assert torch.equal(answer[1], found[0][1])
+
+
+def test_the_first_process_alone_leaves_the_decoder(tmp_path: Path, tiny: StyleGAN2, together: Together) -> None:
+    config = MatchingConfig(**changed(HOW, steps=2, pretrain=2, warm_start=1))
+    together(lambda: len(list(fit_real(moving_task(tiny), config, tmp_path))), 2)
+    assert load_decoder(tmp_path).classes == 2
+    assert (tmp_path / "teacher" / "learned.json").exists()
+    assert not (tmp_path / "teacher" / "checkpoint.safetensors").exists()
+
+
+def test_other_methods_are_refused(tmp_path: Path, tiny: StyleGAN2, together: Together) -> None:
+    config = PseudoLabelsConfig(segmenter="unet-classic", segmenter_width=8, pretrain=2, steps=2)
+
+    def work() -> str:
+        with pytest.raises(UsageError) as caught:
+            list(fit_real(moving_task(tiny), config, tmp_path))
+        return str(caught.value)
+
+    assert "method pseudo-labels runs in one process" in together(work, 2)[0]

@@ -1,0 +1,225 @@
+"""A study's page: complete from study.json alone, honest about what failed and what is missing."""
+
+from __future__ import annotations
+
+import json
+import re
+from copy import deepcopy
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gannotate.errors import GannotateError, UsageError
+from gannotate.files import write_json
+from gannotate.report.study import grid_html, study_page, write_study_page
+from gannotate.report.verdicts import badge
+from gannotate.studies.findings import Figure, Verdict, check, verdict_of
+from gannotate.studies.reading import find_studies, is_study, read_study
+from gannotate.studies.study import Expectation
+from gannotate.studies.tables import Grid
+
+from .conftest import asks_nothing, read
+
+EXPECT = [
+    {"text": "CNN <beats> MLP", "better": {"kind": "cnn"}, "than": {"kind": "mlp"}, "where": {}, "by": 0.0},
+    {"text": "Ten beat one", "better": {"shots": 10}, "than": {"shots": 1}, "where": {}, "by": 0.0},
+    {"text": "Fifty beat ten", "better": {"shots": 50}, "than": {"shots": 10}, "where": {}, "by": 0.0},
+]
+
+
+def figure(*values: float, failed: int = 0, not_run: int = 0) -> dict[str, Any]:
+    asked = len(values) + failed + not_run
+    if not values:
+        return asdict(Figure(asked=asked, failed=failed, not_run=not_run))
+    mean = sum(values) / len(values)
+    return asdict(Figure(mean, 0.1, min(values), max(values), len(values), asked, failed, not_run))
+
+
+def cell(step: str, status: str, *uses: str, **more: Any) -> dict[str, Any]:
+    about = {"step": step, "at": {"kind": "cnn"}, "status": status, "uses": list(uses), "reused": False}
+    seconds = 60.0 if status == "done" else None
+    return about | {"command": f"gannotate {step} <x>", "seconds": seconds, "peak_mb": 400.0, **more}
+
+
+POINTS = [
+    {"at": {"shots": 1, "kind": "cnn"}, "figures": {"miou": figure(0.3, 0.5), "c: ground": figure(0.9, 0.9)}},
+    {"at": {"shots": 1, "kind": "mlp"}, "figures": {"miou": figure(0.2, 0.3), "c: ground": figure(0.8, 0.8)}},
+    {"at": {"shots": 10, "kind": "cnn"}, "figures": {"miou": figure(0.6, 0.8), "c: ground": figure(0.9, 0.9)}},
+    {"at": {"shots": 10, "kind": "mlp"}, "figures": {"miou": figure(failed=2), "c: ground": figure(not_run=2)}},
+]
+ROW = {"at": {"shots": 10, "kind": "mlp"}, "figures": {"miou": None}, "cells": {"miou": "test2"}}
+CONTENT: dict[str, Any] = {
+    "format_version": 1,
+    "study": "kinds",
+    "title": "Kinds & numbers",
+    "paper": {"of": "A paper", "where": "Table 9"},
+    "claim": "Bigger <is> better.",
+    "differences": "Smaller pictures.",
+    "untestable": [{"text": "On a million labels", "why": "there are a hundred."}],
+    "domain": {"name": "ground", "title": "Grounds", "about": "Made up.", "classes": ["ground", "core"]},
+    "quick": False,
+    "seeds": [0, 1],
+    "settings": {"steps": 7},
+    "axes": {
+        "shots": {"title": "labels", "values": [{"value": 1, "title": "1"}, {"value": 10, "title": "10"}]},
+        "kind": {"title": "kind", "values": [{"value": "cnn", "title": "big net"}, {"value": "mlp", "title": "mlp"}]},
+    },
+    "measures": {
+        "miou": {"title": "mIoU", "format": "fraction", "better": "higher"},
+        "c: ground": {"title": "ground", "format": "fraction", "better": "higher"},
+    },
+    "rows": [
+        {"at": {"shots": 1, "kind": "cnn"}, "figures": {"miou": 0.3}, "cells": {"miou": "test1"}, "seed": 0}
+        | {"status": "done"},
+        ROW | {"seed": 0, "status": "failed", "errors": {"miou": "it broke & <ended>"}},
+        ROW | {"seed": 1, "status": "not run"},
+    ],
+    "points": POINTS,
+    "tables": [{"title": "All", "rows": ["kind"], "columns": "shots", "measures": ["miou"], "beside": ["c"]}],
+    "plots": [{"title": "", "x": "shots", "series": ["kind"], "measure": "miou", "scale": "log", "svg": "plot.svg"}],
+    "published": [{"title": "theirs", "table": {"cnn": {"1": 71.7}}}],
+    "cells": {
+        "old": cell("fit", "not run"),
+        "fit2": cell("fit", "not run"),
+        "test1": cell("test", "done", "old"),
+        "test2": cell("test", "failed", "fit2", error="it broke & <ended>"),
+    },
+    "command": "gannotate study run kinds --out <here>",
+    "written": "2026-01-01T00:00:00+00:00",
+    "wall_s": 75.0,
+    "cells_s": 3600.0,
+    "versions": {"gannotate": "0.1.0", "torch": "2.0"},
+    "hardware": {"processor": "CPU", "cores": 2, "memory_mb": 1000, "system": "Linux"},
+}
+
+
+def folder_of(place: Path, content: dict[str, Any]) -> Path:
+    """A study's folder with this study.json, with findings of its figures."""
+    write_json(place / "study.json", content | {"findings": []})
+    ended = read_study(place)
+    findings = [asdict(check(ended.frame, ended.points, Expectation.model_validate(one))) for one in EXPECT]
+    write_json(place / "study.json", {"findings": findings} | content)
+    return place
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> str:
+    """The page of a study in which something failed."""
+    return write_study_page(folder_of(tmp_path / "kinds-ground", CONTENT)).read_text()
+
+
+def said_in(text: str) -> str:
+    return " ".join(read(text).text.split())
+
+
+def test_it_is_one_file_and_escapes_what_it_is_told(text: str):
+    asks_nothing(text)
+    said = said_in(text)
+    for part in ("Kinds & numbers", "Bigger <is> better.", "CNN <beats> MLP", "it broke & <ended>", "--out <here>"):
+        assert part in said
+
+
+def test_it_tells_source_figures_and_the_papers_own(text: str):
+    said = said_in(text)
+    assert "A paper: Table 9. Here on: Grounds." in said
+    assert "Otherwise than there. Smaller pictures." in said
+    assert "Mean over 2 seeds, smallest to largest in brackets. 2 figures failed and 2 were not run." in said
+    rows = re.findall(r"<tr><th scope=\"row\">(big net|mlp)</th>(.*?)</tr>", text)
+    assert rows[0][1] == (
+        "<td><b>0.400</b><small>(0.300-0.500)</small></td><td>0.700<small>(0.600-0.800)</small></td><td><b>0.900</b></td>"
+    )
+    assert rows[1][1].startswith("<td>0.250<small>(0.200-0.300)</small></td><td><span class=")
+    assert "<td>71.7</td>" in text
+
+
+def test_every_claim_has_its_verdict(text: str):
+    claims = re.findall(r"<li><b class=\"verdict \w+\">([^<]+)</b><div><b>([^<]+)</b><p>([^<]*)</p>", text)
+    assert claims == [
+        ("holds", "CNN &lt;beats&gt; MLP", "at the one place; difference +0.150"),
+        ("holds", "Ten beat one", "at the one place; difference +0.300"),
+        ("not run", "Fifty beat ten", "shots 50 left out"),
+        ("not testable here", "On a million labels", "there are a hundred."),
+    ]
+    assert "<b>2 of 2</b><span>parts of the claim hold here; 1 could not be looked up</span>" in text
+
+
+def test_what_failed_and_what_is_missing_is_named(text: str):
+    said = said_in(text)
+    assert "3 commands: 1 done, 1 failed, 1 not run. 1 more were not needed" in said
+    assert "figures are there, 2 failed, 2 not run" in said
+    assert "shots 10, kind mlp 0 failed it broke & <ended>" in said
+    assert "shots 10, kind mlp 1 not run its turn has not come" in said
+    assert "test kind cnn: it broke" in said
+
+
+def test_how_it_was_made(text: str):
+    said = said_in(text)
+    for part in (
+        "settings steps 7",
+        "seeds 0, 1",
+        "wall time 1 h 00 min for all commands together, 1 min 15 s the last time",
+        "hardware 2 cores of CPU, 1,000 MB of memory, Linux",
+        "software gannotate 0.1.0, torch 2.0",
+        "most memory of a command 400 MB",
+        "kind: big net, mlp",
+    ):
+        assert part in said
+    drawings = [attributes for tag, attributes in read(text).tags if tag == "svg"]
+    assert [one["aria-label"] for one in drawings] == ["mIoU over labels, Grounds"]
+    assert "#000000" not in text[text.index("<svg") : text.index("</svg>")]
+    assert ">big net<" in text
+
+
+def test_the_quick_form_says_so_and_nothing_at_all_has_a_page(tmp_path: Path):
+    content = deepcopy(CONTENT) | {"quick": True, "rows": [], "cells": {}, "published": [], "untestable": []}
+    content["points"] = [
+        {"at": one["at"], "figures": {name: figure(not_run=2) for name in one["figures"]}} for one in POINTS
+    ]
+    page = study_page(read_study(folder_of(tmp_path / "none", content)))
+    said = said_in(page)
+    assert "quick form" in said
+    assert "<b>-</b><span>parts of the claim hold here; 3 could not be looked up</span>" in page
+    assert "its figures are missing" in said
+    assert "0 of 16" in said
+    assert "own figures" not in said
+
+
+@pytest.mark.parametrize(
+    ("held", "places", "verdict"),
+    [(2, 2, Verdict.HOLDS), (1, 2, Verdict.PARTLY), (0, 2, Verdict.AGAINST), (0, 0, Verdict.NOT_RUN)],
+)
+def test_verdicts(held: int, places: int, verdict: Verdict):
+    assert verdict_of(held, places) is verdict
+    assert f">{verdict.value}<" in badge(verdict)
+
+
+def test_a_table_keeps_its_texts():
+    table = grid_html(Grid(["a & b", "c"], [["x", "0.5"], ["y", "failed"]], 1, frozenset({(0, 1)})))
+    assert "a &amp; b" in table
+    assert "<td><b>0.5</b></td>" in table
+    assert "<td><b>0.5</b></td></tr><tr>" in table
+    assert '<td><span class="verdict against">failed</span></td>' in table
+
+
+def test_a_folder_that_is_none_a_damaged_and_a_newer_one(tmp_path: Path):
+    with pytest.raises(UsageError, match=r"holds no study.json; give what `gannotate study run"):
+        write_study_page(tmp_path)
+    place = folder_of(tmp_path / "kinds-ground", CONTENT)
+    assert is_study(place)
+    assert find_studies([tmp_path, place]) == [place]
+    write_json(place / "study.json", CONTENT | {"findings": [], "points": 3})
+    with pytest.raises(GannotateError, match=r"study.json is damaged .*writes it again"):
+        read_study(place)
+    (place / "study.json").write_text("{")
+    with pytest.raises(GannotateError, match="is damaged"):
+        read_study(place)
+    (place / "study.json").write_text(json.dumps({"format_version": 99}))
+    with pytest.raises(GannotateError, match="newer gannotate"):
+        read_study(place)
+    with pytest.raises(UsageError, match="is not there; give the --out"):
+        find_studies([tmp_path / "nowhere"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="holds no study; give the --out"):
+        find_studies([tmp_path / "empty"])

@@ -1,0 +1,177 @@
+"""Datasets written by several processes that do not speak: the same bytes, whoever dies and comes back."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+from collections.abc import Callable, Iterator
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gannotate.data.shards import Manifest, read_dataset, write_first_manifest
+from gannotate.data.sharing import PartNotes, Worker
+from gannotate.decoders.light import LightDecoder
+from gannotate.errors import GannotateError, UsageError
+from gannotate.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from gannotate.labels import make_classes
+from gannotate.synthesis import DatasetConfig, write_dataset
+from gannotate.training.loop import Progress
+
+TINY = StyleGAN2Config(size=16, z_dim=8, w_dim=8, mapping_layers=1, channel_base=128, channel_max=16)
+CLASSES = make_classes(["background", "nucleus", "cytoplasm"])
+COUNT = 27
+
+Write = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def generator() -> StyleGAN2:
+    torch.manual_seed(2)
+    return StyleGAN2(TINY).eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def decoder(generator: StyleGAN2) -> LightDecoder:
+    torch.manual_seed(3)
+    return LightDecoder.of_generator(generator, len(CLASSES)).eval().requires_grad_(False)
+
+
+@pytest.fixture
+def write(generator: StyleGAN2, decoder: LightDecoder) -> Write:
+    """Writes as process `number` of `numbers`; the first does not wait for long."""
+
+    def start(
+        folder: Path, number: int = 0, numbers: int = 1, count: int = COUNT, **settings: Any
+    ) -> Iterator[Progress]:
+        config = DatasetConfig(part=4, **settings)
+        worker = Worker(number=number, numbers=numbers, patience_s=0.05, look_s=0.01)
+        return write_dataset(folder, generator, decoder, CLASSES, count, config=config, worker=worker)
+
+    return start
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("settings", [{}, {"format": "folder", "keep": 0.75}], ids=["shards", "folder, some left out"])
+@pytest.mark.parametrize("numbers", [2, 3, 9])
+def test_any_number_of_processes_write_the_same_bytes(
+    tmp_path: Path, write: Write, numbers: int, settings: dict[str, Any]
+) -> None:
+    list(write(tmp_path / "one", **settings))
+    for number in reversed(range(numbers)):  # the first one last: it would wait for the others
+        list(write(tmp_path / "many", number, numbers, **settings))
+    assert contents(tmp_path / "many") == contents(tmp_path / "one")
+    assert len(read_dataset(tmp_path / "many", len(CLASSES)).names) == COUNT
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_processes_that_die_and_come_back_in_another_number_lose_and_double_nothing(
+    tmp_path: Path, write: Write, seed: int
+) -> None:
+    list(write(tmp_path / "one"))
+    chance, many = random.Random(seed), tmp_path / "many"
+    for _ in range(12):
+        numbers = chance.randint(1, 4)
+        running = write(many, chance.randrange(numbers), numbers)
+        for _ in range(chance.randint(0, 5)):  # then it is gone
+            try:
+                next(running, None)
+            except GannotateError:
+                break
+        running.close()
+    list(write(many, 1, 2))
+    list(write(many, 0, 2))
+    assert contents(many) == contents(tmp_path / "one")
+
+
+def test_killed_processes_leave_nothing_half(tmp_path: Path, write: Write) -> None:
+    list(write(tmp_path / "one"))
+    chance = random.Random(0)
+
+    def work(number: int, steps: int) -> None:
+        running = write(tmp_path / "many", number, 2)
+        for _ in range(steps):
+            next(running, None)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    for _ in range(3):
+        children = [get_context("fork").Process(target=work, args=(n, chance.randint(0, 3))) for n in range(2)]
+        for child in children:
+            child.start()
+        for child in children:
+            child.join(30)
+    list(write(tmp_path / "many"))
+    found, expected = contents(tmp_path / "many"), contents(tmp_path / "one")
+    assert {name: data for name, data in found.items() if not name.endswith(".part")} == expected
+
+
+def test_one_process_goes_on_with_what_several_began_and_the_other_way(tmp_path: Path, write: Write) -> None:
+    list(write(tmp_path / "one"))
+    list(write(tmp_path / "a", 1, 2))
+    list(write(tmp_path / "a"))
+    running = write(tmp_path / "b")
+    while not Manifest.read(tmp_path / "b").parts if (tmp_path / "b").exists() else True:
+        next(running)
+    running.close()
+    for number in (1, 0):
+        list(write(tmp_path / "b", number, 2))
+    assert contents(tmp_path / "a") == contents(tmp_path / "b") == contents(tmp_path / "one")
+
+
+def test_the_first_waits_for_the_others_but_not_for_ever(tmp_path: Path, write: Write) -> None:
+    with pytest.raises(GannotateError, match=r"3 of 7 parts of .* are missing, .* run the same command again"):
+        list(write(tmp_path, 0, 2))
+    assert not Manifest.read(tmp_path).complete
+    waiting = write(tmp_path, 0, 2)
+    assert [next(waiting).done for _ in range(5)] == [4, 8, 12, 15, 15]  # its own, as they are; then it waits
+    list(write(tmp_path, 1, 2))
+    assert list(waiting) == []
+    assert Manifest.read(tmp_path).complete
+
+
+def test_other_settings_are_refused_in_every_process(tmp_path: Path, write: Write) -> None:
+    list(write(tmp_path, 1, 2))
+    with pytest.raises(UsageError, match="holds a dataset with another count"):
+        list(write(tmp_path, 0, 2, count=COUNT + 1))
+
+
+def test_a_picture_that_is_missing_where_some_are_left_out_is_noticed(tmp_path: Path, write: Write) -> None:
+    list(write(tmp_path, format="folder", keep=0.75))
+    pictures = sorted((tmp_path / "images").iterdir())
+    (tmp_path / "images" / "0099999999.png").touch()  # of a part that was not finished
+    assert len(read_dataset(tmp_path, len(CLASSES)).names) == COUNT
+    pictures[5].unlink()
+    with pytest.raises(GannotateError, match="has 3 samples of part 1, the manifest says 4"):
+        read_dataset(tmp_path, len(CLASSES))
+
+
+def test_a_damaged_note_is_named(tmp_path: Path, write: Write) -> None:
+    list(write(tmp_path, 1, 2))
+    (tmp_path / "parts" / "000001.json").write_text("{")
+    with pytest.raises(GannotateError, match=r"000001.json is damaged .* delete it, and its part is written again"):
+        list(write(tmp_path))
+    (tmp_path / "parts" / "000001.json").write_text(json.dumps({"samples": "4"}))
+    with pytest.raises(GannotateError, match="samples is no number"):
+        PartNotes(tmp_path / "parts", ("samples",)).get(1)
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_the_manifest_that_is_there_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
+    def no_links(*_: object) -> None:
+        raise PermissionError("no hard links here")
+
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    settings = {"format": "shards", "count": 1, "classes": [], "soft": True}
+    assert write_first_manifest(tmp_path, Manifest(settings))
+    assert not write_first_manifest(tmp_path, Manifest(settings, complete=True))
+    assert not Manifest.read(tmp_path).complete
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
