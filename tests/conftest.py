@@ -17,7 +17,8 @@ import torch.distributed as dist
 Together = Callable[[Callable[[], Any], int], list[Any]]
 """Runs a function in so many processes; gives what each of them returned, or fails with what one of them raised."""
 
-LONGEST_S = 60
+LONGEST_S = 300
+"""Only against hanging for ever: a busy machine may take a minute for what takes a second."""
 
 
 def _child(work: Callable[[], Any], meeting: Path, rank: int, count: int, answer: Connection) -> None:

@@ -152,8 +152,9 @@ def test_a_dataset_is_written_together(annotated: Path, tmp_path: Path, as_proce
     code, out, _ = as_process(0, 2, *words, "--out", tmp_path / "many")
     assert (code, json.loads(out)["pictures"]) == (0, 300)
     one, many = files(tmp_path / "one"), files(tmp_path / "many")
-    assert one.pop("run.json")
-    assert many.pop("run.json")
+    for name in ("run.json", "README.md", "croissant.json"):  # name their own folder, and tell the time
+        assert one.pop(name)
+        assert many.pop(name)
     assert one == many
     code, _, err = as_process(0, 2, *words)
     assert code == 2

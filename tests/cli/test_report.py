@@ -19,6 +19,8 @@ def dataset(command: Command, annotated: Path) -> Path:
 
 def test_report_writes_a_datasets_card(command: Command, dataset: Path):
     card, croissant = dataset / "README.md", dataset / "croissant.json"
+    for made in (card, croissant):
+        made.unlink()  # by `synthesize`
     would = command("report", dataset, "--licence", "MIT", "--dry-run")["would"]
     assert would == [f"write {card} and {croissant}"]
     assert not card.exists()

@@ -134,7 +134,7 @@ def find_verb(name: str) -> Verb:
 
 def help_text() -> str:
     """What `gannotate --help` prints."""
-    lines = [str(ABOUT), "", "Usage: gannotate COMMAND [FLAGS]"]
+    lines = [str(ABOUT).splitlines()[0], "", "Usage: gannotate COMMAND [FLAGS]"]
     for heading, verbs in VERBS.items():
         lines += ["", f"{heading}:"] + [f"  {verb.name:<18}{verb.about}" for verb in verbs]
     lines += ["", "`gannotate COMMAND --help` shows a command's flags; `gannotate --version` the version."]
