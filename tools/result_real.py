@@ -30,6 +30,11 @@ def real_labels(folder: Path) -> list[str]:
         "of a U-Net that was trained on the real labels, and is then matched against a new segmenter. Made by "
         "`runs/real_labels.sh`.",
         "",
+        "![Generated portraits labelled by decoders from ten real labels](images/real-labels-portraits.png)",
+        "",
+        "Ten labelled portraits: generated pictures, and what decoders say of them by pseudo-labels, gradient "
+        "matching, gradient matching started from pseudo-labels, and from as many annotated generated pictures.",
+        "",
     ]
     for domain in (name for name in TITLE if any(key[0] == name for key in found)):
         lines += [f"### {TITLE[domain]}", "", *_table(found, domain), ""]
@@ -78,6 +83,8 @@ def inversion(folder: Path) -> list[str]:
                 f"| {TITLES[name].lower()} | {way} | {one['psnr']:.1f} | {one['distance']:.4f} | "
                 f"{f'{distance:.2f}' if distance else '-'} | {f'{times:.0%}' if times else '-'} |"
             )
+    lines += ["", "![Portraits and how each way redraws them](images/inversion-portraits.png)", ""]
+    lines.append("Portraits; then by the encoder alone, the projector, and the encoder with 100 and 200 steps.")
     return [*lines, "", *_gates(_read(folder / "gates.json")), *_labels(folder)]
 
 
