@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime
 import multiprocessing
+import os
 import pickle
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # a child forked off a process with OpenMP's threads waits for ever
 
 import pytest
 import torch.distributed as dist
