@@ -16,7 +16,8 @@ import licences  # noqa: E402
 
 MOST_BYTES = 10 << 20
 SHIPPED = ("src", "trained", "docs", "tests", "runs", "bench", "tools")
-ADDRESSES = re.compile(rb"(files\.pythonhosted|pypi\.org|--index-url|--extra-index-url|/work/main|/opt/pypi)")
+INDEXES = re.compile(rb"--(?:extra-)?index-url|[/.]py(?:thonhosted|pi)[./]|/simple/")
+"""How an address of a package index looks, of the public one or of a mirror."""
 
 
 def tracked() -> list[Path]:
@@ -63,7 +64,25 @@ def test_every_generator_that_we_ship_says_whose_pictures_it_learned_from():
     assert all(whose and licence for _, whose, licence in rows)
 
 
-def test_no_file_is_large_and_none_holds_an_address():
-    own = Path(__file__).resolve()
+def test_no_file_is_large_and_none_holds_an_address_of_an_index_or_of_this_checkout():
+    own, here = Path(__file__).resolve(), str(ROOT.resolve()).encode()
     assert [path.name for path in tracked() if path.stat().st_size > MOST_BYTES] == []
-    assert [str(path) for path in tracked() if path.resolve() != own and ADDRESSES.search(path.read_bytes())] == []
+    others = {path: path.read_bytes() for path in tracked() if path.resolve() != own}
+    assert [str(path) for path, content in others.items() if INDEXES.search(content)] == []
+    # a checkout at the top of the disk has a name that any file may hold
+    assert here.count(b"/") < 2 or [str(path) for path, content in others.items() if here in content] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (b"pip install --index-url X", True),
+        (b"https://files.py" + b"thonhosted.org/a.whl", True),
+        (b"file:///somewhere/py" + b"pi/a", True),
+        (b"https://mirror.example/simple/torch", True),
+        (b"pip install -c constraints.txt .", False),
+        (b"a simple/plain file", False),
+    ],
+)
+def test_an_address_of_an_index_is_seen(line: bytes, found: bool):
+    assert bool(INDEXES.search(line)) is found
