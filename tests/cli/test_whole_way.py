@@ -46,13 +46,16 @@ def test_the_whole_way(command: Command, annotated: Path, labelled: Path, tmp_pa
     trained = command("train", annotated, *TINY)
     assert (trained["pictures"], trained["labels"], trained["steps"]) == (8, 3, 4)
     assert trained["label_source"] == "decoder 0001-light"
+    assert trained["peak_rss_mb"] > 50
     scored = command("evaluate", annotated, "--test", labelled, "--labelled", labelled, "--shots", 2)
     assert set(scored["per_class"]) == {"background", "left", "right"}
     assert np.sum(scored["confusion"]) == 4 * SIZE * SIZE
     assert {name: floor["labels"] for name, floor in scored["floors"].items()} == {"majority": 2, "pixels": 2}
     held_out = command("evaluate", annotated, "--of", "decoder")
     assert (held_out["pictures"], held_out["labels"]) == (1, 3)
-    assert command("predict", annotated, labelled, "--out", tmp_path / "out")["pictures"] == 4
+    predicted = command("predict", annotated, labelled, "--out", tmp_path / "out")
+    assert predicted["pictures"] == 4
+    assert predicted["seconds"] > 0
     assert files(annotated) - before == {
         *(f"decoders/0001-light/{name}" for name in RUN),
         *(f"datasets/0001/{name}" for name in ("README.md", "croissant.json")),

@@ -167,7 +167,7 @@ def predict(project: Path, pictures: Path, /, *, flags: PredictFlags) -> int:
         show.say(flags, f"skipped {name}: {reason}")
     done = len(names) - len(skipped)
     result: dict[str, Any] = {"decoder" if by_generator else "segmenter": str(folder), "out": str(flags.out)}
-    result |= {"pictures": done, "skipped": skipped}
+    result |= {"pictures": done, "skipped": skipped, "seconds": round(last.seconds, 2) if last else 0.0}
     text = f"{done} pictures labelled in {flags.out}, {len(skipped)} skipped"
     if rows:
         result["psnr"] = round(float(np.mean([row["psnr"] for row in rows])), 2)

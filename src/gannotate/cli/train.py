@@ -20,6 +20,7 @@ from gannotate.cli.training_data import count_pictures, origin_of, read_origin, 
 from gannotate.data.augment import WARPS
 from gannotate.generators.base import DrawOptions
 from gannotate.project import Project
+from gannotate.record import peak_rss_mb
 from gannotate.segmenters.build import Architecture, SegmenterConfig
 from gannotate.segmenters.online import OnlineConfig
 from gannotate.segmenters.sources import Labels
@@ -189,6 +190,7 @@ def train(project: Path, /, *, flags: TrainFlags = TrainFlags()) -> int:
             return OK
         steps = {"steps": last.done, **last.metrics} if last else {}
         record.result = {"segmenter": str(folder), "pictures": count_pictures(data), **about, **steps}
+        record.result["peak_rss_mb"] = round(peak_rss_mb())
     drop_checkpoint(folder)
     pictures, source = record.result["pictures"], about["label_source"]
     text = f"segmenter in {folder}, from {pictures} pictures ({source}), {show.clock(record.wall_s)}"
