@@ -49,9 +49,12 @@ cell gates python bench/inversion.py gate "${domains[@]}" --count "$COUNT"
 
 for name in $DOMAINS; do
   project=$runs/$name/project
-  [ -e "$project/project.yaml" ] || continue
+  # the decoder of five labelled pictures, whose segmenter stands beside it in the table
+  fitted=$runs/$name/cells/shots5-seed0-fit.json
+  [ -e "$fitted" ] || continue
+  decoder=$(python -c 'import json,sys; print(json.load(open(sys.argv[1]))["decoder"])' "$fitted")
   cell "predict-$name" gannotate predict "$project" "${tests[$name]}" --through generator --out "$out/labels-$name" \
-    --encoder "$out/encoder-$name" --json
+    --decoder "$(basename "$decoder")" --encoder "$out/encoder-$name" --json
   cell "labels-$name" python bench/inversion.py labels --predicted "$out/labels-$name" --test "${tests[$name]}" --size 64 \
     --classes "${classes[$name]}"
 done

@@ -2,7 +2,7 @@
 # White blood cells, from unlabelled pictures to the table, on a CPU. Usage: runs/wbc.sh [FOLDER to work in]
 # Needs the real pictures of ../shared/data/wbc and gannotate on the PATH. The same command goes on where it stopped.
 # Expected (60 test pictures, 3 seeds; one and five labels): .716 and .832 mIoU, supervised .701 and .841 (docs/results.md).
-# Time on two idle cores: generator about 30 minutes, annotator 2, a seed 15.
+# Time on two idle cores: generator about 90 minutes (340 kimg), annotator 2, a seed 15.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=${DATA:-../shared/data}/wbc

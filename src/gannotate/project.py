@@ -325,15 +325,19 @@ class Project:
         same = [path for path in self.made(kind) if path.name[5:] == name]
         return same[-1] if same and not is_finished(same[-1]) else None
 
+    def newest(self, kind: str) -> Path | None:
+        """The newest finished folder of a kind; None when there is none."""
+        return next((path for path in reversed(self.made(kind)) if is_finished(path)), None)
+
     def latest(self, kind: str) -> Path:
         """The newest finished folder of a kind.
 
         Raises:
             UsageError: there is none; says how to make one.
         """
-        for path in reversed(self.made(kind)):
-            if is_finished(path):
-                return path
+        newest = self.newest(kind)
+        if newest is not None:
+            return newest
         raise UsageError(f"{self.folder} has no finished {kind[:-1]} yet; make one with `{KINDS[kind]} {self.folder}`")
 
     def find(self, kind: str, name: str | None) -> Path:

@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from gannotate.annotate.store import Store
 from gannotate.errors import GannotateError
-from gannotate.project import Project
+from gannotate.project import Project, digest
 from gannotate.record import is_finished, read_record
 
 RUNNER = (sys.executable, "-m", "gannotate.cli.job")
@@ -225,12 +225,14 @@ def segmenter_parts(project: Project, architecture: str, steps: int) -> list[Par
 def labelled_parts(store: Store, architecture: str, steps: int) -> list[Part]:
     """A segmenter of the labelled pictures themselves, real and generated.
 
-    They are written to a zip first, named after the versions of their labels, so that the same order goes on with what
+    They are written to a zip first, named after what is in their labels, so that the same order goes on with what
     was cancelled and one after more labels begins anew. Older zips are removed.
     """
     folder, project = store.folder / "for-training", str(store.project.folder)
     labelled = store.labelled()
-    path = folder / f"labelled-{digest_of((seed, store.history.head(seed)) for seed in labelled)}.zip"
+    # of the files, and not of the history: `simulate` and `data import` label without it
+    content = digest_of((seed, digest(store.project.annotation_path(seed))) for seed in labelled)
+    path = folder / f"labelled-{content}.zip"
     for old in folder.glob("labelled-*.zip"):
         if old != path:
             old.unlink(missing_ok=True)

@@ -13,7 +13,6 @@ from gannotate.annotate.live import Guess, guess_of
 from gannotate.annotate.store import Store
 from gannotate.data.pictures import decode_picture
 from gannotate.errors import UsageError
-from gannotate.record import is_finished
 from gannotate.segmenters.loading import load_predictor
 from gannotate.segmenters.predict import Predictor, Segmenter
 
@@ -49,8 +48,8 @@ class Predictions:
     @property
     def newest(self) -> str | None:
         """Name of the newest finished segmenter, e.g. 0002-unet."""
-        made = self.store.project.made("segmenters")
-        return next((path.name for path in reversed(made) if is_finished(path)), None)
+        folder = self.store.project.newest("segmenters")
+        return folder.name if folder is not None else None
 
     def guess(self, seed: int) -> Guess | None:
         """What it makes of a pool picture, to be corrected; None without a segmenter, or with one that takes long.
@@ -59,9 +58,10 @@ class Predictions:
             UsageError: not a picture of the pool.
         """
         self.store.check_seed(seed)
-        if self.newest is None:
+        folder = self.store.project.newest("segmenters")
+        if folder is None:
             return None
-        folder, pixels = self.store.project.latest("segmenters"), self._pixels(self._pool_picture(seed))
+        pixels = self._pixels(self._pool_picture(seed))
         with self._lock:
             predictor = self._open(folder)
             if not isinstance(predictor, Segmenter):  # one that inverts each picture: a minute and more

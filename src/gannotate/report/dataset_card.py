@@ -13,10 +13,9 @@ from gannotate.errors import GannotateError
 from gannotate.files import write_json, write_text
 from gannotate.project import Project
 from gannotate.record import read_record
-from gannotate.report.croissant import croissant
+from gannotate.report.croissant import NOT_STATED, croissant
 
 CARD, CROISSANT = "README.md", "croissant.json"
-NOT_STATED = "not stated"
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 """Numbers of pictures from which on the next of Hugging Face's size categories holds."""

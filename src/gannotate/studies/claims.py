@@ -29,7 +29,7 @@ class Untested(Strict):
 
 
 class UntestedFile(Strict):
-    """All of library/untested.yaml."""
+    """All of library/claims/untested.yaml."""
 
     claims: tuple[Untested, ...] = Field(min_length=1)
 

@@ -18,14 +18,14 @@ from gannotate.errors import UsageError, nearest
 from gannotate.studies.digests import content_digest
 from gannotate.studies.documents import Scalar
 from gannotate.studies.domain import Domain
-from gannotate.studies.study import SEED, SOURCES, Axis, Measure, Shared, Step, Study, Value
+from gannotate.studies.study import EVERY_CLASS, SEED, SOURCES, Axis, Measure, Shared, Step, Study, Value
 from gannotate.studies.words import Here, Hole, Input, Part, ProjectOf, Result, Word, identify, parse, split
 
 IDENTITY_VERSION = 1
 VERB_VERSIONS: dict[str, int] = {}
 """Raised for a verb whose results became others within one version of gannotate: its cells run anew."""
 
-CELL, EVERY_CLASS, NAME = "cell", "*", "name"
+CELL, NAME = "cell", "name"
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,8 @@ def _most(name: str, axis: Axis, domain: Domain) -> Axis:
 
 
 def _seeds(study: Study, choice: Choice) -> tuple[int, ...]:
-    count = choice.seeds or (study.quick.seeds if choice.quick else study.seeds)
+    usual = study.quick.seeds if choice.quick else study.seeds
+    count = usual if choice.seeds is None else choice.seeds
     if count < 1:
         raise UsageError(f"--seeds is {count}; give 1 or more")
     return tuple(range(choice.first_seed, choice.first_seed + count))

@@ -24,6 +24,9 @@ SOURCES = ("generator", "labelled", "unlabelled", "test")
 
 SHARED = "shared"
 
+EVERY_CLASS = "*"
+"""Field of a measure's source that stands for each class of the domain."""
+
 Format = Literal["fraction", "number", "count", "seconds", "mb"]
 
 
@@ -255,6 +258,11 @@ class Study(Strict):
                 if name not in self.measures:
                     hint = nearest(name, list(self.measures))
                     raise ValueError(f"{where} names the measure {name!r}, which is none{hint}")
+        for plot in self.plots:
+            if EVERY_CLASS in self.measures[plot.measure].source:
+                raise ValueError(
+                    f"plot {plot.title!r} is of {plot.measure}, one figure for every class; name one in its source"
+                )
         self._check_values()
         return self
 

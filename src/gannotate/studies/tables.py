@@ -122,9 +122,13 @@ def grid(frame: Frame, table: Table, points: Sequence[Point]) -> Grid:
 
 
 def _best(frame: Frame, column: Column, rows: Sequence[Sequence[Point]]) -> list[int]:
-    """Places of the best means of a column, as far as its digits tell; none when these are all the same."""
+    """Places of the best means of a column, as far as its digits tell; none when these are all the same.
+
+    Rows with a figure missing are not compared: a mean over the easy half of the cells is no better for it.
+    """
     measure = frame.measures[column.measure]
-    means = {row: mean for row, own in enumerate(rows) if (mean := _mean(column, own)) is not None}
+    whole = {row: own for row, own in enumerate(rows) if all(one.mean is not None for one in _own(column, own))}
+    means = {row: mean for row, own in whole.items() if (mean := _mean(column, own)) is not None}
     shown = {row: SHOWN[measure.format](mean) for row, mean in means.items()}
     if len(set(shown.values())) < 2:
         return []
@@ -148,7 +152,10 @@ def _text(frame: Frame, column: Column, points: Sequence[Point]) -> str:
     if len(figures) == 1:
         return cell_text(figures[0], form)
     mean = _mean(column, points)
-    return ("-" if figures else "") if mean is None else SHOWN[form](mean)
+    if mean is None:
+        return "-" if figures else ""
+    there = sum(figure.mean is not None for figure in figures)
+    return SHOWN[form](mean) if there == len(figures) else f"{SHOWN[form](mean)}, {there} of {len(figures)}"
 
 
 def note(points: Sequence[Point]) -> str:

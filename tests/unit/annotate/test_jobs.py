@@ -169,6 +169,13 @@ def test_labels_are_gathered_anew_when_they_changed(project: Project, store: Sto
     assert not gathered.exists()
 
 
+def test_labels_that_another_command_wrote_are_gathered_anew(project: Project, store: Store, truth: Truth):
+    store.save(0, truth(0), 0)
+    before = labelled_parts(store, "unet", 10)
+    project.write_annotation(0, 1 - truth(0), "simulated", {})
+    assert labelled_parts(store, "unet", 10) != before
+
+
 def test_the_real_commands_write_a_dataset(project: Project, store: Store, truth: Truth):
     """From labels to a dataset, through the same child processes as from the page."""
     store.save(0, truth(0), 0)

@@ -19,7 +19,7 @@ from gannotate.studies.frame import frame_of
 from gannotate.studies.plot import draw
 from gannotate.studies.reading import read_study
 from gannotate.studies.study import Expectation
-from gannotate.studies.tables import cell_text, comma_separated, markdown
+from gannotate.studies.tables import cell_text, comma_separated, grid, markdown
 
 from .conftest import STUDY, Bench
 
@@ -131,6 +131,23 @@ def test_tables_have_a_column_for_each_value_and_what_stands_beside(done: tuple[
         "n": "1", "way": "plain", "measure": "value", "mean": "11.05", "deviation": "0.070711", "least": "11.0",
         "most": "11.1", "seeds": "2", "asked": "2", "failed": "0", "not_run": "0",
     }  # fmt: skip
+
+
+def test_a_mean_over_cells_says_how_many_are_missing_and_is_not_the_best_then(bench: Bench):
+    plan = bench.plan(STUDY.replace("beside: [base]", "beside: [value]"))
+    points = summarise(plan, bench.run(plan)[0])
+    whole = grid(frame_of(plan), plan.study.tables[0], points)
+    assert [row[-1] for row in whole.rows] == ["11.55", "23.05"]
+    assert (1, 3) in whole.best
+    lost = [
+        replace(point, figures={**point.figures, "value": Figure(asked=2, failed=2)})
+        if point.at == {"n": 1, "way": "twice"}
+        else point
+        for point in points
+    ]
+    part = grid(frame_of(plan), plan.study.tables[0], lost)
+    assert [row[-1] for row in part.rows] == ["11.55", "24.05, 1 of 2"]
+    assert not {place for place in part.best if place[1] == 3}
 
 
 def test_a_measure_of_every_class_has_a_column_for_each(bench: Bench):

@@ -188,6 +188,7 @@ def test_names_that_stand_for_nothing_are_told(bench: Bench, old: str, new: str,
         ),
         ("title: Sums\n", "", "the key 'title' is missing"),
         ("rows: [way]", "rows: [wya]", "table '' names the axis 'wya', which is none; did you mean 'way'"),
+        ("series: [way], measure: value", "series: [way], measure: classes", "one figure for every class"),
         ("rows: [way], columns: n", "rows: [way]", "table '' does not show the axis n"),
         ("measure: value}", "measure: valu}", "names the measure 'valu', which is none; did you mean 'value'"),
         ("better: {way: twice}", "better: {way: twic}", "'twic' is not on this axis; did you mean 'twice'"),
@@ -211,6 +212,8 @@ def test_a_choice_that_leaves_nothing_is_told(bench: Bench):
         bench.plan(only={"n": (3,)})
     with pytest.raises(UsageError, match="--seeds is -1; give 1 or more"):
         bench.plan(seeds=-1)
+    with pytest.raises(UsageError, match="--seeds is 0; give 1 or more"):
+        bench.plan(seeds=0)
     with pytest.raises(UsageError, match="is for xray, not for ground"):
         bench.plan(STUDY + "domains: [xray]\n")
     text = STUDY + "leave_out:\n  - {n: [1, 2]}\n"

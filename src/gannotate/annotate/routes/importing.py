@@ -5,6 +5,8 @@ from __future__ import annotations
 import tempfile
 import threading
 import zipfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -28,9 +30,11 @@ def add_import(app: FastAPI, store: Store, live: Live) -> None:
     """Adds `/api/import`."""
     one_at_a_time = threading.Lock()
 
-    def bring(data: bytes, file: str, format: FormatName, importer: Importer, blended: Blended) -> Imported:
+    def bring(data: bytes, file: str, format: FormatName, make: Callable[[], Importer], blended: Blended) -> Imported:
         kind = load_format(format)
         with one_at_a_time, tempfile.TemporaryDirectory() as folder:
+            # it looks at the labels that are there: not before another import has written its own
+            importer = make()
             path = Path(folder) / file
             path.write_bytes(data)
             try:
@@ -62,8 +66,8 @@ def add_import(app: FastAPI, store: Store, live: Live) -> None:
         blended: Blended = "refuse",
     ) -> Imported:
         """Takes label maps in: the body is a zip in that format, one of its JSON files, or one mask."""
-        importer = Importer(store.project, parse_map(map or []), replace, crop, store)
-        return await run_in_threadpool(bring, await request.body(), safe_file(name), format, importer, blended)
+        make = partial(Importer, store.project, parse_map(map or []), replace, crop, store)
+        return await run_in_threadpool(bring, await request.body(), safe_file(name), format, make, blended)
 
 
 def safe_file(name: str) -> str:

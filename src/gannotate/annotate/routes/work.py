@@ -24,7 +24,6 @@ from gannotate.annotate.routes.answers import (
 )
 from gannotate.annotate.store import Store
 from gannotate.errors import UsageError
-from gannotate.record import is_finished
 
 BUSY: dict[int | str, dict[str, Any]] = {409: {"model": Message, "description": "A job runs already."}}
 
@@ -42,7 +41,10 @@ def add_work(app: FastAPI, store: Store, jobs: Jobs, predictions: Predictions) -
     @app.get("/api/work")
     def work() -> WorkInfo:
         """The job that runs or ran last, and what was made so far."""
-        return WorkInfo(job=_info(jobs.state), dataset=_newest(store, "datasets"), segmenter=predictions.newest)
+        dataset = store.project.newest("datasets")
+        return WorkInfo(
+            job=_info(jobs.state), dataset=dataset.name if dataset is not None else None, segmenter=predictions.newest
+        )
 
     @app.post("/api/work/dataset", responses=BUSY)
     def write_dataset(order: DatasetOrder) -> JobInfo:
@@ -58,7 +60,7 @@ def add_work(app: FastAPI, store: Store, jobs: Jobs, predictions: Predictions) -
             if not store.labelled():
                 raise UsageError("no picture is labelled yet; label one first")
             return _started(jobs.start("segmenter", labelled_parts(store, order.architecture, order.steps)))
-        if _newest(store, "datasets") is None:
+        if store.project.newest("datasets") is None:
             raise UsageError("there is no dataset to learn from yet; write one first")
         return _started(jobs.start("segmenter", segmenter_parts(store.project, order.architecture, order.steps)))
 
@@ -97,7 +99,3 @@ def _info(state: JobState | None) -> JobInfo | None:
 def _started(state: JobState) -> JobInfo:
     known_fields = asdict(state)
     return JobInfo(**{name: known_fields[name] for name in JobInfo.model_fields})
-
-
-def _newest(store: Store, kind: str) -> str | None:
-    return next((path.name for path in reversed(store.project.made(kind)) if is_finished(path)), None)

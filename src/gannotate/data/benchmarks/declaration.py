@@ -137,7 +137,7 @@ class _File(Strict):
     """A file of declarations: `common` holds what all of its benchmarks have, which a benchmark's own lines replace."""
 
     common: dict[str, Any] = Field(default_factory=dict)
-    benchmarks: dict[str, dict[str, Any]]
+    benchmarks: dict[str, dict[str, Any]] = Field(min_length=1)
 
 
 def read_declarations(path: str | Path) -> dict[str, Benchmark]:
