@@ -213,6 +213,42 @@ def _methods_of(domain: str, found: Found, cells: Path) -> Iterator[str]:
     yield from _worth(found, columns)
 
 
+def scales(folders: list[Path]) -> list[str]:
+    """The section of several unaligned things at several scales (runs/scales.sh), from the newest table of each run."""
+    found = {}
+    for folder in folders:
+        tables = sorted((folder / "cells-scales").glob("scales-*.json"), key=lambda path: path.stat().st_mtime)
+        if tables:
+            found[folder.name] = json.loads(tables[-1].read_text())
+    if not found:
+        return []
+    first = next(iter(found.values()))
+    rows = next(iter(first["found"].values()))
+    lines = [
+        "## Several things, unaligned, at several scales",
+        "",
+        f"mIoU on {first['scenes']} composed scenes of {first['size_px']} px with exact label maps, 2 to 4 things "
+        "each: all of one scale, or from 0.5 to 2 in one scene (mixed). The same network learned from the same "
+        "soft-labelled dataset of single, centred things, with RepurposeGAN's warps (auto-shot) and without any; it "
+        "sees scenes in overlapping "
+        "tiles of its own size. One seed. Made by `runs/scales.sh`.",
+        "",
+        "| pictures | trained | " + " | ".join(f"scale {row}" if row != "mixed" else row for row in rows) + " |",
+        "|---|---|" + "---|" * len(rows),
+    ]
+    titles = {"repurpose": "auto-shot's warps", "none": "no warps"}
+    for name, one in found.items():
+        for way, cells in one["found"].items():
+            values = " | ".join(f"{cells[row]['miou']:.3f}" for row in rows)
+            lines.append(f"| {TITLES[name].lower()} | {titles.get(way, way)} | {values} |")
+    return [*lines, ""]
+
+
+def claims(path: Path) -> list[str]:
+    """The table of `gannotate study claims --write FILE.md`."""
+    return [*path.read_text().rstrip().splitlines(), ""]
+
+
 def _floors(found: Found, columns: list[int]) -> Iterator[str]:
     titles = {"majority": "floor: majority label map", "pixels": "floor: per-pixel net"}
     for floor, title in titles.items():

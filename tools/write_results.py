@@ -15,7 +15,7 @@ from pathlib import Path
 
 from result_cells import TITLES, cells, spread
 from result_real import inversion, real_labels
-from result_studies import costs, decoders, filters, methods, regions
+from result_studies import claims, costs, decoders, filters, methods, regions, scales
 
 NOTES = {
     "wbc": "The test's pictures come from another source than the unlabelled ones. Supervised networks train with "
@@ -144,6 +144,7 @@ SECTIONS = {
     "methods": methods,
     "real": real_labels,
     "inversion": inversion,
+    "claims": claims,
 }
 
 
@@ -161,6 +162,8 @@ def main() -> None:
             lines += decoders(of, Path(path))
         elif kind == "light":
             lines += decoders(of, Path(path), "The light decoder's width and order of layers")
+        elif name == "scales":  # a comma between the runs of several domains
+            lines += scales([Path(one) for one in path.split(",")])
         elif name in SECTIONS:
             lines += SECTIONS[name](Path(path))
         else:
