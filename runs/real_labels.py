@@ -38,6 +38,7 @@ METHODS = {
     "inversion": "inversion labels",
     "maml1": "MAML, one step",
     "maml2": "MAML, two steps",
+    "maml1-warm": "MAML, one step, started from pseudo-labels",
     "gradient-matching": "**gradient matching**",
     "gradient-matching-warm": "gradient matching, started from pseudo-labels",
     "pseudo-labels-mixed": "pseudo-labels, and the real labels in each batch",
