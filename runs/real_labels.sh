@@ -6,12 +6,13 @@
 # that pseudo-labels started; MAML with one and two steps; pseudo-labels; inversion labels; and supervised on as many annotated generated pictures, the upper line. Each of
 # them: fit, score the decoder on the annotated pool, synthesize, train, evaluate on the test pictures. METHOD-mixed: the
 # same dataset, with the real labels in a quarter of each batch of the segmenter.
-# Then the study of labels out of the domain: 50 portraits of the flat style, tested on the natural one.
+# Then the study of labels out of the domain (with DOMAINS="" that alone): 50 portraits of the flat style, tested on the
+# natural one.
 # Table and figures: `python runs/real_labels.py FOLDER` (called at the end).
 # Time on one idle core, a cell: fit 2-6 minutes (see docs/results.md), synthesize 1, train 2.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-: "${DOMAINS:=xray wbc portraits}" "${SHOTS:=2 10 30}" "${SEEDS:=0 1 2}" "${RUNS:=scratch/runs}" "${COUNT:=2000}"
+: "${DOMAINS=xray wbc portraits}" "${SHOTS=2 10 30}" "${SEEDS:=0 1 2}" "${RUNS:=scratch/runs}" "${COUNT:=2000}"
 : "${METHODS:=supervised gradient-matching gradient-matching-warm maml1 maml2 pseudo-labels inversion generated}" "${OUT_OF_DOMAIN:=yes}"
 : "${STEPS:=500}" "${FIT_FLAGS:=}" "${TRAIN_FLAGS:=}" "${FLAT:=50}"
 out=${1:-scratch/runs/real} data=${DATA:-../shared/data}
