@@ -1,16 +1,38 @@
 """The errors that a user may see: one sentence each, with what was given, what is accepted and what to type."""
 
+LONGEST = 2000
+"""Characters of an error's text: longer ones lose their middle, as what to type stands at the end."""
+
 
 class GannotateError(Exception):
-    """Something failed that a user can act on. The command line prints its text and exits with `exit_code`."""
+    """Something failed that a user can act on. The command line prints its text and exits with `exit_code`.
+
+    The text is one line that a terminal can show, whatever names and values out of somebody's file stand in it.
+    """
 
     exit_code = 1
+
+    def __init__(self, text: str) -> None:
+        super().__init__(one_line(text))
 
 
 class UsageError(GannotateError):
     """The request itself is wrong (a flag, a name, a value): exit code 2."""
 
     exit_code = 2
+
+
+class AlikeEverywhere(GannotateError):
+    """All processes of one command come to this at once, and one of them says it."""
+
+
+def one_line(text: str) -> str:
+    """`text` with spaces for line ends, `?` for signs that are none or that steer a terminal, and at most LONGEST."""
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 + 5 :]}"
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else " " if sign.isspace() else "?" for sign in text)
 
 
 def nearest(name: str, known: list[str] | tuple[str, ...]) -> str:

@@ -1,4 +1,8 @@
-"""Writing files so that a reader sees the old one or the whole new one, never half of it."""
+"""Writing files so that a reader sees the old one or the whole new one, never half of it.
+
+What is being written is called .NAME.part, and is locked: what a killed process left of it is taken over by the next
+one that writes NAME, and what a living one writes is left alone.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,14 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from gannotate.errors import GannotateError
+from gannotate.locks import alone_in, take
 
 
 @contextlib.contextmanager
@@ -22,22 +28,117 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
         GannotateError: the disk is full or the folder cannot be written.
     """
     path = Path(path)
-    temporary = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        handle, part = _open_part(path)
         with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+            try:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                os.chmod(part, 0o666 & ~_umask())
+                if os.name != "posix":  # elsewhere it keeps its lock until it has its name
+                    file.close()
+                os.replace(part, path)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(part)
+                raise
     except OSError as error:
         raise disk_error(error, path) from error
-    finally:
-        if temporary:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
+
+
+def _open_part(path: Path) -> tuple[int, str]:
+    """An empty file beside `path` that is this process's own, open for writing, and its name."""
+    part = path.with_name(f".{path.name}.part")
+    if os.name == "posix":
+        with contextlib.suppress(OSError):  # somebody else's: another name may do
+            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            if take(handle) and _is_alone(handle, part):
+                os.ftruncate(handle, 0)
+                return handle, str(part)
+            os.close(handle)
+    return tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+
+
+def _is_alone(handle: int, part: Path) -> bool:
+    """Whether an open file is still the one of that name, and has no other name."""
+    about = os.fstat(handle)
+    # whoever had it may have renamed or removed it in between: then this is another file
+    if not part.exists() or not os.path.samestat(about, os.stat(part, follow_symlinks=False)):
+        return False
+    if about.st_nlink > 1:  # `write_new` was killed between its name and its end
+        os.unlink(part)
+        return False
+    return True
+
+
+def write_new(path: str | Path, data: bytes) -> bool:
+    """Writes `data` to `path` where nothing is; False when another process was faster, whose file stays.
+
+    Raises:
+        GannotateError: the disk is full or the folder cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, part = _open_part(path)
+        with os.fdopen(handle, "wb") as file:
+            try:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+                os.chmod(part, 0o666 & ~_umask())
+                return _name_new(part, path)
+            finally:
+                with contextlib.suppress(OSError):
+                    os.unlink(part)
+    except OSError as error:
+        raise disk_error(error, path) from error
+
+
+def _name_new(part: str, path: Path) -> bool:
+    try:
+        os.link(part, path)  # unlike a renaming, it replaces nothing
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links
+        if path.exists():
+            return False
+        os.replace(part, path)
+    return True
+
+
+@contextlib.contextmanager
+def appearing(path: str | Path) -> Iterator[Path]:
+    """Gives an empty folder beside `path` to fill: it takes that name at the end, or is removed.
+
+    Raises:
+        GannotateError: another process is making `path`, the disk is full, or the place cannot be written.
+    """
+    place = Path(os.path.abspath(path))
+    building = place.parent / f".{place.name}.part"
+    try:
+        building.mkdir(parents=True, exist_ok=True)
+        with alone_in(building, f"another process is making {path}; wait for its end, or give another name"):
+            try:
+                _empty(building)
+                yield building
+                os.replace(building, place)
+            except BaseException:
+                shutil.rmtree(building, ignore_errors=True)
+                raise
+    except OSError as error:
+        raise disk_error(error, path) from error
+
+
+def _empty(folder: Path) -> None:
+    """Removes what a killed process left."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
@@ -53,7 +154,17 @@ def write_text(path: str | Path, text: str) -> None:
 
 def write_json(path: str | Path, value: Any) -> None:
     """Writes `value` as indented JSON to `path` atomically; NaN and infinity are written as null."""
-    write_text(path, json.dumps(_finite(value), indent=2, allow_nan=False) + "\n")
+    write_bytes(path, as_json(value))
+
+
+def write_new_json(path: str | Path, value: Any) -> bool:
+    """`write_new` of what `write_json` writes."""
+    return write_new(path, as_json(value))
+
+
+def as_json(value: Any) -> bytes:
+    """Indented JSON; NaN and infinity as null."""
+    return (json.dumps(_finite(value), indent=2, allow_nan=False) + "\n").encode()
 
 
 def disk_error(error: OSError, path: str | Path) -> GannotateError:

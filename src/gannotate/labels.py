@@ -13,6 +13,7 @@ from PIL import Image
 
 from gannotate.errors import GannotateError, UsageError
 from gannotate.files import write_bytes
+from gannotate.picture_files import open_picture
 
 IGNORE = 255
 """Class id of a pixel without a label: it teaches nothing and counts in no metric."""
@@ -88,15 +89,18 @@ def read_label_map(path: str | Path, classes: int) -> np.ndarray:
     Raises:
         GannotateError: not readable, not single-channel, or with unknown class ids.
     """
-    return decode_label_map(Path(path).read_bytes(), classes, str(path))
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise GannotateError(f"{path} cannot be read ({error.strerror})") from error
+    return decode_label_map(data, classes, str(path))
 
 
 def decode_label_map(data: bytes, classes: int, source: str) -> np.ndarray:
     """Like `read_label_map`, from the bytes of the file; `source` names it in errors."""
     try:
-        image = Image.open(io.BytesIO(data))
-        image.load()
-    except Exception as error:  # Pillow raises many kinds on a broken file
+        image = open_picture(data)
+    except GannotateError as error:
         raise GannotateError(f"{source}: not a readable picture ({error})") from error
     if image.mode not in ("P", "L", "1"):
         raise GannotateError(

@@ -8,31 +8,47 @@ FIRST_REAL on in place of a seed, which no generated one has, so that it is kept
 from __future__ import annotations
 
 import hashlib
-import os
+import itertools
 import re
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from gannotate.errors import GannotateError, UsageError, nearest
-from gannotate.files import disk_error, write_bytes, write_text
+from gannotate.files import appearing, disk_error, write_bytes, write_text
 from gannotate.jsonlines import read_rows, write_rows
-from gannotate.labels import ClassInfo, Mirror, read_label_map, write_label_map
-from gannotate.project_config import FORMAT_VERSION, ProjectConfig, parse_config
+from gannotate.labels import ClassInfo, Mirror, encode_label_map, read_label_map
+from gannotate.locks import alone_in
+from gannotate.project_config import FORMAT_VERSION, DrawEntry, ProjectConfig, parse_config
+from gannotate.project_pictures import (
+    FIRST_REAL,
+    Annotation,
+    PoolPicture,
+    RealPicture,
+    Source,
+    annotation_of,
+    belongs,
+    is_real,
+    real_picture,
+)
 from gannotate.record import is_finished, now
 
-__all__ = ["FORMAT_VERSION", "Annotation", "PoolPicture", "Project", "ProjectConfig", "RealPicture", "is_real"]
-
-Source = Literal["generated", "real", "any"]
-"""Which pictures: those that the generator drew, those that came from files, or both."""
-
-FIRST_REAL = 4_000_000_001
-"""Number of a project's first real picture, the others follow; seeds end below. All fit into 32 bits, as seeds do."""
+__all__ = [
+    "FIRST_REAL",
+    "FORMAT_VERSION",
+    "Annotation",
+    "PoolPicture",
+    "Project",
+    "ProjectConfig",
+    "RealPicture",
+    "Source",
+    "annotation_of",
+    "is_real",
+]
 
 KINDS = {
     "decoders": "gannotate fit",
@@ -43,76 +59,6 @@ KINDS = {
 """Folders of numbered runs, and the command that makes one."""
 
 GENERATOR_FILES = ("config.json", "model.safetensors", "card.md", "discriminator.safetensors")
-
-
-@dataclass(frozen=True)
-class RealPicture:
-    """Where a real picture of the pool comes from, and which part of it the pool shows.
-
-    name: how label files call it, unique in the project and no number. file: its name in the folder or zip. sha256: of
-    the file. width, height: its own size in px. left, top, side_px: the square of it that was scaled to the project's
-    size.
-    """
-
-    name: str
-    file: str
-    sha256: str
-    width: int
-    height: int
-    left: int
-    top: int
-    side_px: int
-
-
-@dataclass(frozen=True)
-class PoolPicture:
-    """A picture offered for labelling: its seed and how it was drawn (psi, cutoff, noise).
-
-    A real one has a number from FIRST_REAL on for a seed, no options, and `real` says where it comes from.
-    """
-
-    seed: int
-    options: dict[str, Any]
-    real: RealPicture | None = None
-
-    @property
-    def name(self) -> str:
-        """How label files call it: the seed, or the real picture's name."""
-        return self.real.name if self.real else str(self.seed)
-
-    def as_row(self) -> dict[str, Any]:
-        """Its line in pool.jsonl."""
-        if self.real is None:
-            return {"seed": self.seed, "source": "generated", **self.options}
-        return {"seed": self.seed, "source": "real", **asdict(self.real)}
-
-
-REAL_FIELDS = tuple(item.name for item in fields(RealPicture))
-
-
-def is_real(seed: int) -> bool:
-    """Whether a picture's number is that of a real one: then no generator draws it."""
-    return seed >= FIRST_REAL
-
-
-def belongs(seed: int, source: Source) -> bool:
-    """Whether a picture is one of the asked-for kind."""
-    return source == "any" or is_real(seed) == (source == "real")
-
-
-@dataclass(frozen=True)
-class Annotation:
-    """Where one annotation comes from. Its label map is annotations/SEED.png.
-
-    source: `person`, `simulated` (a network trained on other labels), `exact` (a renderer), `imported` (from another
-    tool's files, which do not tell who made them), or `unknown` for a file without a row. about: for a simulated one,
-    which network, how many labels it saw and its own mIoU; for an imported one, its format and file.
-    """
-
-    seed: int
-    source: str
-    about: dict[str, Any] = field(default_factory=dict)
-    saved: str = ""
 
 
 class Project:
@@ -143,8 +89,16 @@ class Project:
         return cls(folder, parse_config(text, str(path)))
 
     @classmethod
-    def create(cls, folder: str | Path, config: ProjectConfig, generator: str | Path | None = None) -> Project:
+    def create(
+        cls,
+        folder: str | Path,
+        config: ProjectConfig,
+        generator: str | Path | None = None,
+        fill: Callable[[Project], object] | None = None,
+    ) -> Project:
         """Makes a project with a copy of the generator folder, if any; the folder appears whole or not at all.
+
+        `fill` may put more into the project, before it gets its name.
 
         Raises:
             UsageError: `folder` exists and is not empty.
@@ -152,22 +106,14 @@ class Project:
         folder = Path(folder)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(f"{folder} exists and is not empty; give a new folder")
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
-        except OSError as error:
-            raise disk_error(error, folder) from error
-        try:
-            building.chmod(0o755)
+        with appearing(folder) as building:
             if generator is not None:
                 _copy_generator(Path(generator), building / "generator")
             write_text(building / "project.yaml", config.to_yaml())
-            os.replace(building, folder)
-        except OSError as error:
-            raise disk_error(error, folder) from error
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
-        return cls(folder, config)
+            made = cls(building, config)
+            if fill is not None:
+                fill(made)
+        return cls(folder, made.config)
 
     @property
     def classes(self) -> tuple[ClassInfo, ...]:
@@ -208,11 +154,19 @@ class Project:
         seed = int(row["seed"])
         try:
             if is_real(seed):
-                return PoolPicture(seed, {}, RealPicture(**{name: row[name] for name in REAL_FIELDS}))
-            return PoolPicture(seed, {name: row[name] for name in ("psi", "cutoff", "noise")})
+                return PoolPicture(seed, {}, real_picture(row))
+            options = {name: row[name] for name in ("psi", "cutoff", "noise")}
+            DrawEntry.model_validate(options)
+            return PoolPicture(seed, options)
         except KeyError as error:
             raise GannotateError(
                 f"{self.folder}/pool/pool.jsonl lacks {error} for picture {seed}; mend or remove that line"
+            ) from error
+        except ValidationError as error:
+            problem = error.errors(include_input=False, include_url=False)[0]
+            raise GannotateError(
+                f"{self.folder}/pool/pool.jsonl, picture {seed}: {'.'.join(map(str, problem['loc']))}: "
+                f"{problem['msg']}; mend or remove that line"
             ) from error
 
     def pool_picture_path(self, seed: int) -> Path:
@@ -250,6 +204,15 @@ class Project:
             self.config = self.config.model_copy(update={"format_version": FORMAT_VERSION})
             write_text(self.folder / "project.yaml", self.config.to_yaml())
 
+    def changing(self) -> AbstractContextManager[None]:
+        """While the body runs, no other command adds to the pool or labels its pictures by itself.
+
+        Raises:
+            GannotateError: another command does so already.
+        """
+        busy = f"another command is changing the pictures of {self.folder}; wait for its end and type this one again"
+        return alone_in(self.folder, busy)
+
     def annotations(self, source: Source = "generated") -> list[Annotation]:
         """Every annotations/SEED.png by seed, with what annotations.jsonl says about it.
 
@@ -266,10 +229,8 @@ class Project:
                 raise GannotateError(f"{path} is not named by a picture's seed; name it like annotations/17.png")
             if not belongs(int(path.stem), source):
                 continue
-            row = rows.get(int(path.stem), {})
-            found.append(
-                Annotation(int(path.stem), row.get("source", "unknown"), row.get("about", {}), row.get("saved", ""))
-            )
+            row = rows.get(int(path.stem), {"source": "unknown"})
+            found.append(annotation_of(int(path.stem), row))
         return sorted(found, key=lambda annotation: annotation.seed)
 
     def annotation_path(self, seed: int) -> Path:
@@ -296,11 +257,32 @@ class Project:
                 f"the label map of seed {seed} is {label_map.shape}, this project's are ({self.config.size}, "
                 f"{self.config.size})"
             )
+        row = {"seed": seed, "source": source, "saved": now(), "about": about}
+        png = encode_label_map(label_map, self.classes)
+        new = source != "person" and not self.annotation_path(seed).exists()
+        # wherever this is cut off: no map is there without its row, and none with a row that belongs to another maker
+        self._write_row(seed, row if new else None, unless=source)
+        write_bytes(self.annotation_path(seed), png)
+        if not new:
+            self._write_row(seed, row)
+
+    def _write_row(self, seed: int, row: dict[str, Any] | None, unless: str = "") -> None:
+        """Puts a picture's row into annotations.jsonl in place of the old one; other processes that do so wait.
+
+        Without a new row the old one is removed, unless its source is `unless`.
+        """
         path = self.folder / "annotations" / "annotations.jsonl"
-        rows = [row for row in read_rows(path, ("seed", "source")) if int(row["seed"]) != seed]
-        rows.append({"seed": seed, "source": source, "saved": now(), "about": about})
-        write_label_map(self.annotation_path(seed), label_map, self.classes)
-        write_rows(path, sorted(rows, key=lambda row: int(row["seed"])))
+        try:
+            path.parent.mkdir(exist_ok=True)
+        except OSError as error:
+            raise disk_error(error, path) from error
+        with alone_in(path.parent):
+            rows = {int(other["seed"]): other for other in read_rows(path, ("seed", "source"))}
+            old = rows.pop(seed, None)
+            if row is None and (old is None or old["source"] == unless):
+                return
+            more = [] if row is None else [row]
+            write_rows(path, sorted([*rows.values(), *more], key=lambda other: int(other["seed"])))
 
     def made(self, kind: str) -> list[Path]:
         """The numbered folders of one kind (see KINDS), oldest first."""
@@ -312,13 +294,16 @@ class Project:
     def next_folder(self, kind: str, name: str = "") -> Path:
         """Makes the next folder of a kind, e.g. decoders/0002-light; one that exists is never taken."""
         numbers = [_number(path) or 0 for path in self.made(kind)]
-        number = max(numbers, default=0) + 1
-        path = self.folder / kind / (f"{number:04d}-{name}" if name else f"{number:04d}")
-        try:
-            path.mkdir(parents=True)
-        except OSError as error:
-            raise disk_error(error, path) from error
-        return path
+        for number in itertools.count(max(numbers, default=0) + 1):
+            path = self.folder / kind / (f"{number:04d}-{name}" if name else f"{number:04d}")
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:  # another process was faster
+                continue
+            except OSError as error:
+                raise disk_error(error, path) from error
+            return path
+        raise AssertionError("numbers do not end")
 
     def unfinished(self, kind: str, name: str = "") -> Path | None:
         """The latest folder of a kind and name when its run did not reach its end, for resuming."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gannotate.errors import GannotateError, UsageError, nearest
 from gannotate.labels import MAX_CLASSES, Mirror
+from gannotate.parsing import Malformed, load_yaml
 
 FORMAT_VERSION = 2
 """1: a generator, and pool pictures drawn by it. 2: real pictures too, and projects without a generator."""
@@ -98,9 +99,9 @@ def parse_config(text: str, source: str) -> ProjectConfig:
         GannotateError: not YAML, of a newer version, or with fields that are unknown, missing or wrong.
     """
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise GannotateError(f"{source} is not YAML ({_one_line(error)})") from error
+        values = load_yaml(text)
+    except Malformed as error:
+        raise GannotateError(f"{source} is not YAML ({error})") from error
     if not isinstance(values, dict):
         raise GannotateError(f"{source} is damaged: it holds no fields; copy it back from a backup")
     version = values.get("format_version")
@@ -143,7 +144,3 @@ def _fields_at(place: tuple[int | str, ...]) -> list[str]:
     }
     model = parts[str(place[0])] if place else ProjectConfig
     return list(model.model_fields)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

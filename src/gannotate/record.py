@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import platform
 import sys
@@ -16,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import gannotate
-from gannotate.errors import GannotateError
-from gannotate.files import write_json
+from gannotate.errors import GannotateError, UsageError
+from gannotate.files import disk_error, write_json
+from gannotate.locks import alone_in
+from gannotate.parsing import DAMAGED, load_json
 
 RECORD = "run.json"
 FORMAT_VERSION = 1
@@ -58,11 +59,35 @@ def recorded(
 ) -> Iterator[Record]:
     """Keeps folder/run.json while the body runs: status running, then done, interrupted or failed.
 
-    An unfinished record that is already there is continued: its first start and its wall time are kept. A run that
-    failed before it wrote anything else leaves no folder. `begin`: time.monotonic() when the work began, if earlier.
+    An unfinished record that is already there is continued: its first start and its wall time are kept. A run that was
+    refused (UsageError) leaves the record that was there, one that failed before it wrote anything else no folder.
+    `begin`: time.monotonic() when the work began, if earlier.
+
+    Raises:
+        GannotateError: another process is at work in the folder, or the disk is full.
     """
     folder = Path(folder)
-    record = Record(verb=verb, config=dict(config), seed=seed, started=now())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_error(error, folder) from error
+    with alone_in(folder, _at_work(folder)):
+        yield from _kept(folder, Record(verb=verb, config=dict(config), seed=seed, started=now()), begin)
+
+
+def _at_work(folder: Path) -> str:
+    """The sentence when another process has the folder; its record may be half gone in the moment of its end."""
+    who = "it has only just started"
+    with contextlib.suppress(GannotateError, KeyError):
+        before = read_record(folder)
+        who = f"{before['verb']}, since {before['started']}" if before else who
+    return (
+        f"another process is at work in {folder} ({who}); wait for its end, or work in a new folder (in a project "
+        "with --no-resume)"
+    )
+
+
+def _kept(folder: Path, record: Record, begin: float | None) -> Iterator[Record]:
     before = read_record(folder)
     if before and before.get("status") != "done":
         record.started, record.wall_s = before["started"], float(before["wall_s"])
@@ -78,9 +103,11 @@ def recorded(
         yield record
     except BaseException as error:
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        refused = before is not None and isinstance(error, UsageError)  # what is there is still what it was
         with contextlib.suppress(GannotateError):  # a full disk: the first error is the one to show
-            save(status)
-        _remove_if_nothing_was_made(folder)
+            write_json(folder / RECORD, before) if refused else save(status)
+        if not refused:
+            _remove_if_nothing_was_made(folder)
         raise
     save("done")
 
@@ -119,11 +146,13 @@ def read_record(folder: str | Path) -> dict[str, Any] | None:
     """
     path = Path(folder) / RECORD
     try:
-        record = json.loads(path.read_text())
+        record = load_json(path.read_bytes())
         version = int(record["format_version"])
+        if version <= FORMAT_VERSION:
+            _check_record(record)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except DAMAGED as error:
         raise GannotateError(f"{path} is damaged ({error}); delete that folder to go on without it") from error
     if version > FORMAT_VERSION:
         raise GannotateError(
@@ -133,10 +162,30 @@ def read_record(folder: str | Path) -> dict[str, Any] | None:
     return record
 
 
+def _check_record(record: Mapping[str, Any]) -> None:
+    """Raises ValueError when something that readers rely on is of another kind."""
+    for name, kind in (("status", str), ("verb", str), ("config", dict), ("about", dict), ("result", dict)):
+        if not isinstance(record.get(name, kind()), kind):
+            raise ValueError(f"its {name} is {record[name]!r:.80}")
+    if "status" not in record:
+        raise ValueError("it has no status")
+
+
 def is_finished(folder: str | Path) -> bool:
-    """True when the run in `folder` reached its end; one without run.json was put there by hand."""
+    """True when the run in `folder` reached its end.
+
+    A folder without run.json was put there by hand; an empty one is of a run that was killed before it began.
+    """
     record = read_record(folder)
-    return record is None or record["status"] == "done"
+    if record is None:
+        return not is_empty(folder)
+    return record["status"] == "done"
+
+
+def is_empty(folder: str | Path) -> bool:
+    """Whether nothing is in a folder, or it is not there."""
+    folder = Path(folder)
+    return not folder.is_dir() or not any(folder.iterdir())
 
 
 def now() -> str:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gannotate.data.remote import Place, place_of
 from gannotate.data.shards import (
     Format,
     Labelled,
@@ -137,7 +137,7 @@ def fingerprint(module: nn.Module) -> str:
 
 
 def write_dataset(
-    folder: str | Path,
+    folder: str | Place,
     generator: Generator,
     decoder: Decoder,
     classes: Sequence[ClassInfo],
@@ -148,6 +148,8 @@ def write_dataset(
 ) -> Iterator[Progress]:
     """Writes `count` labelled pictures; yields progress after each chunk of them.
 
+    `folder` may be an address that fsspec reaches, e.g. s3://bucket/cells.
+
     A run that was stopped goes on after its last whole part, and the result is the same byte for byte. So it is for any
     number of processes that write it together: each gives itself a `worker`. They may begin and end when they like, be
     killed, and be started again in another number; the first ends when the dataset is whole.
@@ -157,7 +159,7 @@ def write_dataset(
         GannotateError: the disk is full, or the other processes finished no part for too long.
     """
     options, config, worker = options or DrawOptions(), config or DatasetConfig(), worker or Worker()
-    folder = Path(folder)
+    folder = place_of(folder)
     if count < 1:
         raise UsageError(f"{count} pictures were asked for; ask for at least 1, e.g. -n 2000")
     if len(classes) != decoder.classes:
@@ -166,23 +168,27 @@ def write_dataset(
     manifest = _open_manifest(folder, _settings(generator, decoder, classes, count, options, config))
     notes, parts = _notes(folder), -(-count // config.part)
     own = worker.own(range(len(manifest.parts), parts))
-    known = {index: notes.get(index) for index in own}
     before = manifest.samples if worker.numbers == 1 else 0
     goal = count if worker.numbers == 1 else sum(_samples(index, count, config) for index in own)
-    done, started = before, time.monotonic()
+    done, started, slowest_s = before, time.monotonic(), 0.0
     for index in own:
-        part, wanted = known[index], _samples(index, count, config)
+        if _is_complete(folder):  # by others that have begun since, in another number
+            break
+        part, wanted, begun = notes.get(index), _samples(index, count, config), time.monotonic()
         if part is None:
             samples: list[Labelled] = []
             for drawn, samples in _draw_part(generator, decoder, config.seeds_of_part(index, count), options):
                 if len(samples) < drawn:
                     yield _progress(done + len(samples) * wanted // drawn, goal, before, started)
             samples = _most_certain(samples, wanted)
+            if _is_complete(folder):
+                break
             files = ((sample_key(sample.seed), encode_sample(sample, classes, config.soft)) for sample in samples)
             digest = write_part(folder, config.format, index, files)
             part = {**_summary(samples, len(classes)), "sha256": digest}
             if worker.numbers > 1:
                 notes.add(index, part)
+            slowest_s = max(slowest_s, time.monotonic() - begun)
         done += wanted
         if worker.numbers == 1:
             manifest.parts.append(part)
@@ -192,7 +198,7 @@ def write_dataset(
     if worker.numbers == 1:
         notes.drop()
     else:
-        yield from _complete(folder, count, parts, worker)
+        yield from _complete(folder, count, parts, worker, slowest_s)
 
 
 def _draw_part(
@@ -211,7 +217,11 @@ def _samples(index: int, count: int, config: DatasetConfig) -> int:
     return min(config.part, count - index * config.part)
 
 
-def _complete(folder: Path, count: int, parts: int, worker: Worker) -> Iterator[Progress]:
+def _is_complete(folder: Place) -> bool:
+    return Manifest.read(folder).complete
+
+
+def _complete(folder: Place, count: int, parts: int, worker: Worker, slowest_s: float) -> Iterator[Progress]:
     """Writes the whole manifest once all parts are there, whoever wrote them; the first process waits for that."""
     notes, started = _notes(folder), time.monotonic()
     manifest, known = Manifest.read(folder), list[dict[str, Any]]()
@@ -224,7 +234,7 @@ def _complete(folder: Path, count: int, parts: int, worker: Worker) -> Iterator[
         return len(known)
 
     if worker.number == 0:
-        for _ in worker.waits(found, parts, folder):
+        for _ in worker.waits(found, parts, folder, slowest_s):
             yield _progress(sum(part["samples"] for part in known), count, 0, started)
     elif found() < parts:
         return
@@ -233,7 +243,7 @@ def _complete(folder: Path, count: int, parts: int, worker: Worker) -> Iterator[
     notes.drop()
 
 
-def _notes(folder: Path) -> PartNotes:
+def _notes(folder: Place) -> PartNotes:
     return PartNotes(folder / "parts", ("first_seed", "samples"))
 
 
@@ -245,7 +255,7 @@ def _most_certain(samples: list[Labelled], wanted: int) -> list[Labelled]:
     return [samples[index] for index in sorted(chosen)]
 
 
-def _open_manifest(folder: Path, settings: dict[str, Any]) -> Manifest:
+def _open_manifest(folder: Place, settings: dict[str, Any]) -> Manifest:
     """The folder's manifest when it is of the same dataset, or a new one, written."""
     if not (folder / "manifest.json").exists():
         manifest = Manifest(settings)

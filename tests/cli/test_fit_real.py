@@ -67,6 +67,14 @@ def test_a_warm_start_from_a_pre_trained_segmenter(command: Command, project: Pa
     assert (settings["warm_start"], settings["segmenter_start"], settings["augment_generated"]) == (2, "new", True)
 
 
+def test_a_warm_start_from_inverted_pictures(command: Command, project: Path, labelled: Path):
+    found = command("fit", project, *TINY, "--labelled", labelled, *SMALL, "--begin", "inversion")
+    assert (Path(found["decoder"]) / "inverted").is_dir()
+    settings = json.loads((Path(found["decoder"]) / "config.json").read_text())["about"]["settings"]
+    assert (settings["warm_from"], settings["warm_start"], settings["inversion_steps"]) == ("inversion", 2, 4)
+    assert not (Path(found["decoder"]) / "teacher").exists()
+
+
 def test_a_stopped_fit_goes_on(command: Command, project: Path, labelled: Path, monkeypatch: pytest.MonkeyPatch):
     words = ["fit", str(project), *map(str, (*TINY, "--labelled", labelled, *SMALL))]
     whole = fit_verb.fit_real

@@ -144,6 +144,7 @@ def test_fit_explains_itself_without_annotations(command: Command, project: Path
         (["--setting", "wide=3"], "decoder light has no setting 'wide'"),
         (["--decoder", "mlp", "--setting", "hidden=9"], "setting hidden of decoder mlp is a list"),
         (["--decoder", "linear", "--solver", "closed", "--steps", "9"], "steps means nothing to it"),
+        (["--decoder", "linear", "--accumulate", "2"], "--accumulate is 2, and the closed form takes no steps"),
         (["--decoder", "fpn", "--schedule", "paper"], "learns by gradient matching"),
         (["--device", "cuda:7"], "device 'cuda:7' is not usable here; use auto or cpu"),
     ],
@@ -268,6 +269,21 @@ def test_synthesize_elsewhere_and_otherwise(command: Command, annotated: Path, t
     assert record["config"]["draw"] == {"psi": 0.5, "cutoff": None, "noise": "const"}
     assert command(*words)["pictures"] == 3  # finished already: nothing to do
     assert not (annotated / "datasets").exists()
+
+
+def test_a_dataset_at_an_address(command: Command, annotated: Path, tmp_path: Path):
+    command("fit", annotated, "--steps", 3)
+    address = f"memory://{tmp_path.name}/cells"
+    assert command("synthesize", annotated, "-n", 8, "--out", address)["dataset"] == address
+    again = command("synthesize", annotated, "-n", 8, "--out", address)  # it is whole: nothing is drawn
+    assert again["pictures"] == 8
+    words = ["train", annotated, "--steps", 1, "--batch", 2, "--depth", 3, "--dataset"]
+    trained = command(*words, address)
+    assert (trained["pictures"], trained["label_source"], trained["labels"]) == (8, "decoder 0001-light", 4)
+    assert command.mistake(*words, "memory://nothing") == (
+        2,
+        "memory://nothing is not a dataset (no manifest.json); make one with `gannotate synthesize`",
+    )
 
 
 def test_doctor_finds_a_healthy_project_healthy(command: Command, annotated: Path):

@@ -53,4 +53,4 @@ def test_a_video_is_labelled_frame_by_frame(
     code, text = command.mistake("predict", project, labelled, "--out", tmp_path / "no", "--steady", 0.5)
     assert (code, "--steady is for a video" in text) == (2, True)
     code, text = command.mistake("predict", project, clip, "--out", tmp_path / "no", "--through", "generator")
-    assert (code, "takes pictures, and" in text) == (2, True)
+    assert (code, "a video is labelled by a segmenter; leave --through generator out" in text) == (2, True)

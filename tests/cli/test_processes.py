@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch.distributed import DistStoreError
 
 from gannotate.cli.app import VERBS, main
 from gannotate.cli.processes import sentence_of
@@ -25,6 +26,7 @@ from gannotate.torchvision_operators import make_importable
 from gannotate.training import distributed
 from gannotate.training.distributed import Elsewhere
 from gannotate.training.launched import launched, launched_here
+from gannotate.training.loop import Diverged
 
 Together = Callable[[Callable[[], Any], int], list[Any]]
 Said = tuple[int, str, str]
@@ -34,7 +36,8 @@ TRAIN = ["--steps", "3", "--batch", "4", "--depth", "3", "--json"]
 
 def said(words: list[str]) -> Said:
     """A command's exit code, stdout and stderr in one of several processes."""
-    os.environ |= {"RANK": str(distributed.rank()), "WORLD_SIZE": str(distributed.count())}
+    rank, count = str(distributed.rank()), str(distributed.count())
+    os.environ |= {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         code = main(words)
@@ -43,8 +46,9 @@ def said(words: list[str]) -> Said:
 
 @pytest.fixture
 def second_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RANK", "1")
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    for number, numbers in (("RANK", "WORLD_SIZE"), ("LOCAL_RANK", "LOCAL_WORLD_SIZE")):
+        monkeypatch.setenv(number, "1")
+        monkeypatch.setenv(numbers, "2")
 
 
 def test_training_leaves_one_run_and_one_answer(
@@ -86,19 +90,43 @@ def test_other_verbs_are_refused(capsys: pytest.CaptureFixture[str], monkeypatch
     assert capsys.readouterr().err == expected
 
 
-@pytest.mark.parametrize(
-    ("words", "what"),
-    [
-        (["fit", "PROJECT", "--from", "real", "--labelled", "DIR", "--method", "inversion"], "--method inversion"),
-        (["train", "PROJECT", "--method", "gct", "--unlabelled", "DIR", "--labelled", "DIR"], "--method gct"),
-    ],
-)
-def test_methods_that_several_processes_cannot_do_are_refused(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, project: Path, words: list[str], what: str
+def test_semi_supervised_methods_too(project: Path, labelled: Path, together: Together) -> None:
+    make_importable()
+    importlib.import_module("segmentation_models_pytorch")
+    words = ["train", str(project), "--method", "mean-teacher", "--labelled", str(labelled)]
+    words += ["--unlabelled", str(labelled / "images"), *TRAIN]
+    first, second = together(lambda: said(words), 2)
+    assert first[0] == second[0] == 0, first[2]
+    assert second[1:] == ("", "")
+    assert Segmenter.load(json.loads(first[1])["segmenter"]).config.classes == 3
+
+
+@pytest.mark.parametrize("method", ["inversion", "pseudo-labels"])
+def test_decoders_learn_from_real_labels_together(
+    project: Path, labelled: Path, together: Together, method: str
 ) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "3")
-    assert main([str(project) if word == "PROJECT" else word for word in words]) == 2
-    assert f"{what} runs in one process and was started in 3" in capsys.readouterr().err
+    own = {"inversion": ["--inversion-steps", "2"], "pseudo-labels": ["--pretrain", "2", "--generated", "2"]}[method]
+    own += [] if method == "inversion" else ["--segmenter", "unet-classic", "--segmenter-width", "8"]
+    words = ["fit", str(project), "--from", "real", "--labelled", str(labelled), "--method", method, "--steps", "2"]
+    first, second = together(lambda: said([*words, *own, "--json"]), 2)
+    assert first[0] == second[0] == 0, (first[2], second[2])
+    assert second[1:] == ("", "")
+    assert Project.open(project).find("decoders", None).name == f"0001-light-{method}"
+
+
+def test_pictures_are_left_out_together(annotated: Path, together: Together) -> None:
+    first, second = together(lambda: said(["fit", str(annotated), "--steps", "8", "--hold-out", "--json"]), 2)
+    assert first[0] == second[0] == 0, (first[2], second[2])
+    assert json.loads(first[1])["temperature"] > 0
+
+
+@pytest.mark.parametrize("flag", ["--accumulate=2", "--precision=bf16", "--compile"])
+def test_flags_of_supervised_training_alone(
+    project: Path, labelled: Path, capsys: pytest.CaptureFixture[str], flag: str
+) -> None:
+    words = ["train", str(project), "--method", "gct", "--labelled", str(labelled), "--unlabelled", str(labelled)]
+    assert main([*words, flag]) == 2
+    assert "is for supervised training; gct takes whole batches in float32" in capsys.readouterr().err
 
 
 def test_the_environment_says_who_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +147,13 @@ def test_what_each_process_says_of_its_end(second_of_two: None, monkeypatch: pyt
     assert sentence_of(UsageError("wrong"), "wrong") == ""
     assert sentence_of(Elsewhere("full"), "full") == ""
     assert sentence_of(lost, "unexpected") == ""
+    assert sentence_of(DistStoreError("wait timeout"), "unexpected") == ""
+    assert sentence_of(RuntimeError("cannot restore"), "unexpected") == "process 1: unexpected"
     assert sentence_of(GannotateError("full"), "full") == "process 1: full"
+    assert sentence_of(Diverged("no number"), "no number") == ""
+    monkeypatch.setenv("LOCAL_RANK", "0")  # the first on its machine
+    assert sentence_of(UsageError("no project"), "no project") == "process 1: no project"
+    assert sentence_of(Elsewhere("full"), "full") == ""
     monkeypatch.setenv("RANK", "0")
     assert sentence_of(UsageError("wrong"), "wrong") == "wrong"
     assert sentence_of(lost, "unexpected").startswith("another process has ended, see there")
@@ -178,12 +212,27 @@ def test_pictures_are_labelled_together(
     assert code == 0, err
     assert (out / "masks" / "c.png").stat().st_mtime_ns == before
     result = json.loads(shown)
-    assert result == {**json.loads(expected), "out": str(out)}
+    assert result == {**json.loads(expected), "out": str(out), "seconds": result["seconds"]}
     assert list(result["skipped"]) == ["images/e.png"]
     found = files(out)
     assert json.loads(found.pop("predict.json"))["complete"]
     assert found == files(tmp_path / "one")
     assert as_process(1, 2, *words, "--out", out)[0] == 0  # a late one finds all done
+
+
+def test_one_process_ends_what_several_began(
+    project: Path, labelled: Path, tmp_path: Path, as_process: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gannotate.cli.predict.BySegmenter.batch", 1)
+    assert main(["train", str(project), "--labelled", str(labelled), *TRAIN, "--quiet"]) == 0
+    words, out = ["predict", project, labelled, "--json", "--quiet"], tmp_path / "out"
+    code, _, err = as_process(0, 2, "predict", tmp_path, labelled, "--out", out)
+    assert (code, "is not a segmenter" in err, out.exists()) == (2, True, False)
+    assert as_process(1, 2, *words, "--out", out)[0] == 0
+    code, shown, err = as_process(0, 1, *words, "--out", tmp_path / ".." / tmp_path.name / "out", "--device", "cpu")
+    assert code == 0, err
+    assert json.loads(shown)["pictures"] == len(list((out / "masks").iterdir()))
+    assert json.loads((out / "predict.json").read_text())["complete"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import get_type_hints
 
@@ -179,6 +180,59 @@ def test_run_writes_table_and_plot_and_goes_on(command: Command, tiny: Path, tmp
     assert {path: path.stat().st_mtime_ns for path in (out / "cells").rglob("*.png")} == before
     assert again["rows"] == result["rows"]
     assert "| 4 | 4 |" in command.text(*words)
+
+
+def test_processes_share_a_study_and_any_of_them_ends_it(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    words = ["study", "run", str(tiny), "--out", str(tmp_path / "out"), "--json"]
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")  # the first one died, or comes late
+    assert main(words) == 0
+    assert capsys.readouterr() == ("", "")
+    table = tmp_path / "out" / "renders-portraits" / "table.md"
+    results = sorted((tmp_path / "out" / "cells").glob("*/result.json"))
+    before = [path.stat().st_mtime_ns for path in (table, *results)]
+    assert main(words) == 0  # a third finds all done, and the table written
+    assert [path.stat().st_mtime_ns for path in (table, *results)] == before
+    monkeypatch.setenv("RANK", "0")
+    assert main(words) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["done"], answer["failed"]) == (2, 0)
+    assert [path.stat().st_mtime_ns for path in results] == before[1:]
+    assert table.stat().st_mtime_ns > before[0]
+
+
+@pytest.mark.slow
+def test_torchrun_shares_a_study_and_goes_on_after_a_kill(tiny: Path, tmp_path: Path):
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    words = [*launch, "-m", "gannotate", "study", "run", str(tiny), "--out", str(tmp_path / "out"), "--json"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as first:
+        while first.poll() is None and not list((tmp_path / "out").glob("cells/*/cell.json")):
+            time.sleep(0.05)
+        first.kill()  # and with it, soon, its processes
+    again = subprocess.run(words, capture_output=True, text=True, timeout=600)
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["done"] == 2
+    assert len(list((tmp_path / "out").glob("cells/*/result.json"))) == 2
+    assert not list((tmp_path / "out").glob("cells/.*.claim"))
+
+
+def test_each_process_on_a_machine_has_its_part_of_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(verb, "cores", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
+    alone = verb.RunFlags(processes=2).how()
+    assert (alone.threads, alone.environment) == (4, {})
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert verb.RunFlags(processes=2).how().threads == 1
+    assert verb.RunFlags().how().environment == {"CUDA_VISIBLE_DEVICES": "5"}
+    assert verb.RunFlags(device="cpu").how().environment == {}
+    with pytest.raises(UsageError, match="give 1 to 2, the cores of this machine for each of the 4 processes on it"):
+        verb.RunFlags(processes=3).how()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert verb.RunFlags().how().environment == {}
 
 
 def test_report_writes_the_page_of_a_study(command: Command, tiny: Path, tmp_path: Path):

@@ -220,7 +220,7 @@ def test_a_simulator_with_other_classes(
         (["train", "--labelled", "{labelled}", "--encoder", "resnet81"], "encoder 'resnet81' is not known"),
         (["evaluate"], "there are no test pictures"),
         (["evaluate", "--test", "{labelled}"], "has no finished segmenter yet; make one with `gannotate train"),
-        (["evaluate", "--of", "decoder", "--test", "{labelled}"], "leave --test and --labelled out"),
+        (["evaluate", "--of", "decoder", "--labelled", "{labelled}"], "leave --labelled out"),
         (["simulate", "--segmenter", "2"], "has no segmenter '2'; it has none yet"),
         (["synthesize", "-n", "0"], "-n is 0; give the number of pictures, 1 or more"),
     ],

@@ -7,7 +7,8 @@ import os
 import pytest
 
 from gannotate.errors import GannotateError
-from gannotate.files import atomic_write, write_json, write_text
+from gannotate.files import appearing, atomic_write, write_json, write_new, write_text
+from gannotate.locks import take
 
 
 def test_replaces_only_when_whole(tmp_path):
@@ -45,3 +46,77 @@ def test_a_failing_disk_is_one_sentence_and_nothing_is_lost(tmp_path, monkeypatc
 def test_json_has_no_nan(tmp_path):
     write_json(tmp_path / "a.json", {"x": [float("nan"), 1.5], "path": tmp_path})
     assert json.loads((tmp_path / "a.json").read_text())["x"] == [None, 1.5]
+
+
+def stray(path, data=b"half", alive=False):
+    """What a process that writes `path` has beside it, killed or alive."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(data)
+    handle = os.open(part, os.O_RDONLY)
+    if alive:
+        assert take(handle)
+    return part, handle
+
+
+def test_what_a_killed_process_left_is_taken_over(tmp_path):
+    path = tmp_path / "a.txt"
+    os.close(stray(path, b"longer than what comes")[1])
+    write_text(path, "new")
+    assert path.read_text() == "new"
+    assert [item.name for item in tmp_path.iterdir()] == ["a.txt"]
+    (tmp_path / "b.txt").touch()
+    assert path.stat().st_mode == (tmp_path / "b.txt").stat().st_mode
+
+
+def test_what_another_process_writes_is_left_alone(tmp_path):
+    path = tmp_path / "a.txt"
+    part, handle = stray(path, alive=True)
+    write_text(path, "new")
+    assert path.read_text() == "new"
+    assert part.read_bytes() == b"half"
+    os.close(handle)
+
+
+def test_a_new_file_replaces_nothing(tmp_path):
+    path = tmp_path / "deep" / "a.txt"
+    assert write_new(path, b"first")
+    assert not write_new(path, b"second")
+    assert path.read_bytes() == b"first"
+    assert [item.name for item in path.parent.iterdir()] == ["a.txt"]
+
+
+def test_a_second_name_of_a_whole_file_is_not_written_over(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"whole")
+    os.link(path, tmp_path / ".a.txt.part")  # write_new was killed before it removed that
+    with atomic_write(path) as file:
+        file.write(b"new")
+        file.flush()
+        assert path.read_bytes() == b"whole"
+    assert path.read_bytes() == b"new"
+    assert [item.name for item in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_folder_appears_whole_and_takes_over_what_a_killed_process_left(tmp_path):
+    left = tmp_path / ".made.part" / "deep"
+    left.mkdir(parents=True)
+    (left / "half").touch()
+    with appearing(tmp_path / "made") as building:
+        assert list(building.iterdir()) == []
+        (building / "a").touch()
+        assert not (tmp_path / "made").exists()
+    assert [item.name for item in (tmp_path / "made").iterdir()] == ["a"]
+    assert [item.name for item in tmp_path.iterdir()] == ["made"]
+
+
+def test_two_processes_do_not_make_one_folder(tmp_path):
+    building = tmp_path / ".made.part"
+    building.mkdir()
+    (building / "theirs").touch()
+    handle = os.open(building, os.O_RDONLY)
+    assert take(handle)
+    with pytest.raises(GannotateError, match=r"another process is making .*made; wait for its end"):
+        with appearing(tmp_path / "made"):
+            pytest.fail("it was let in")
+    assert [item.name for item in building.iterdir()] == ["theirs"]
+    os.close(handle)

@@ -19,11 +19,15 @@ LAYERS = (
         "errors",
         "files",
         "jsonlines",
+        "locks",
         "seeding",
         "labels",
+        "parsing",
+        "picture_files",
         "record",
         "project",
         "project_config",
+        "project_pictures",
         "viz",
         "torchvision_operators",
     ),
@@ -35,7 +39,11 @@ LAYERS = (
 )
 """Lowest first: a module imports from its own layer and from those below."""
 
-WITHOUT_TORCH = ("errors", "files", "jsonlines", "seeding", "labels", "record", "project", "project_config")
+WITHOUT_TORCH = (
+    *("errors", "files", "jsonlines", "locks", "parsing", "picture_files", "seeding", "labels", "record", "project"),
+    "project_config",
+    "project_pictures",
+)
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from gannotate.errors import GannotateError, UsageError
+from gannotate.files import write_bytes
 from gannotate.project import PoolPicture, Project, RealPicture, is_real
 from gannotate.project_config import ClassEntry, GeneratorEntry, MirrorEntry, ProjectConfig, parse_config
 from gannotate.record import recorded
@@ -260,3 +261,36 @@ def test_finding_by_name_or_number(project: Project):
 def test_a_folder_that_is_no_project(tmp_path: Path):
     with pytest.raises(UsageError, match=r"is not a project .no project.yaml.; make one with `gannotate new"):
         Project.open(tmp_path)
+
+
+def test_numbers_that_another_process_took_meanwhile_are_passed_over(project: Project, monkeypatch: pytest.MonkeyPatch):
+    project.next_folder("decoders", "light")
+    monkeypatch.setattr(project, "made", lambda kind: [])
+    assert project.next_folder("decoders", "light").name == "0002-light"
+
+
+@pytest.mark.parametrize(("first", "then"), [(None, "simulated"), ("person", "imported"), ("simulated", "person")])
+def test_a_map_is_never_said_to_be_somebody_elses(
+    project: Project, monkeypatch: pytest.MonkeyPatch, first: str | None, then: str
+):
+    old, new = np.zeros((4, 4), np.uint8), np.ones((4, 4), np.uint8)
+    if first:
+        project.write_annotation(7, old, first, {})
+    whole, seen = write_bytes, []
+
+    def watched(path: Path, data: bytes) -> None:
+        for written in (False, True):  # what somebody finds when it is killed before and after each file
+            if written:
+                whole(path, data)
+            source = {one.seed: one.source for one in project.annotations()}.get(7)
+            told = {"old": first, "new": then}
+            label_map = project.read_annotation(7) if source else None
+            if label_map is not None:
+                seen.append((source, told["new" if label_map.any() else "old"]))
+
+    monkeypatch.setattr("gannotate.project.write_bytes", watched)
+    monkeypatch.setattr("gannotate.files.write_bytes", watched)
+    project.write_annotation(7, new, then, {})
+    assert seen
+    assert all(source in (true, "unknown") for source, true in seen)
+    assert project.annotations()[0].source == then

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gannotate.errors import GannotateError
+from gannotate.errors import GannotateError, UsageError
 from gannotate.record import is_finished, peak_rss_mb, read_record, recorded
 
 
@@ -48,6 +48,16 @@ def test_a_run_that_made_nothing_leaves_nothing(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_refusal_leaves_the_record_of_what_was_done(tmp_path: Path):
+    with recorded(tmp_path, "synthesize", {"psi": 1.0}, 0) as record:
+        record.result = {"pictures": 20}
+    before = (tmp_path / "run.json").read_bytes()
+    with pytest.raises(UsageError), recorded(tmp_path, "synthesize", {"psi": 0.5}, 0):
+        raise UsageError("another dataset is there")
+    assert (tmp_path / "run.json").read_bytes() == before
+    assert is_finished(tmp_path)
+
+
 def test_time_may_begin_earlier(tmp_path: Path):
     with recorded(tmp_path, "evaluate", {}, 0, begin=time.monotonic() - 50) as record:
         pass
@@ -64,6 +74,8 @@ def test_a_finished_run_is_not_continued(tmp_path: Path):
 
 
 def test_no_record_means_put_there_whole(tmp_path: Path):
+    assert not is_finished(tmp_path)  # a run that was killed before it began
+    (tmp_path / "model.safetensors").touch()
     assert read_record(tmp_path) is None
     assert is_finished(tmp_path)
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 from collections.abc import Callable, Iterator
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 import torch
 
-from gannotate.data.shards import Manifest, read_dataset, write_first_manifest
+from gannotate import synthesis
+from gannotate.data.shards import Manifest, read_dataset, write_first_manifest, write_part
 from gannotate.data.sharing import PartNotes, Worker
 from gannotate.decoders.light import LightDecoder
 from gannotate.errors import GannotateError, UsageError
@@ -47,7 +50,7 @@ def write(generator: StyleGAN2, decoder: LightDecoder) -> Write:
     """Writes as process `number` of `numbers`; the first does not wait for long."""
 
     def start(
-        folder: Path, number: int = 0, numbers: int = 1, count: int = COUNT, **settings: Any
+        folder: Path | str, number: int = 0, numbers: int = 1, count: int = COUNT, **settings: Any
     ) -> Iterator[Progress]:
         config = DatasetConfig(part=4, **settings)
         worker = Worker(number=number, numbers=numbers, patience_s=0.05, look_s=0.01)
@@ -72,6 +75,31 @@ def test_any_number_of_processes_write_the_same_bytes(
     assert len(read_dataset(tmp_path / "many", len(CLASSES)).names) == COUNT
 
 
+def contents_at(address: str) -> dict[str, bytes]:
+    system, path = fsspec.core.url_to_fs(address)
+    return {found.removeprefix(f"{path}/"): system.cat_file(found) for found in system.find(path)}
+
+
+@pytest.mark.parametrize("settings", [{}, {"format": "folder", "keep": 0.75}], ids=["shards", "folder, some left out"])
+@pytest.mark.parametrize("kind", ["memory", "disk"])
+def test_an_address_holds_the_same_bytes(tmp_path: Path, write: Write, kind: str, settings: dict[str, Any]) -> None:
+    address = {"memory": f"memory://{tmp_path.name}/cells", "disk": f"dir://cells::file://{tmp_path}"}[kind]
+    list(write(tmp_path / "one", **settings))
+    list(write(address, 1, 2, **settings))
+    if kind == "disk":
+        (tmp_path / "cells" / "parts" / "000003.json").unlink()  # its process died before the note
+        assert not list(tmp_path.rglob("*.part"))
+    with pytest.raises(GannotateError, match="is not finished"):
+        read_dataset(address, len(CLASSES))
+    list(write(address, 0, 2, **settings)) if kind == "memory" else list(write(address, **settings))
+    assert contents_at(address) == contents(tmp_path / "one")
+    one, there = (read_dataset(place, len(CLASSES), most=9) for place in (tmp_path / "one", address))
+    assert one.names == there.names
+    assert (one.pictures == there.pictures).all()
+    with pytest.raises(UsageError, match=f"{re.escape(address)} holds a dataset with another soft"):
+        list(write(address, soft=False, **settings))
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_processes_that_die_and_come_back_in_another_number_lose_and_double_nothing(
     tmp_path: Path, write: Write, seed: int
@@ -90,6 +118,39 @@ def test_processes_that_die_and_come_back_in_another_number_lose_and_double_noth
     list(write(many, 1, 2))
     list(write(many, 0, 2))
     assert contents(many) == contents(tmp_path / "one")
+
+
+@pytest.mark.parametrize("numbers", [1, 2])
+def test_what_others_finished_meanwhile_stays(
+    tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch, numbers: int
+) -> None:
+    def others_do_all(*given: Any) -> Any:
+        monkeypatch.setattr(synthesis, "_draw_part", draw_part)
+        for number in (2, 1, 0):
+            list(write(tmp_path, number, 3, format="folder"))
+        times.update({path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()})
+        return draw_part(*given)
+
+    draw_part, times = synthesis._draw_part, dict[Path, int]()
+    older = write(tmp_path, numbers - 1, numbers, format="folder")
+    next(older)  # its first part; while it draws the next one all of the dataset is written
+    monkeypatch.setattr(synthesis, "_draw_part", others_do_all)
+    list(older)
+    assert Manifest.read(tmp_path).complete
+    assert len(times) > COUNT
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+    assert not (tmp_path / "parts").exists()
+
+
+def test_a_plain_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    write_part(tmp_path, "folder", 0, [("7", {"png": b"before"})])
+    monkeypatch.setattr(os, "fsync", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_part(tmp_path, "folder", 0, [("7", {"png": b"after"})])
+    assert (tmp_path / "images" / "7.png").read_bytes() == b"before"
 
 
 def test_killed_processes_leave_nothing_half(tmp_path: Path, write: Write) -> None:

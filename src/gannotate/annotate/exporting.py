@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 
 from gannotate.data.formats.base import Format, Picture
+from gannotate.data.pictures import read_picture
 from gannotate.data.writing import new_pictures
 from gannotate.errors import GannotateError, UsageError
 from gannotate.project import Annotation, PoolPicture, Project, Source
@@ -67,10 +67,9 @@ def read_pool_picture(project: Project, seed: int) -> UInt8[np.ndarray, "size si
     """
     path = project.pool_picture_path(seed)
     try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert("L" if project.config.image_channels == 1 else "RGB"), np.uint8)
-    except OSError as error:
+        image = read_picture(path).convert("L" if project.config.image_channels == 1 else "RGB")
+    except GannotateError as error:
         raise GannotateError(
             f"{path} cannot be read ({error}); add that picture again with `gannotate sample`"
         ) from error
-    return pixels.reshape(*pixels.shape[:2], -1)
+    return np.asarray(image, np.uint8).reshape(image.height, image.width, -1)

@@ -172,16 +172,19 @@ class Live:
         offered = drawn
         with self._changed:
             known, unsure = self._apart, dict(self._unsure)
-        if known is None or any(seed not in known[0] for seed in offered):
+        if known is None or not set(offered) <= set(known[0]):
             return offered[0]  # the pool is still being compared: any picture is as good as another
         seeds, apart = known
-        blocked = [place for place, seed in enumerate(seeds) if seed not in offered]
+        can = set(offered)
+        blocked = [place for place, seed in enumerate(seeds) if seed not in can]
         taken = [place for place in blocked if seeds[place] in labelled]
+        # of so many one can be offered; the whole order takes the cube of the pool, half a minute for 4,000 pictures
+        most = len(blocked) - len(taken) + 1
         if not all(seed in unsure for seed in offered):
-            order = diverse(apart, taken, len(seeds))
+            order = diverse(apart, taken, most)
         else:
-            order = uncertain(apart, np.array([unsure.get(seed, 0.0) for seed in seeds]), taken, len(seeds))
-        return next(seeds[place] for place in order if seeds[place] in offered)
+            order = uncertain(apart, np.array([unsure.get(seed, 0.0) for seed in seeds]), taken, most)
+        return next(seeds[place] for place in order if seeds[place] in can)
 
     def options(self, seed: int) -> DrawOptions:
         """How a generated pool picture was drawn."""
@@ -268,18 +271,19 @@ class Live:
             with self._changed:
                 self._apart = (seeds, apart)
         labelled = set(self.store.labelled())
-        for seed in seeds if self._model else ():
+        # the pool is read once: for each picture anew it would take longer than the drawing, from 1,000 pictures on
+        for picture in self.store.project.pool() if self._model else ():
             if self._asked != asked or self._stopped:
                 return
-            if seed not in labelled:
-                self._estimate(self.generator, seed)
+            if picture.seed not in labelled:
+                self._estimate(self.generator, picture.seed, DrawOptions(**picture.options))
 
-    def _estimate(self, generator: Generator, seed: int) -> None:
+    def _estimate(self, generator: Generator, seed: int, options: DrawOptions) -> None:
         model = self._model
         assert model is not None
         with torch.inference_mode():
             names = [tap.name for tap in self.taps]
-            drawn = draw_taps(generator, [seed], names, self.options(seed))
+            drawn = draw_taps(generator, [seed], names, options)
             probabilities = model.decoder.member_probabilities(drawn)[:, 0]
         with self._changed:
             self._unsure[seed] = float(of_pictures(entropy(probabilities) / np.log(probabilities.shape[1]))[0])

@@ -23,7 +23,7 @@ from gannotate.errors import GannotateError, UsageError
 from gannotate.files import write_bytes, write_text
 from gannotate.jsonlines import read_rows, write_rows
 from gannotate.labels import IGNORE, MAX_CLASSES, check_label_map, decode_label_map, encode_label_map
-from gannotate.project import Annotation, Project, Source, is_real
+from gannotate.project import Annotation, Project, Source, annotation_of, is_real
 from gannotate.project_config import ClassEntry, MirrorEntry, ProjectConfig, parse_config
 from gannotate.record import now
 
@@ -240,7 +240,7 @@ class Store:
         rows = read_rows(self.folder / "annotations.jsonl", ("seed", "source"))
         for row in rows:
             if int(row["seed"]) == seed:
-                return Annotation(seed, row["source"], row.get("about", {}), row.get("saved", ""))
+                return annotation_of(seed, row)
         return None
 
     @staticmethod

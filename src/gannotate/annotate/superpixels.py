@@ -10,7 +10,8 @@ from jaxtyping import UInt32
 from PIL import Image
 
 from gannotate.annotate.store import Store
-from gannotate.errors import UsageError
+from gannotate.data.pictures import read_picture
+from gannotate.errors import GannotateError, UsageError
 
 SMALLEST_PX = 2
 """Side of the smallest superpixels on offer."""
@@ -59,8 +60,12 @@ class Superpixels:
         self.store.check_seed(seed)
         with self._lock:  # two at once would be slower than one after the other
             if (seed, side_px) not in self._kept:
-                with Image.open(self.store.project.pool_picture_path(seed)) as picture:
-                    self._kept[seed, side_px] = superpixels(picture, side_px)
+                path = self.store.project.pool_picture_path(seed)
+                try:
+                    picture = read_picture(path)
+                except GannotateError as error:
+                    raise GannotateError(f"{path} cannot be read ({error}); add that picture again") from error
+                self._kept[seed, side_px] = superpixels(picture, side_px)
             self._kept.move_to_end((seed, side_px))
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)

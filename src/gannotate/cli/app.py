@@ -78,7 +78,7 @@ VERBS: dict[str, tuple[Verb, ...]] = {
             "pretrain:pretrain_verb",
             many=True,
         ),
-        Verb("study", "Do the papers' tables and figures, on the pictures at hand.", "study:study"),
+        Verb("study", "Do the papers' tables and figures, on the pictures at hand.", "study:study", many=True),
         Verb("demo", "Go from a shipped generator and 5 annotations to a segmentation network.", "demo:demo"),
         Verb("doctor", "Check this machine, and a project's files.", "doctor:doctor"),
     ),

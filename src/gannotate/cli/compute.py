@@ -47,15 +47,15 @@ def told(running: Iterator[Progress], flags: Accumulating) -> Iterator[Progress]
     for progress in running:
         passes = int(progress.metrics.get("passes", known))
         if passes > known:
-            say_passes(flags, passes)
+            say_passes(flags, passes, int(progress.metrics["pass_size"]))
         known = passes
         yield progress
 
 
-def say_passes(flags: Common, passes: int) -> None:
-    """Says that a batch takes so many passes now."""
+def say_passes(flags: Common, passes: int, size: int) -> None:
+    """Says that a batch takes so many passes now, and what that changes."""
     show.say(
         flags,
-        f"out of memory: each batch is now gone through in {passes} passes and counts as before; --accumulate {passes} "
-        "starts so",
+        f"out of memory: each batch is now gone through in {passes} passes; batch norm (a discriminator's batch "
+        f"deviation) now sees {size} pictures at a time; --accumulate {passes} starts so",
     )

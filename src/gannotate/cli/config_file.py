@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from cyclopts import App
 from cyclopts.argument import ArgumentCollection
 from cyclopts.config import Dict
 
 from gannotate.errors import UsageError, nearest
+from gannotate.parsing import Malformed, load_yaml
 
 
 def fill_from_config_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
@@ -42,11 +42,11 @@ def read_flags(path: str | Path) -> dict[str, Any]:
         UsageError: no such file, or no mapping in it.
     """
     try:
-        values = yaml.safe_load(Path(path).read_text())
-    except (OSError, UnicodeDecodeError) as error:
+        values = load_yaml(Path(path).read_bytes())
+    except OSError as error:
         raise UsageError(f"the --config file {path} cannot be read ({error})") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"the --config file {path} is not YAML ({' '.join(str(error).split())})") from error
+    except Malformed as error:
+        raise UsageError(f"the --config file {path} is not YAML ({error})") from error
     if values is None:
         return {}
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):

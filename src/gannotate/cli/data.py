@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -100,7 +101,13 @@ def import_verb(project: Path, source: Path, /, *, flags: ImportFlags) -> int:
         project: the project's folder.
         source: folder or zip in that format; for coco and label-studio also the JSON itself.
     """
-    opened, kind = Project.open(project), load_format(flags.format)
+    opened = Project.open(project)
+    with contextlib.nullcontext() if flags.dry_run else opened.changing():
+        return _import(opened, source, flags)
+
+
+def _import(opened: Project, source: Path, flags: ImportFlags) -> int:
+    project, kind = opened.folder, load_format(flags.format)
     importer = Importer(opened, parse_map(flags.map), flags.replace, flags.crop)
     entries = kind.read(Files(source, kind.single), importer.options(flags.blended))
     plan = importer.plan(entries, str(source))

@@ -27,6 +27,8 @@ def prepare(flags: Common, together: bool = False) -> str:
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, cores() // launched_here()[1]))
     device = _device(flags)
+    if torch.device(device).type == "cuda" and torch.device(device).index is not None:
+        torch.cuda.set_device(device)  # whose random numbers are then those that are kept and restored
     if together:
         distributed.join(device)
     return device

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 from cyclopts import Parameter
-from PIL import Image
 
 from gannotate.cli import show
 from gannotate.cli.device import prepare
 from gannotate.cli.flags import Common, settings
+from gannotate.data.pictures import read_picture
 from gannotate.errors import GannotateError
 from gannotate.fitting.shots import load
 from gannotate.generators.base import draw, to_uint8
@@ -133,9 +133,13 @@ def _check_pool(project: Project) -> list[str]:
             )
             problems.append(f"{path} is missing; {again}")
             continue
-        with Image.open(path) as image:
-            if image.size != (project.config.size,) * 2:
-                problems.append(f"{path} is {image.width}x{image.height} px, the project's are {project.config.size}")
+        try:
+            image = read_picture(path)
+        except GannotateError as error:
+            problems.append(f"{path} cannot be read ({error})")
+            continue
+        if image.size != (project.config.size,) * 2:
+            problems.append(f"{path} is {image.width}x{image.height} px, the project's are {project.config.size}")
     return problems
 
 

@@ -4,41 +4,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from cyclopts import Parameter
 
 from gannotate.cli import show
 from gannotate.cli.device import prepare
+from gannotate.cli.evaluate_decoder import check_decoder_flags, named, score_decoder
 from gannotate.cli.flags import Common, settings
+from gannotate.cli.runs import drop_unfinished
 from gannotate.cli.simulate import segmenter_folder
 from gannotate.cli.training_data import read_all
 from gannotate.data.benchmarks.exporting import protocol_of
 from gannotate.data.labelled import LabelledSet
-from gannotate.decoders.build import load_decoder
 from gannotate.errors import UsageError
 from gannotate.files import write_json, write_text
-from gannotate.fitting.shots import load
 from gannotate.fitting.simulate import EVALUATION, about_segmenter, check_classes
-from gannotate.generators.base import DrawOptions
-from gannotate.generators.build import load_generator
-from gannotate.metrics.calibration import ReliabilityCounter
-from gannotate.metrics.confusion import Absent, Scores, confusion, scores
+from gannotate.metrics.confusion import Absent
 from gannotate.metrics.floors import majority_floor, pixel_floor
 from gannotate.metrics.protocols import Protocol, find_protocol
 from gannotate.project import Project
-from gannotate.record import read_record, recorded
+from gannotate.record import recorded
 from gannotate.report.examples import write_examples
 from gannotate.report.plots import reliability_svg
 from gannotate.segmenters.evaluate import Choice, ask, choose_segmenter
 from gannotate.segmenters.evaluate import evaluate as evaluate_segmenter
 from gannotate.segmenters.loading import load_predictor
 from gannotate.segmenters.predict import Predictor
-from gannotate.synthesis import annotate_seeds
 
 
 @Parameter(name="*")
@@ -47,9 +42,17 @@ class EvaluateFlags(Common):
     """Flags of `evaluate`."""
 
     of: Literal["segmenter", "decoder"] = "segmenter"
-    """segmenter: on --test; decoder: on the annotated pool pictures that it was not fitted to."""
+    """segmenter: on --test; decoder: on the annotated pool pictures that it was not fitted to, or on --test through
+    what it reads (a generator has to find each picture first, which takes a while)."""
     test: Path | None = None
     """Folder or zip of test pictures in images/ and their label maps in masks/."""
+    most: int | None = None
+    """Score on only so many of the test pictures, drawn with --seed."""
+    steps: int | None = None
+    """Of a generator's decoder with --test: optimisation steps for a picture; 1000, or 100 with --encoder, when not
+    given."""
+    encoder: Path | None = None
+    """Of a generator's decoder with --test: folder of the encoder that gives the start, from `gannotate invert`."""
     segmenter: Path | None = None
     """Segmenter to score: its folder, or its name in the project; the newest one when not given."""
     decoder: str | None = None
@@ -92,9 +95,12 @@ def evaluate(project: Path, /, *, flags: EvaluateFlags = EvaluateFlags()) -> int
     begin, device = time.monotonic(), prepare(flags)
     keep_examples: Callable[[Path], object] | None = None
     if flags.of == "decoder":
-        found = _score_decoder(opened, folders[0], flags, device)
+        found = score_decoder(opened, folders[0], flags, device)
+        if flags.labelled and flags.test:
+            found["floors"] = _floors(opened, flags)
     else:
         found, keep_examples = _score_segmenter(opened, folders, flags, device)
+    drop_unfinished(opened, "runs", "evaluate")
     folder = opened.next_folder("runs", "evaluate")
     with recorded(folder, "evaluate", config, flags.seed, begin) as record:
         if keep_examples:
@@ -159,8 +165,7 @@ def _check(project: Path, flags: EvaluateFlags) -> None:
             "there are no test pictures; give a folder or zip of images/ and masks/, e.g. gannotate evaluate "
             f"{project} --test DIR"
         )
-    if flags.of == "decoder" and (flags.test or flags.labelled):
-        raise UsageError("a decoder is scored on the generator's pictures; leave --test and --labelled out")
+    check_decoder_flags(flags)
     if flags.of == "decoder" and (flags.protocol or flags.among or flags.validation):
         raise UsageError("protocols score segmenters; leave --protocol, --among and --validation out for a decoder")
     if flags.protocol and flags.absent:
@@ -181,7 +186,7 @@ def _score_segmenter(
     """The scores, and what keeps some of the pictures in a folder for the report."""
     assert flags.test is not None
     protocol = find_protocol(flags.protocol) if flags.protocol else None
-    test = read_all(flags, project, [flags.test], None, flags.size)
+    test = read_all(flags, project, [flags.test], flags.most, flags.size)
     choice = Choice(0) if protocol is None else _choose(project, folders, protocol, test, flags, device)
     folder = folders[choice.index]
     segmenter = load_predictor(folder, device)
@@ -195,8 +200,7 @@ def _score_segmenter(
         _note_choice(result, choice, folders, flags)
     write_json(folder / EVALUATION, {name: value for name, value in result.items() if name != "scored"})
     if flags.labelled:
-        labelled = read_all(flags, project, flags.labelled, flags.shots, flags.size)
-        result["floors"] = _floors(project, labelled, test, flags)
+        result["floors"] = _floors(project, flags)
     return result, lambda examples: write_examples(
         examples, test, answers.predictions, project.classes, seed=flags.seed, uncertainty=answers.uncertainty
     )
@@ -244,43 +248,12 @@ def _about(folder: Path) -> dict[str, Any]:
     return {name: about[name] for name in ("network", "labels", "label_source")}
 
 
-def _floors(project: Project, labelled: LabelledSet, test: LabelledSet, flags: EvaluateFlags) -> dict[str, Any]:
+def _floors(project: Project, flags: EvaluateFlags) -> dict[str, Any]:
+    assert flags.test is not None
+    labelled = read_all(flags, project, flags.labelled, flags.shots, flags.size)
+    test = read_all(flags, project, [flags.test], flags.most, flags.size)
     classes = len(project.classes)
     return {
-        "majority": {"labels": len(labelled), **_named(project, majority_floor(labelled, test, classes))},
-        "pixels": {"labels": len(labelled), **_named(project, pixel_floor(labelled, test, classes, flags.seed))},
+        "majority": {"labels": len(labelled), **named(project, majority_floor(labelled, test, classes))},
+        "pixels": {"labels": len(labelled), **named(project, pixel_floor(labelled, test, classes, flags.seed))},
     }
-
-
-def _score_decoder(project: Project, folder: Path, flags: EvaluateFlags, device: str) -> dict[str, Any]:
-    fitted = (read_record(folder) or {}).get("config", {}).get("annotations", [])
-    held_out = [annotation for annotation in project.annotations() if annotation.seed not in fitted]
-    if not held_out:
-        raise UsageError(
-            f"{folder} was fitted to every annotation; hold some out with `gannotate fit {project.folder} --shots N`"
-        )
-    shots = load(project, held_out)
-    generator, decoder = load_generator(project.generator_folder, device), load_decoder(folder, device)
-    options = DrawOptions(**project.config.draw.model_dump())
-    classes = len(project.classes)
-    counts, reliability = np.zeros((classes, classes), np.int64), ReliabilityCounter()
-    drawn = annotate_seeds(generator, decoder, [shot.seed for shot in shots], options)
-    for shot, labelled in zip(shots, drawn, strict=True):
-        counts += confusion(shot.label_map[None], labelled.label_map[None], classes)
-        reliability.add(labelled.soft, shot.label_map)
-    return {
-        "of": "decoder",
-        "scored": str(folder),
-        "test": "held-out annotations",
-        "labels": len(fitted),
-        **_named(project, scores(counts, flags.absent or "skip")),
-        "confusion": counts.tolist(),
-        "calibration": reliability.result().as_dict(),
-        "pictures": len(shots),
-        "absent": flags.absent or "skip",
-    }
-
-
-def _named(project: Project, found: Scores) -> dict[str, Any]:
-    names = [item.name for item in project.classes]
-    return asdict(found) | {"per_class": dict(zip(names, found.per_class, strict=True))}

@@ -74,8 +74,9 @@ def export(project: Path, /, *, flags: ExportFlags) -> int:
         "parameters": sum(parameter.numel() for parameter in segmenter.network.parameters()),
         "megabytes": round(len(model) / 1e6, 2),
     }
-    write_bytes(flags.out, model)
+    # the card first: where there is a model, this has come to its end
     write_text(card_path, card(segmenter.config, result["parameters"], about, result))
+    write_bytes(flags.out, model)
     return show.finish(flags, result, as_text(result), f"gannotate predict {flags.out} PICTURES --out DIR")
 
 
@@ -99,11 +100,17 @@ def _check(flags: ExportFlags) -> None:
     check_opset(flags.opset)
     if flags.out.suffix.lower() != ".onnx":
         raise UsageError(f"--out is {flags.out}; give the name of a new file, e.g. {flags.out.with_suffix('.onnx')}")
-    for path in (flags.out, flags.out.with_suffix(".card.md")):
-        if path.exists():
+    card_path = flags.out.with_suffix(".card.md")
+    for path in (flags.out, card_path):
+        if path.exists() and not _is_of_killed_export(path):
             raise UsageError(f"{path} exists; give a new name to --out")
     if flags.most < 1:
         raise UsageError(f"--most is {flags.most}; compare on at least 1 picture")
+
+
+def _is_of_killed_export(path: Path) -> bool:
+    """Whether it is a card alone: it is written just before its file."""
+    return path.suffix == ".md" and not path.is_dir() and "\n## Exported\n" in path.read_text(errors="replace")
 
 
 def _project_of(folder: Path) -> Project | None:

@@ -161,12 +161,17 @@ def fit(project: Path, /, *, flags: FitFlags = FitFlags(), real: RealFlags = Rea
     options = DrawOptions(**opened.config.draw.model_dump())
     classes, names = len(opened.classes), which_taps.named(flags.taps, generator)
     how = flags.fit_config(names, len(shots), generator.size)  # wrong settings are told before anything is made
+    if how.solver == "closed" and flags.accumulate > 1:
+        raise UsageError(f"--accumulate is {flags.accumulate}, and the closed form takes no steps; leave it out")
     folder = distributed.from_first(lambda: open_run(opened, "decoders", kind, flags, config))
     with recorded_once(folder, "fit", config, flags.seed) as record:
         record.about = {"label_sources": sources}
         choice = None
         if which_taps.is_auto(flags.taps):
-            choice = which_taps.choose(generator, shots, classes, options, kind, how.decoder, flags.seed)
+            # by one process: on processors of two kinds rounding may choose differently
+            choice = distributed.from_first(
+                lambda: which_taps.choose(generator, shots, classes, options, kind, how.decoder, flags.seed)
+            )
             show.say(
                 flags, choice.as_text() if choice else "taps: all; one labelled picture has no other to compare with"
             )

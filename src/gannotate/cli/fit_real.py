@@ -13,13 +13,14 @@ from gannotate.cli import show
 from gannotate.cli.app import OK
 from gannotate.cli.device import prepare
 from gannotate.cli.flags import settings
-from gannotate.cli.processes import check_alone, recorded_once
+from gannotate.cli.processes import recorded_once
 from gannotate.cli.runs import drop_checkpoint, open_run, where
 from gannotate.cli.training_data import read_all
 from gannotate.data.augment import Augmentation
 from gannotate.decoders.base import DecoderConfig
 from gannotate.decoders.build import decoder_config, load_decoder
 from gannotate.errors import UsageError
+from gannotate.features.source import FeatureSource
 from gannotate.fitting import shots as shots_of
 from gannotate.fitting import which_taps
 from gannotate.fitting.alternation import Start, State
@@ -29,6 +30,7 @@ from gannotate.fitting.real import Beginning, Method, check_real, fit_real, real
 from gannotate.fitting.real_task import RealConfig, RealTask, settings_of
 from gannotate.generators.base import DrawOptions, Generator
 from gannotate.generators.build import load_generator
+from gannotate.pretraining.sources import PictureKind, open_source
 from gannotate.project import Project
 from gannotate.record import peak_rss_mb
 from gannotate.segmenters.architectures import Architecture
@@ -45,8 +47,8 @@ REAL = Parameter(group=Group("Flags of --from real", sort_key=5))
 OF_ANNOTATIONS = ("pick", "only", "hold_out", "pixels", "weight_decay", "label_smoothing", "solver", "accumulate")
 """Flags of `fit` that mean nothing to labels of real pictures."""
 
-TOGETHER: tuple[Method, ...] = ("gradient-matching", "maml")
-"""Methods that several processes can do together."""
+NOT_SETTINGS = ("method", "labelled", "begin", "features", "features_weights")
+"""Flags here that are no setting of a method."""
 
 
 @Parameter(name="*")
@@ -55,12 +57,18 @@ class RealFlags:
     """Flags of `fit --from real`; those that are not given are as the method's schedule says."""
 
     method: Annotated[Method | None, REAL] = None
-    """gradient-matching (the default), maml, pseudo-labels or inversion."""
+    """gradient-matching (the default), maml, pseudo-labels or inversion; features, the default with --features."""
     begin: Annotated[Beginning | None, REAL] = None
-    """What the decoder knows at first: nothing (as in the papers, the default) or pseudo-labels, of a U-Net that learns
-    the labelled pictures; for gradient-matching and maml. Better with few pictures."""
+    """What the decoder knows at first: nothing (as in the papers, the default), pseudo-labels (of a U-Net that learns
+    the labelled pictures) or inversion (the labels, at activations that redraw their pictures); for gradient-matching
+    and maml. Better with few pictures."""
     labelled: Annotated[tuple[Path, ...], REAL, Parameter(negative="")] = ()
     """Real pictures with labels: folder or zip of images/ and masks/; may be given several times."""
+    features: Annotated[str | None, REAL] = None
+    """Read the activations of this network at the labelled pictures, not the generator's: folder of an encoder or a VAE
+    (from `gannotate pretrain`), of a segmenter, or timm:NAME."""
+    features_weights: Annotated[str | None, REAL] = None
+    """Weights of timm:NAME: a file, imagenet (fetched from the hub) or random."""
     generated: Annotated[int | None, REAL] = None
     """Generated pictures a step."""
     augment: Annotated[bool | None, REAL] = None
@@ -98,7 +106,7 @@ class RealFlags:
     pretrain: Annotated[int | None, REAL] = None
     """Steps of 16 labelled pictures that it is trained for first."""
     warm_start: Annotated[int | None, REAL] = None
-    """First steps, in which the decoder learns from the pre-trained segmenter's labels instead."""
+    """First steps, in which the decoder learns from the pre-trained segmenter's labels, or as --begin says."""
     psi: Annotated[float | None, REAL] = None
     """Truncation of the generated pictures that are learned from; as the project draws them when not given."""
     cutoff: Annotated[int | None, REAL] = None
@@ -114,7 +122,7 @@ class RealFlags:
     space: Annotated[Space | None, REAL] = None
     """inversion: w (one style for all layers) or w+ (one for each)."""
     inversion_steps: Annotated[int | None, REAL] = None
-    """inversion: steps of the projector for each picture."""
+    """inversion, as --method or as --begin: steps of the projector for each picture."""
 
     @property
     def given(self) -> list[str]:
@@ -131,8 +139,6 @@ class RealFlags:
 def fit_from_real(project: Path, flags: FitFlags, real: RealFlags) -> int:
     """What `gannotate fit --from real` does."""
     _check(flags, real)
-    if _method(real) not in TOGETHER:
-        check_alone(f"--method {_method(real)}")
     opened = Project.open(project)
     how = _real_config(flags, real)  # wrong settings are told before anything is read
     taught = flags.decoder_kind(how.kind)
@@ -143,13 +149,14 @@ def fit_from_real(project: Path, flags: FitFlags, real: RealFlags) -> int:
         folder = where(opened, "decoders", name, flags, config)
         return show.plan(flags, [f"fit a {taught} decoder to real pictures ({_method(real)}) in {folder}"], config)
     generator = load_generator(opened.generator_folder, prepare(flags, together=True)).requires_grad_(False)
-    how = _real_config(flags, real, which_taps.named(flags.taps, generator))
-    task = _task(flags, opened, generator, how, real)
+    source = _source(real, generator)
+    how = _real_config(flags, real, which_taps.named(flags.taps, source or generator))
+    task = _task(flags, opened, generator, how, real, source)
     check_real(task, how)
     folder = distributed.from_first(lambda: open_run(opened, "decoders", name, flags, config))
     with recorded_once(folder, "fit", config, flags.seed) as record:
         record.about = {"label_sources": {"real": len(task.labelled)}}
-        if not task.held_out:
+        if not task.held_out and source is None:
             show.say(flags, "the project has no annotations to score the decoder on, so there is no live curve")
         last = show.follow(fit_real(task, how, folder, flags.resume, flags.minutes), "fit", flags.quiet)
         if not distributed.is_first():
@@ -169,11 +176,14 @@ def fit_from_real(project: Path, flags: FitFlags, real: RealFlags) -> int:
     labels = f"{len(task.labelled)} real pictures ({_method(real)})"
     text = f"decoder in {folder}, from {labels}, {show.clock(record.wall_s)}"
     result = record.result | {"seconds": record.wall_s}
-    return show.finish(flags, result, text, f"gannotate synthesize {project} -n 2000")
+    next_step = f"gannotate synthesize {project} -n 2000"
+    if source is not None:
+        next_step = f"gannotate predict {project} PICTURES --through features --out DIR"
+    return show.finish(flags, result, text, next_step)
 
 
 def _method(real: RealFlags) -> Method:
-    return real.method or "gradient-matching"
+    return real.method or ("features" if real.features else "gradient-matching")
 
 
 def _check(flags: FitFlags, real: RealFlags) -> None:
@@ -187,6 +197,13 @@ def _check(flags: FitFlags, real: RealFlags) -> None:
             raise UsageError(
                 f"--{name.replace('_', '-')} belongs to a project's annotations; leave it out, or leave out --from real"
             )
+    if (_method(real) == "features") != (real.features is not None):
+        raise UsageError(
+            "--features names the network that --method features reads, and no other method reads one; give "
+            "--features DIR or timm:NAME with that method or without any"
+        )
+    if real.features_weights is not None and real.features is None:
+        raise UsageError("--features-weights are for --features timm:NAME; give that, or leave them out")
     if flags.noise_augment:
         raise UsageError("--noise-augment belongs to a project's annotations; use --fresh-noise with --from real")
     if which_taps.is_auto(flags.taps):
@@ -195,12 +212,13 @@ def _check(flags: FitFlags, real: RealFlags) -> None:
 
 def _real_config(flags: FitFlags, real: RealFlags, taps: tuple[str, ...] = ()) -> RealConfig:
     """The library's settings; the taps are known when the generator is."""
-    chosen = {name: getattr(real, name) for name in real.given if name not in ("method", "labelled", "begin")}
+    chosen = {name: getattr(real, name) for name in real.given if name not in NOT_SETTINGS}
     chosen |= {"steps": flags.steps, "batch": flags.batch, "learning_rate": flags.learning_rate}
     chosen |= {"balance": flags.balance, "seed": flags.seed}
     how = real_schedule(_method(real), flags.schedule, None, real.begin or "nothing", **chosen)
     decoder = _decoder(flags, how, taps)
-    stages = ("steps", "pretrain", "inversion_steps")
+    inverts = getattr(how, "warm_from", "inversion") == "inversion"
+    stages = ("steps", "pretrain", *(["inversion_steps"] if inverts else []))
     limited = chosen | {name: flags.steps_of(getattr(how, name)) for name in stages if getattr(how, name, 0)}
     return real_schedule(_method(real), flags.schedule, decoder, real.begin or "nothing", **limited)
 
@@ -211,10 +229,25 @@ def _decoder(flags: FitFlags, how: RealConfig, taps: tuple[str, ...]) -> Decoder
     return decoder_config(flags.decoder or how.kind, flags.decoder_settings(taps))
 
 
-def _task(flags: FitFlags, project: Project, generator: Generator, how: RealConfig, real: RealFlags) -> RealTask:
+def _source(real: RealFlags, generator: Generator) -> FeatureSource | None:
+    """The network whose activations are read in place of the generator's, for pictures like those of the generator."""
+    if real.features is None:
+        return None
+    pictures = PictureKind(size=generator.size, image_channels=generator.image_channels)
+    return open_source(real.features, pictures, real.features_weights, next(generator.parameters()).device)
+
+
+def _task(
+    flags: FitFlags,
+    project: Project,
+    generator: Generator,
+    how: RealConfig,
+    real: RealFlags,
+    source: FeatureSource | None,
+) -> RealTask:
     size = how.picture_size(generator)
     labelled = read_all(flags, project, real.labelled, flags.shots, size)
-    annotations: list[Any] = project.annotations()[:HELD_OUT]
+    annotations: list[Any] = project.annotations()[:HELD_OUT] if source is None else []
     return RealTask(
         generator=generator,
         labelled=labelled,
@@ -222,4 +255,5 @@ def _task(flags: FitFlags, project: Project, generator: Generator, how: RealConf
         options=DrawOptions(**project.config.draw.model_dump()),
         augmentation=Augmentation(mirror=project.mirror, turn90=project.config.turn90),
         held_out=tuple(shots_of.load(project, annotations)),
+        source=source,
     )

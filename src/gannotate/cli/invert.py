@@ -15,6 +15,7 @@ from gannotate.cli.device import prepare
 from gannotate.cli.flags import Resumable, settings
 from gannotate.cli.generate import generator_folder
 from gannotate.cli.predict import out_names
+from gannotate.cli.runs import drop_checkpoint
 from gannotate.data.pictures import SUFFIXES, PictureSet, decode_picture, load_pictures, to_array
 from gannotate.data.writing import encode_picture
 from gannotate.errors import UsageError
@@ -27,6 +28,7 @@ from gannotate.inversion.inverter import Inverter, usual_config
 from gannotate.inversion.losses import OfflineLoss, make_loss
 from gannotate.inversion.many import BATCH, invert_pictures, judge, picture_path, side_by_side, statistics_of
 from gannotate.inversion.projector import InversionConfig, Space
+from gannotate.locks import alone_in
 from gannotate.record import recorded
 
 GATE, GRID, CALIBRATION = "gate.json", "grid.png", "calibration"
@@ -193,14 +195,17 @@ def _train_encoder(
             show.say(
                 flags, f"{flags.encoder} holds a trained encoder, which is taken as it is; give a new folder to train"
             )
+        drop_checkpoint(flags.encoder)  # of a training that was killed at its very end
         return
     real = None
     if flags.encoder_pictures is not None:
         real = read_pictures(flags.encoder_pictures, generator, flags).pictures
     network = load_generator(folder, device)
     loss = make_loss(folder, network.image_channels, flags.perceptual, device)
-    progress = train_encoder(network, flags.encoder, training, loss=loss, real=real, resume=flags.resume)
-    show.follow(progress, "encoder", flags.quiet)
+    flags.encoder.mkdir(parents=True, exist_ok=True)
+    with alone_in(flags.encoder, f"another process trains the encoder in {flags.encoder}; wait for its end"):
+        progress = train_encoder(network, flags.encoder, training, loss=loss, real=real, resume=flags.resume)
+        show.follow(progress, "encoder", flags.quiet)
 
 
 def _invert(

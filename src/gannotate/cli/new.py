@@ -65,8 +65,13 @@ def new(project: Path, /, *, flags: NewFlags) -> int:
         steps += [f"copy {flags.generator} into it"] if flags.generator else []
         steps += [f"add the pictures in {flags.pictures} to its pool"] if flags.pictures else []
         return show.plan(flags, steps, settings(flags) | {"project": config.model_dump(mode="json")})
-    made = Project.create(project, config, flags.generator)
-    added = add_pictures(made, flags.pictures, flags) if flags.pictures else []
+    added: list[int] = []
+
+    def fill(building: Project) -> None:
+        if flags.pictures:
+            added.extend(add_pictures(building, flags.pictures, flags))
+
+    made = Project.create(project, config, flags.generator, fill)
     result = {"project": str(made.folder), "real_pictures": len(added), **config.model_dump(mode="json")}
     channels = "grey" if config.image_channels == 1 else "RGB"
     text = f"{made.folder}: {len(config.classes)} classes, {config.size} px {channels} pictures"

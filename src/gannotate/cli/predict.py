@@ -1,4 +1,4 @@
-"""`gannotate predict`: label maps for pictures, by a segmenter or through the generator."""
+"""`gannotate predict`: label maps for pictures, by a segmenter or by a decoder through what it reads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from gannotate.cli import show
 from gannotate.cli.app import OK
 from gannotate.cli.device import prepare
 from gannotate.cli.flags import Common, settings
-from gannotate.cli.predict_shared import Item, open_shared, predict_shared
+from gannotate.cli.predict_decoder import decoder_of
+from gannotate.cli.predict_shared import MANIFEST, Item, asked_of, open_shared, predict_shared
 from gannotate.cli.predict_video import predict_video
 from gannotate.cli.processes import check_alone
 from gannotate.cli.simulate import segmenter_folder
@@ -31,11 +32,13 @@ from gannotate.data.video import is_video
 from gannotate.data.writing import Add, check_new, encode_picture, new_pictures
 from gannotate.decoders.build import load_decoder
 from gannotate.errors import GannotateError, UsageError
+from gannotate.fitting.features import FeatureReader
 from gannotate.inversion.gate import load_gate
 from gannotate.inversion.inverter import Inverter, usual_config
 from gannotate.inversion.labelling import GeneratorLabeller, Redrawn
 from gannotate.inversion.projector import InversionConfig, Space
 from gannotate.labels import ClassInfo, encode_label_map
+from gannotate.pretraining.sources import SOURCE, load_source
 from gannotate.project import Project
 from gannotate.segmenters.loading import load_predictor
 from gannotate.segmenters.onnx_runtime import OnnxSegmenter
@@ -69,12 +72,14 @@ class PredictFlags(Common):
     """Show the network the picture at so many times its own size and average, e.g. 0.5,1,2."""
     steady: float | None = None
     """Of a video: weight of the frames before where nothing moves, 0 to below 1; 0.8 when not given, 0 for none."""
-    through: Literal["segmenter", "generator"] = "segmenter"
-    """segmenter, or generator: find the picture among the generator's own, and read it with a decoder."""
+    through: Literal["segmenter", "generator", "features"] = "segmenter"
+    """segmenter; generator: find the picture among the generator's own, and read it with a decoder; or features: read
+    another network's activations with a decoder of these (from `gannotate fit --features`)."""
     decoder: str | None = None
-    """With --through generator (as all flags below): decoder to read with, by name; the newest when not given."""
+    """With --through generator or features: decoder to read with, by name; the newest one of these when not given."""
     steps: int | None = None
-    """Optimisation steps for a picture; 1000, or 100 from an encoder's start, when not given."""
+    """With --through generator (as all flags below): optimisation steps for a picture; 1000, or 100 from an encoder's
+    start, when not given."""
     space: Space | None = None
     """w (one style for all layers) or w+ (one for each); w+ when not given."""
     encoder: Path | None = None
@@ -120,7 +125,7 @@ class Labeller(Protocol):
         ...
 
 
-GENERATOR_FLAGS = ("decoder", "steps", "space", "encoder", "gate", "perceptual")
+GENERATOR_FLAGS = ("steps", "space", "encoder", "gate", "perceptual")
 """Flags that only --through generator takes."""
 
 
@@ -136,24 +141,26 @@ def predict(project: Path, pictures: Path, /, *, flags: PredictFlags) -> int:
     rank, processes = launched()
     if is_video(pictures):
         check_alone("predict of a video")
+        if flags.through != "segmenter":
+            raise UsageError(f"a video is labelled by a segmenter; leave --through {flags.through} out")
         return predict_video(segmenter_of(project, flags.segmenter), pictures, view_of(flags), flags, _load)
     if flags.steady is not None:
         raise UsageError(f"--steady is for a video, and {pictures} is none; leave it out")
-    by_generator = flags.through == "generator"
-    opened = Project.open(project) if by_generator else None
-    folder = opened.find("decoders", flags.decoder) if opened else segmenter_of(project, flags.segmenter)
+    by_decoder = flags.through != "segmenter"
+    opened = Project.open(project) if by_decoder else None
+    folder = decoder_of(opened, flags) if opened else segmenter_of(project, flags.segmenter)
     view = view_of(flags)
     names, source = find_pictures(pictures)
-    if processes == 1:
+    shared = processes > 1 or (flags.out / MANIFEST).exists()  # one process ends what several began
+    if not shared:
         check_new(flags.out)
     if flags.dry_run:
         return show.plan(flags, [f"label {len(names)} pictures with {folder} into {flags.out}"], settings(flags))
-    asked = settings(flags, pictures=list(names), labelled_by=str(folder)) if processes > 1 else {}
-    if processes > 1:
-        open_shared(flags.out, asked)
     device = prepare(flags)
-    labeller = ByGenerator(opened, folder, flags, device) if opened else BySegmenter(_load(folder, device), view)
-    if processes > 1:
+    labeller = _labeller(opened, folder, flags, view, device)
+    if shared:
+        asked = asked_of(settings(flags, labelled_by=str(folder)), names)
+        open_shared(flags.out, asked)
         worker = Worker(number=rank, numbers=processes)
         label = partial(_label, labeller, source, flags)
         running = predict_shared(label, _batches_of(names, source, labeller), flags.out, worker, asked)
@@ -166,7 +173,7 @@ def predict(project: Path, pictures: Path, /, *, flags: PredictFlags) -> int:
     for name, reason in list(skipped.items())[:20]:
         show.say(flags, f"skipped {name}: {reason}")
     done = len(names) - len(skipped)
-    result: dict[str, Any] = {"decoder" if by_generator else "segmenter": str(folder), "out": str(flags.out)}
+    result: dict[str, Any] = {"decoder" if by_decoder else "segmenter": str(folder), "out": str(flags.out)}
     result |= {"pictures": done, "skipped": skipped, "seconds": round(last.seconds, 2) if last else 0.0}
     text = f"{done} pictures labelled in {flags.out}, {len(skipped)} skipped"
     if rows:
@@ -179,8 +186,17 @@ def predict(project: Path, pictures: Path, /, *, flags: PredictFlags) -> int:
     return show.finish(flags, result, text)
 
 
+def _labeller(project: Project | None, folder: Path, flags: PredictFlags, view: View, device: str) -> Labeller:
+    if project is None:
+        return BySegmenter(_load(folder, device), view)
+    if flags.through == "generator":
+        return ByGenerator(project, folder, flags, device)
+    source = load_source(folder / SOURCE, device)
+    return BySegmenter(FeatureReader(source, load_decoder(folder, device), project.classes), view)
+
+
 class BySegmenter:
-    """Labels pictures of any size with a segmentation network."""
+    """Labels pictures of any size with whatever looks at them once."""
 
     batch = BATCH
 
@@ -228,16 +244,18 @@ class ByGenerator:
 
 
 def _check(flags: PredictFlags) -> None:
-    """Refuses flags of the other way."""
+    """Refuses flags of the other ways."""
+    given = [name for name in GENERATOR_FLAGS if getattr(flags, name) not in (None, ())]
+    if given and flags.through != "generator":
+        raise UsageError(f"--{given[0]} is for --through generator; add that, or leave --{given[0]} out")
     if flags.through == "segmenter":
-        given = [name for name in GENERATOR_FLAGS if getattr(flags, name) not in (None, ())]
-        if given:
-            raise UsageError(f"--{given[0]} is for --through generator; add that, or leave --{given[0]} out")
+        if flags.decoder is not None:
+            raise UsageError("--decoder is for --through generator or features; add one of these, or leave it out")
         return
     usual = {"segmenter": None, "tile": None, "overlap": View.overlap, "scales": "1"}
     given = [name for name, value in usual.items() if getattr(flags, name) != value]
     if given:
-        raise UsageError(f"--{given[0]} is for a segmenter; leave it out, or leave --through generator out")
+        raise UsageError(f"--{given[0]} is for a segmenter; leave it out, or leave --through {flags.through} out")
 
 
 def find_pictures(path: Path) -> tuple[tuple[str, ...], PictureSource | None]:

@@ -12,7 +12,6 @@ from gannotate.cli.device import prepare
 from gannotate.cli.flags import settings
 from gannotate.data.video import VideoEncoder, VideoInfo, read_video, video_info
 from gannotate.data.writing import check_new, new_pictures
-from gannotate.errors import UsageError
 from gannotate.labels import encode_label_map
 from gannotate.segmenters.predict import Predictor
 from gannotate.segmenters.steady import SteadyConfig, label_frames
@@ -30,10 +29,8 @@ def predict_video(
     """Labels the frames of `video` with the segmenter in `folder`, which `load` reads for a device.
 
     Raises:
-        UsageError: --through generator, which takes pictures alone. GannotateError: the video cannot be read.
+        GannotateError: the video cannot be read.
     """
-    if flags.through != "segmenter":
-        raise UsageError(f"--through {flags.through} takes pictures, and {video} is a video; leave it out")
     config = SteadyConfig() if flags.steady is None else SteadyConfig(memory=flags.steady)
     check_new(flags.out)
     info = video_info(video)

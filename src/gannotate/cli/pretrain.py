@@ -1,8 +1,9 @@
-"""`gannotate pretrain`: an encoder that learned a generator's activations, for segmentation networks to start from."""
+"""`gannotate pretrain`: networks that learned without labels, to start from or to read; from a generator's activations
+here, from unlabelled pictures in pretrain_pictures.py."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,21 +13,29 @@ from gannotate.cli import show
 from gannotate.cli.app import OK
 from gannotate.cli.compute import Accumulating, told
 from gannotate.cli.device import prepare
-from gannotate.cli.flags import differences, settings
+from gannotate.cli.flags import settings
 from gannotate.cli.generate import generator_folder
-from gannotate.cli.processes import check_alone, recorded_once
+from gannotate.cli.pretrain_pictures import (
+    PICTURES,
+    check_pictures_unused,
+    is_pretrained,
+    pretrain_on_pictures,
+    project_of,
+)
+from gannotate.cli.processes import recorded_once
 from gannotate.cli.runs import drop_checkpoint
 from gannotate.data.labelled import read_labelled
 from gannotate.decoders.base import Decoder
 from gannotate.decoders.build import load_decoder
-from gannotate.errors import UsageError
 from gannotate.generators.base import Generator, NoiseMode
 from gannotate.generators.build import load_generator
 from gannotate.labels import ClassInfo, default_colour
+from gannotate.pretraining.contrastive import ContrastiveConfig
 from gannotate.pretraining.figure import FigureConfig, write_figure
 from gannotate.pretraining.folder import load_encoder, start_encoder
 from gannotate.pretraining.heads import Joined
 from gannotate.pretraining.layermatch import LayerMatchConfig, LayerMatchTrainer, parameters, pretrain
+from gannotate.pretraining.vae_training import VAETraining
 from gannotate.project import Project
 from gannotate.record import read_record
 from gannotate.segmenters.build import Architecture, SegmenterConfig
@@ -42,9 +51,10 @@ class PretrainFlags(Accumulating):
     """Flags of `pretrain`."""
 
     out: Path
-    """Folder for the encoder; the same command goes on with an unfinished one."""
-    method: Literal["layermatch"] = "layermatch"
-    """layermatch: predict the generator's activations of a picture (Galeev et al. 2020)."""
+    """Folder for the network; the same command goes on with an unfinished one."""
+    method: Literal["layermatch", "vae", "simclr"] = "layermatch"
+    """layermatch: an encoder predicts the generator's activations of a picture (Galeev et al. 2020); simclr: it tells
+    unlabelled pictures apart (Chen et al. 2020); vae: a variational autoencoder of these (Kingma and Welling 2014)."""
     architecture: Architecture = SegmenterConfig.architecture
     """The segmentation network whose encoder learns."""
     encoder: str = SegmenterConfig.encoder
@@ -55,12 +65,22 @@ class PretrainFlags(Accumulating):
     """What the encoder starts from: random, imagenet (fetched from the hub), a segmenter's folder or a weights file."""
     taps: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = LayerMatchConfig.taps
     """Activations to predict, see `gannotate info`; the last of each resolution but the largest when not given."""
-    steps: int = LayerMatchConfig.steps
-    """Optimisation steps."""
-    batch: int = LayerMatchConfig.batch
-    """Pictures a step."""
+    steps: int | None = None
+    """Optimisation steps; 2000 (layermatch), 3000 (vae) or 1000 (simclr) when not given."""
+    batch: int | None = None
+    """Pictures a step; 16 (layermatch) or 32 when not given."""
     learning_rate: float = LayerMatchConfig.learning_rate
-    """Adam's first step size; it falls to zero along a cosine. The paper has 1e-4, for longer trainings."""
+    """Adam's first step size; it falls to zero along a cosine. LayerMatch's paper has 1e-4, for longer trainings."""
+    unlabelled: Annotated[Path | None, PICTURES] = None
+    """Folder or zip of pictures without labels."""
+    most_unlabelled: Annotated[int | None, PICTURES] = None
+    """Use only the first so many of them."""
+    beta: Annotated[float, PICTURES] = VAETraining.beta
+    """vae: weight of the latents' divergence from their prior; 1 is the evidence lower bound."""
+    latents: Annotated[int, PICTURES] = VAETraining.latents
+    """vae: numbers that a picture becomes."""
+    temperature: Annotated[float, PICTURES] = ContrastiveConfig.temperature
+    """simclr: what similarities are divided by."""
     reconstruction: float = LayerMatchConfig.reconstruction
     """Weight of the loss of pictures redrawn from a predicted activation; 0 is faster."""
     distill: Path | None = None
@@ -85,24 +105,35 @@ class PretrainFlags(Accumulating):
     def layermatch(self) -> LayerMatchConfig:
         """The library's settings."""
         given: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(LayerMatchConfig)}
-        given["steps"] = self.steps_of(self.steps)
+        given["steps"] = self.steps_of(given["steps"])
         return LayerMatchConfig(**given)
+
+    def resolved(self) -> PretrainFlags:
+        """The same, with the method's own numbers where none were given."""
+        kind = {"layermatch": LayerMatchConfig, "vae": VAETraining, "simclr": ContrastiveConfig}[self.method]
+        return replace(
+            self,
+            steps=kind.steps if self.steps is None else self.steps,
+            batch=kind.batch if self.batch is None else self.batch,
+        )
 
 
 def pretrain_verb(generator: Path, /, *, flags: PretrainFlags) -> int:
-    """Teach an encoder to predict a generator's activations, for segmentation networks to start from.
+    """Teach a network without labels: a generator's activations, or unlabelled pictures.
 
     Args:
         generator: the generator's folder, or a project.
     """
-    how, project = flags.layermatch(), _project(generator)
+    flags = flags.resolved()
+    if flags.method != "layermatch":
+        return pretrain_on_pictures(generator, flags)
+    check_pictures_unused(flags)
+    how, project = flags.layermatch(), project_of(generator)
     decoder_folder = None if flags.distill is None else _decoder_folder(flags.distill, project)
     config = settings(flags, generator=str(generator_folder(generator)), distill=_text(decoder_folder))
     for name in FIGURE_ONLY:
         config.pop(name)
-    if flags.figure is not None:
-        check_alone("--figure")
-    finished = _is_finished(flags, config)
+    finished = is_pretrained(flags, config)
     if flags.dry_run:
         doing = "keep the finished encoder in" if finished else f"pre-train an encoder by {flags.method} in"
         drawn = [f"draw tsne.png of {flags.figure}"] if flags.figure else []
@@ -113,6 +144,9 @@ def pretrain_verb(generator: Path, /, *, flags: PretrainFlags) -> int:
     segmenter = _segmenter(flags, network, decoder, project)
     if finished:
         show.say(flags, f"the encoder in {flags.out} is finished")
+        if not distributed.is_first():
+            return OK
+        drop_checkpoint(flags.out)
         result = dict((read_record(flags.out) or {}).get("result", {}))
     else:
         trainer = LayerMatchTrainer(network, segmenter, how, decoder, device, flags.compute())
@@ -142,32 +176,10 @@ def pretrain_verb(generator: Path, /, *, flags: PretrainFlags) -> int:
     return show.finish(flags, result, text, next_step)
 
 
-def _project(path: Path) -> Project | None:
-    return Project.open(path) if (path / "project.yaml").exists() else None
-
-
 def _decoder_folder(given: Path, project: Project | None) -> Path:
     if (given / "config.json").exists() or project is None:
         return given  # what is no decoder is refused when it is loaded
     return project.find("decoders", str(given))
-
-
-def _is_finished(flags: PretrainFlags, config: dict[str, Any]) -> bool:
-    """True when --out holds this very pre-training, ended.
-
-    Raises:
-        UsageError: it holds another one.
-    """
-    record = read_record(flags.out) if flags.resume else None
-    if record is None:
-        return False
-    changed = differences(record["config"], config)
-    if changed:
-        raise UsageError(
-            f"{flags.out} holds a pre-training with another {', '.join(changed)}; give a new folder to --out, or the "
-            "same settings to go on with it"
-        )
-    return record["status"] == "done"
 
 
 def _segmenter(

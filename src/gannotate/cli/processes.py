@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gannotate.errors import UsageError
+from gannotate.errors import AlikeEverywhere, UsageError
 from gannotate.record import Record, recorded
-from gannotate.training.launched import launched
+from gannotate.training.launched import launched, launched_here
 
 
 @contextlib.contextmanager
@@ -46,13 +46,23 @@ def sentence_of(error: BaseException, text: str) -> str:
     rank, count = launched()
     if count == 1:
         return text
-    if isinstance(error, RuntimeError) and any(name in str(error).lower() for name in ("gloo", "nccl", "store")):
+    if _is_loss(error):
         text = "another process has ended, see there; the same command goes on from the last checkpoint"
         return text if rank == 0 else ""
     if rank == 0:
         return text
-    said_by_first = isinstance(error, UsageError | KeyboardInterrupt) or type(error).__name__ == "Elsewhere"
-    return "" if said_by_first else f"process {rank}: {text}"
+    alike = isinstance(error, UsageError | AlikeEverywhere | KeyboardInterrupt)
+    # the first one of each machine speaks: another machine may lack the project. So do processes that no torchrun
+    # started (synthesize, predict, study run), which do not know how the others fare
+    said_by_first = alike and launched_here()[0] > 0
+    return "" if said_by_first or type(error).__name__ == "Elsewhere" else f"process {rank}: {text}"
+
+
+def _is_loss(error: BaseException) -> bool:
+    """Whether another process can no longer be reached. torch, which may not be loaded, is not asked for its class."""
+    if any(kind.__name__ == "DistError" for kind in type(error).__mro__):
+        return True
+    return isinstance(error, RuntimeError) and any(name in str(error).lower() for name in ("gloo", "nccl"))
 
 
 @contextlib.contextmanager

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from pathlib import Path
 from typing import Any
 
 from gannotate.cli import show
 from gannotate.cli.flags import Resumable, differences
+from gannotate.locks import is_free
 from gannotate.project import Project
-from gannotate.record import read_record
+from gannotate.record import is_finished, read_record
 
 
 def open_run(project: Project, kind: str, name: str, flags: Resumable, config: dict[str, Any]) -> Path:
@@ -17,6 +20,8 @@ def open_run(project: Project, kind: str, name: str, flags: Resumable, config: d
     if unfinished is not None:
         show.say(flags, f"going on with {unfinished} (--no-resume starts a new one)")
         return unfinished
+    for finished in filter(is_finished, project.made(kind)):
+        drop_checkpoint(finished)  # where the command was killed before it came to that
     folder = project.next_folder(kind, name)
     show.say(flags, f"working in {folder}")
     return folder
@@ -25,9 +30,11 @@ def open_run(project: Project, kind: str, name: str, flags: Resumable, config: d
 def resumable(project: Project, kind: str, name: str, flags: Resumable, config: dict[str, Any]) -> Path | None:
     """The unfinished folder that `open_run` would go on with; says why not when its settings differ."""
     unfinished = project.unfinished(kind, name) if flags.resume else None
-    record = read_record(unfinished) if unfinished is not None else None
-    if record is None:
+    if unfinished is None:
         return None
+    record = read_record(unfinished)
+    if record is None:  # killed before it began, or put there by hand
+        return unfinished
     changed = differences(record["config"], config)
     if changed:
         show.say(flags, f"{unfinished} is unfinished, but with another {', '.join(changed)}: starting anew")
@@ -35,9 +42,17 @@ def resumable(project: Project, kind: str, name: str, flags: Resumable, config: 
     return unfinished
 
 
+def drop_unfinished(project: Project, kind: str, name: str) -> None:
+    """Removes folders of runs that are never gone on with and that no process is at work in."""
+    for folder in project.made(kind):
+        if folder.name[5:] == name and not is_finished(folder) and is_free(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def drop_checkpoint(folder: Path) -> None:
     """Removes the training state of a finished run: several times the size of what was trained, and of no use now."""
-    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # on a disk that can no longer be written it may stay
+        (folder / "checkpoint.safetensors").unlink()
 
 
 def where(project: Project, kind: str, name: str, flags: Resumable, config: dict[str, Any]) -> str:

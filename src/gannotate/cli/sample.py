@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -63,7 +64,12 @@ def sample(project: Path, /, *, flags: SampleFlags = SampleFlags()) -> int:
     if flags.crop:
         raise UsageError("--crop cuts real pictures; give them with --pictures DIR, or leave it out")
     count = COUNT if flags.count is None else flags.count
-    offered = next_seeds(opened, flags, count)
+    with contextlib.nullcontext() if flags.dry_run else opened.changing():
+        return _sample_drawn(opened, flags, count)
+
+
+def _sample_drawn(opened: Project, flags: SampleFlags, count: int) -> int:
+    project, offered = opened.folder, next_seeds(opened, flags, count)
     if flags.dry_run:
         chosen_of = "" if flags.order == "random" else f"the {count} most {flags.order} of "
         steps = [f"draw {chosen_of}seeds {offered[0]} to {offered[-1]} into {project}/pool"]
@@ -87,7 +93,8 @@ def _sample_real(project: Project, flags: SampleFlags, pictures: Path) -> int:
     if flags.dry_run:
         count = "all" if flags.count is None else str(flags.count)
         return show.plan(flags, [f"add {count} pictures of {pictures} to {project.folder}/pool"], settings(flags))
-    added = add_pictures(project, pictures, flags, flags.count)
+    with project.changing():
+        added = add_pictures(project, pictures, flags, flags.count)
     result = {"project": str(project.folder), "seeds": added, "order": "random", "pool": len(project.pool("any"))}
     text = f"{len(added)} real pictures added; the pool has {result['pool']}"
     return show.finish(flags, result, text, f"gannotate annotate {project.folder}")

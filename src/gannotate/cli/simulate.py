@@ -46,8 +46,10 @@ def simulate(project: Path, /, *, flags: SimulateFlags) -> int:
         show.say(
             flags, f"how good {folder} is is not known: `gannotate evaluate {project} --test DIR` tells and notes it"
         )
-    segmenter = load_predictor(folder, prepare(flags))
-    done = list(simulate_annotations(opened, segmenter, seeds, about))
+    with opened.changing():
+        seeds = to_simulate(opened, flags.count, flags.replace)  # another command may just have labelled some
+        segmenter = load_predictor(folder, prepare(flags))
+        done = list(simulate_annotations(opened, segmenter, seeds, about))
     result = {"project": str(project), "seeds": done, "source": "simulated", "about": about}
     text = (
         f"{len(done)} simulated annotations by {about['network']} trained on {about['labels']} labels "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from gannotate.cli import show
 from gannotate.cli.flags import Common
 from gannotate.cli.study_claims import claims_verb
 from gannotate.errors import UsageError
+from gannotate.locks import alone_in
 from gannotate.record import cores
 from gannotate.studies import (
     Choice,
@@ -39,6 +41,7 @@ from gannotate.studies.domain import names as domain_names
 from gannotate.studies.study import names as study_names
 from gannotate.studies.words import as_command
 from gannotate.studies.writing import STUDY, TABLE, about
+from gannotate.training.launched import launched, launched_here
 
 study = cyclopts.App(help="Do the papers' tables and figures, on the pictures at hand.")
 study.command(claims_verb, name="claims")
@@ -89,13 +92,18 @@ class RunFlags(PlanFlags):
     """Flags of `study run`; --seed is the first seed."""
 
     processes: int = 1
-    """Commands that run at the same time; they share the cores."""
+    """Commands that run at the same time; they share the cores. Started several times, by torchrun or by hand and on
+    any number of machines with --out on a disk that they share, each runs so many."""
 
     def how(self) -> How:
         """How the cells are run: so many processes, and together no more threads than cores."""
-        if not 1 <= self.processes <= cores():
-            raise UsageError(f"--processes is {self.processes}; give 1 to {cores()}, the cores of this machine")
-        return How(folder=self.out.resolve(), threads=threads_of(self.processes), device=self.device)
+        _, here = launched_here()
+        most = max(1, cores() // here)
+        if not 1 <= self.processes <= most:
+            whose = "the cores of this machine" + (f" for each of the {here} processes on it" if here > 1 else "")
+            raise UsageError(f"--processes is {self.processes}; give 1 to {most}, {whose}")
+        threads, environment = threads_of(self.processes * here), own_card(self.device)
+        return How(folder=self.out.resolve(), threads=threads, device=self.device, environment=environment)
 
 
 def threads_of(processes: int) -> int:
@@ -103,6 +111,20 @@ def threads_of(processes: int) -> int:
     share = max(1, cores() // processes)
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return min(share, int(asked)) if asked.isdecimal() and int(asked) else share
+
+
+def own_card(device: str) -> dict[str, str]:
+    """The variable that shows the commands one CUDA card, where several processes on this machine share several."""
+    place, here = launched_here()
+    if here == 1 or device not in ("auto", "cuda"):
+        return {}
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if listed is None:
+        import torch  # takes a second, and is not needed by one process
+
+        listed = ",".join(map(str, range(torch.cuda.device_count())))
+    cards = [card for card in listed.split(",") if card.strip()]
+    return {"CUDA_VISIBLE_DEVICES": cards[place % len(cards)]} if cards else {}
 
 
 def parse_only(words: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -174,6 +196,9 @@ def show_verb(name: str, /, *, flags: PlanFlags = PlanFlags()) -> int:
 def run_verb(name: str, /, *, flags: RunFlags = RunFlags()) -> int:
     """Run a study's cells, and write its table and plots; the same command goes on where it was.
 
+    Several processes on the same --out share the cells, and need nothing else of each other: each takes what is not
+    done and nobody is at, waits for the rest, and the last one's table stands.
+
     Args:
         name: one of `gannotate study list`, or a file that ends with .yaml.
     """
@@ -195,11 +220,11 @@ def run_verb(name: str, /, *, flags: RunFlags = RunFlags()) -> int:
         with contextlib.closing(run_plan(plan, how, flags.processes, outcomes)) as running:
             for event in running:
                 show.say(flags, _line(event))
-                if time.monotonic() - written > WRITE_EVERY_S:
-                    write_study(how.folder, plan, outcomes, command, time.monotonic() - begin)
+                if launched()[0] == 0 and time.monotonic() - written > WRITE_EVERY_S:
+                    _write(how, plan, outcomes, command, begin)
                     written = time.monotonic()
     finally:  # after Ctrl-C too: what is there is worth a table
-        content = write_study(how.folder, plan, outcomes, command, time.monotonic() - begin)
+        content = _write(how, plan, outcomes, command, begin)
     counts, folder = _counts(plan, outcomes), how.folder / plan.called
     result = {"folder": str(folder), **counts, "command": command, **content}
     text = f"{(folder / TABLE).read_text()}\nin {folder}: {TABLE}, {STUDY}"
@@ -207,6 +232,23 @@ def run_verb(name: str, /, *, flags: RunFlags = RunFlags()) -> int:
         show.say(flags, failure)
     show.finish(flags, result, text)
     return FAILED if counts["failed"] or counts["not_run"] else 0
+
+
+def _write(how: How, plan: Plan, outcomes: Outcomes, command: str, begin: float) -> dict[str, Any]:
+    """Writes table and plots, one process at a time; gives what study.json says.
+
+    Where another process wrote the same cells' results, only the first process writes its own, which tells its time.
+    """
+    own = how.folder / plan.called
+    own.mkdir(parents=True, exist_ok=True)
+    with alone_in(own):
+        if launched()[0] > 0:
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                there = json.loads((own / STUDY).read_text())
+                states = {cell: about["status"] for cell, about in there["cells"].items()}
+                if states == {cell: outcomes.state(plan, cell)[0] for cell in plan.cells}:
+                    return there
+        return write_study(how.folder, plan, outcomes, command, time.monotonic() - begin)
 
 
 def _counts(plan: Plan, outcomes: Outcomes) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,6 +17,7 @@ from gannotate.cli.device import prepare
 from gannotate.cli.flags import Resumable, settings
 from gannotate.cli.processes import recorded_once
 from gannotate.cli.runs import open_run, where
+from gannotate.data.remote import Place, place_of, put
 from gannotate.data.shards import Format, Manifest
 from gannotate.data.sharing import Worker
 from gannotate.decoders.build import load_decoder
@@ -21,6 +25,7 @@ from gannotate.errors import UsageError
 from gannotate.generators.base import DrawOptions
 from gannotate.generators.build import load_generator
 from gannotate.project import Project
+from gannotate.record import RECORD
 from gannotate.report.dataset_card import write_dataset_card
 from gannotate.synthesis import DATASET_FIRST_SEED, DatasetConfig, write_dataset
 from gannotate.training.launched import launched
@@ -33,8 +38,9 @@ class SynthesizeFlags(Resumable):
 
     count: Annotated[int, Parameter(name=["--count", "-n"])]
     """Number of labelled pictures."""
-    out: Path | None = None
-    """Folder for the dataset; the next one in PROJECT/datasets when not given."""
+    out: str | None = None
+    """Folder for the dataset, or an address that fsspec reaches, e.g. s3://bucket/cells; the next one in
+    PROJECT/datasets when not given."""
     format: Format = "shards"
     """shards (WebDataset tar files) or folder (plain files to look at)."""
     soft: bool = True
@@ -81,18 +87,31 @@ def synthesize(project: Path, /, *, flags: SynthesizeFlags) -> int:
         return show.plan(flags, [f"draw and label {flags.count} pictures in {folder}"], config)
     device = prepare(flags)
     generator, decoder = load_generator(opened.generator_folder, device), load_decoder(decoder_folder, device)
-    folder = flags.out or open_run(opened, "datasets", "", flags, config)
+    folder = place_of(flags.out) if flags.out else open_run(opened, "datasets", "", flags, config)
     how = DatasetConfig(format=flags.format, first_seed=flags.first_seed, soft=flags.soft, keep=flags.keep)
-    with recorded_once(folder, "synthesize", config, flags.seed) as record:
+    with _record_in(folder) as records, recorded_once(records, "synthesize", config, flags.seed) as record:
         worker = Worker(number=rank, numbers=processes)
         running = write_dataset(folder, generator, decoder, opened.classes, flags.count, options, how, worker)
         show.follow(running, "synthesize", flags.quiet)
         if rank > 0:
             return OK
         record.result = _summary(folder, [item.name for item in opened.classes])
-    write_dataset_card(folder, opened)
+        if isinstance(folder, Path):
+            write_dataset_card(folder, opened)
     text = f"{flags.count} labelled pictures in {folder}, mean confidence {record.result['confidence']:.3f}"
     return show.finish(flags, record.result | {"seconds": record.wall_s}, text, f"gannotate train {project}")
+
+
+@contextlib.contextmanager
+def _record_in(folder: Place) -> Iterator[Path]:
+    """Where run.json is kept while the dataset is written: with it, or here, and brought to its address at the end."""
+    if isinstance(folder, Path):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as here:
+        yield Path(here)
+        for path in Path(here).glob(RECORD):
+            put(folder / RECORD, path.read_bytes())
 
 
 def _check_apart(project: Project, flags: SynthesizeFlags) -> None:
@@ -107,7 +126,7 @@ def _check_apart(project: Project, flags: SynthesizeFlags) -> None:
         )
 
 
-def _summary(folder: Path, names: list[str]) -> dict[str, Any]:
+def _summary(folder: Place, names: list[str]) -> dict[str, Any]:
     parts = Manifest.read(folder).parts
     pixels = [sum(part["class_px"][index] for part in parts) for index in range(len(names))]
     samples = sum(part["samples"] for part in parts)

@@ -13,7 +13,7 @@ from gannotate.cli.app import OK
 from gannotate.cli.compute import SPEED, Precise, told
 from gannotate.cli.device import prepare
 from gannotate.cli.flags import settings
-from gannotate.cli.processes import check_alone, recorded_once
+from gannotate.cli.processes import recorded_once
 from gannotate.cli.runs import drop_checkpoint, open_run, where
 from gannotate.cli.train_methods import SEMANTIC_GAN, SUPERVISED, check_flags, method_settings, run_name, start_method
 from gannotate.cli.training_data import count_pictures, origin_of, read_origin, read_unlabelled
@@ -55,7 +55,8 @@ class TrainFlags(Precise):
     init: str | None = None
     """Start from a pre-trained encoder's or a segmenter's folder; another word for --weights DIR."""
     dataset: str | None = None
-    """Dataset to learn from: its name in the project, e.g. 0001, or a folder; the newest one when not given."""
+    """Dataset to learn from: its name in the project, e.g. 0001, a folder, or an address that fsspec reaches, e.g.
+    s3://bucket/cells; the newest one when not given."""
     most: int | None = None
     """Use only the dataset's first so many pictures."""
     labelled: Annotated[tuple[Path, ...], Parameter(negative="")] = ()
@@ -159,8 +160,6 @@ def train(project: Path, /, *, flags: TrainFlags = TrainFlags()) -> int:
     opened = Project.open(project)
     check_flags(flags)
     compute = flags.compute()
-    if flags.method != SUPERVISED:
-        check_alone(f"--method {flags.method}")
     network, how = flags.segmenter_config(opened), flags.segmenter_training(opened)
     origin = origin_of(flags, opened)
     name, config = run_name(flags, origin), settings(flags, **origin.config)

@@ -32,6 +32,9 @@ ONLINE_ONLY = ("decoder", "refresh", "buffer", "keep", "psi", "cutoff", "noise")
 NETWORK_ONLY = ("architecture", "encoder", "depth", "weights", "init", "labels", "photometric")
 """Flags of a segmentation network and its training, which a SemanticGAN is not."""
 
+COMPUTE = ("accumulate", "precision", "compile")
+"""Flags that say how a supervised training is computed."""
+
 
 def check_flags(flags: TrainFlags) -> None:
     """Refuses flags that contradict each other, or that would do nothing.
@@ -92,6 +95,7 @@ def _wrong_method(flags: TrainFlags) -> list[tuple[bool, str]]:
     supervised, own_network = flags.method == SUPERVISED, flags.method == SEMANTIC_GAN
     default = type(flags)()
     useless = next((name for name in NETWORK_ONLY if getattr(flags, name) != getattr(default, name)), "")
+    slow = next((name for name in COMPUTE if getattr(flags, name) != getattr(default, name)), "")
     given = ("unlabelled", "generator", "most_unlabelled", "method_setting")
     idle = next((name.replace("_", "-") for name in given if getattr(flags, name) not in (None, ())), "")
     return [
@@ -111,6 +115,10 @@ def _wrong_method(flags: TrainFlags) -> list[tuple[bool, str]]:
         (
             flags.most_unlabelled is not None and flags.most_unlabelled < 1,
             f"--most-unlabelled is {flags.most_unlabelled}; give 1 or more",
+        ),
+        (
+            not supervised and bool(slow),
+            f"--{slow} is for supervised training; {flags.method} takes whole batches in float32, leave it out",
         ),
         (
             own_network and (flags.online or flags.mix is not None),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from gannotate.cli.flags import Common
 from gannotate.cli.generate import generator_folder
 from gannotate.data.labelled import LabelledSet, read_labelled
 from gannotate.data.pictures import PictureSource
+from gannotate.data.remote import Place, Remote, place_of
 from gannotate.data.shards import read_dataset
 from gannotate.decoders.build import load_decoder
 from gannotate.errors import GannotateError, UsageError
@@ -21,7 +24,7 @@ from gannotate.fitting.shots import draw_some
 from gannotate.generators.base import DrawOptions, draw, to_uint8
 from gannotate.generators.build import load_generator
 from gannotate.project import Project
-from gannotate.record import read_record
+from gannotate.record import RECORD, read_record
 from gannotate.segmenters.online import Online
 from gannotate.segmenters.predict import brought_to
 from gannotate.segmenters.sources import Mixed, Source, Stored
@@ -42,7 +45,7 @@ class Origin:
     """
 
     kind: Literal["labelled", "dataset", "online"]
-    folder: Path | None = None
+    folder: Place | None = None
     mix: float | None = None
 
     @property
@@ -85,6 +88,7 @@ def read_origin(
         return real, {"label_source": "labelled pictures", "labels": len(real)}
     assert origin.folder is not None
     if origin.kind == "online":
+        assert isinstance(origin.folder, Path)  # a decoder is in the project
         data, about = _online(origin.folder, flags, project, device), about_decoder(project, origin.folder.name)
     else:
         data = read_dataset(origin.folder, len(project.classes), flags.most)
@@ -165,19 +169,30 @@ def _online(decoder_folder: Path, flags: TrainFlags, project: Project, device: s
     return Online(generator, decoder, flags.draw_options(project), flags.online_config(), flags.labels)
 
 
-def dataset_folder(project: Project, given: str | None) -> Path:
-    """A dataset by its folder or by its name in the project; the newest one when not given."""
-    if given is not None and (Path(given) / "manifest.json").exists():
-        return Path(given)
+def dataset_folder(project: Project, given: str | None) -> Place:
+    """A dataset by its folder, its address or its name in the project; the newest one when not given."""
+    if given is not None:
+        place = place_of(given)
+        if isinstance(place, Remote) or (place / "manifest.json").exists():
+            return place
     return project.find("datasets", given)
 
 
-def about_dataset(project: Project, dataset: Path) -> dict[str, Any]:
+def about_dataset(project: Project, dataset: Place) -> dict[str, Any]:
     """Where a dataset's labels come from: the decoder, and the annotations that taught it."""
-    made = read_record(dataset)
+    made = _record_of(dataset)
     if made is None or "decoder" not in made["config"]:
         return {"label_source": f"dataset {dataset.name}", "labels": None}
     return about_decoder(project, made["config"]["decoder"])
+
+
+def _record_of(dataset: Place) -> dict[str, Any] | None:
+    if isinstance(dataset, Path):
+        return read_record(dataset)
+    with tempfile.TemporaryDirectory() as here, contextlib.suppress(FileNotFoundError):
+        (Path(here) / RECORD).write_bytes((dataset / RECORD).read_bytes())
+        return read_record(here)
+    return None
 
 
 def about_decoder(project: Project, decoder: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -97,8 +96,8 @@ def resize_picture(image: Image.Image, width: int, height: int) -> Image.Image:
 def _read_mask(source: PictureSource, mask: str, classes: int) -> np.ndarray:
     try:
         data = source.read_bytes(mask)
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise GannotateError(f"{source.path}/{mask} cannot be read ({error})") from error
+    except GannotateError as error:
+        raise GannotateError(f"{source.path}/{mask} {error}") from error
     return decode_label_map(data, classes, f"{source.path}/{mask}")
 
 

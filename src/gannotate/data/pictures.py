@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import warnings
-import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,13 +10,23 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from gannotate.data.archives import Archive, read_file
 from gannotate.errors import GannotateError, UsageError
+from gannotate.picture_files import MAX_PIXELS, open_picture, without_warnings
+
+__all__ = [
+    "MAX_PIXELS",
+    "PictureSet",
+    "PictureSource",
+    "Skipped",
+    "decode_picture",
+    "load_pictures",
+    "read_picture",
+    "to_array",
+]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 """Endings that count as pictures."""
-
-MAX_PIXELS = 100_000_000
-"""A picture with more pixels is refused: it would fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +59,13 @@ class PictureSource:
         self.path = Path(path)
         if not self.path.exists():
             raise UsageError(f"{self.path} does not exist; give a folder or a zip of pictures")
-        self._zip: zipfile.ZipFile | None = None
+        self._zip: Archive | None = None
         if self.path.is_file():
             try:
-                self._zip = zipfile.ZipFile(self.path)
-            except (zipfile.BadZipFile, OSError) as error:
-                raise UsageError(f"{self.path} is not a folder or a zip of pictures ({error})") from error
-            names = [info.filename for info in self._zip.infolist() if not info.is_dir()]
+                self._zip = Archive(self.path)
+            except GannotateError as error:
+                raise UsageError(f"{self.path} is not a folder or a zip of pictures: it {error}") from error
+            names = list(self._zip.names)
         else:
             names = [str(p.relative_to(self.path)) for p in self.path.rglob("*") if p.is_file()]
         self.files = frozenset(names)
@@ -76,10 +83,12 @@ class PictureSource:
             raise UsageError(f"no pictures in {where}; give a folder or a zip with {', '.join(SUFFIXES)} files")
 
     def read_bytes(self, name: str) -> bytes:
-        """The file's bytes."""
-        if self._zip is not None:
-            return self._zip.read(name)
-        return (self.path / name).read_bytes()
+        """The file's bytes.
+
+        Raises:
+            GannotateError: not readable, or absurdly large; the reason begins behind its name.
+        """
+        return self._zip.read(name) if self._zip is not None else read_file(self.path / name)
 
     def read(self, name: str) -> Image.Image:
         """The picture, upright (EXIF), as mode L or RGB.
@@ -87,10 +96,16 @@ class PictureSource:
         Raises:
             GannotateError: not readable; the sentence says why.
         """
-        try:
-            return decode_picture(self.read_bytes(name))
-        except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-            raise GannotateError(f"cannot be read ({error})") from error
+        return decode_picture(self.read_bytes(name))
+
+
+def read_picture(path: Path) -> Image.Image:
+    """The picture in a file, upright (EXIF), as mode L or RGB.
+
+    Raises:
+        GannotateError: not readable, or no picture; the reason begins behind the file's name.
+    """
+    return decode_picture(read_file(path))
 
 
 def decode_picture(data: bytes) -> Image.Image:
@@ -99,30 +114,32 @@ def decode_picture(data: bytes) -> Image.Image:
     Raises:
         GannotateError: not a picture, truncated, or too large.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns on large pictures; the check below refuses them
-            image = Image.open(io.BytesIO(data))
-            if image.width * image.height > MAX_PIXELS:
-                raise GannotateError(f"{image.width}x{image.height} px is more than {MAX_PIXELS // 10**6} Mpx")
-            image.load()
+    image = open_picture(data)
+    with without_warnings():
+        try:
             image = ImageOps.exif_transpose(image)
-    except GannotateError:
-        raise
-    except Exception as error:  # Pillow raises many kinds on a broken file
-        reason = str(error).split(" <_io.")[0]  # Pillow names the buffer that it was given, which nobody knows
-        raise GannotateError(f"not a whole picture ({reason})") from error
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        return _from_deep(image)
-    return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode in ("1", "LA") else "RGB")
+        except Exception as error:  # of EXIF data that are none; Pillow has many kinds
+            raise GannotateError(f"not a whole picture ({error})") from error
+        if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+            return _from_deep(image)
+        return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode in ("1", "LA") else "RGB")
 
 
 def _from_deep(image: Image.Image) -> Image.Image:
     # 16-bit and float pictures (X-rays, microscopes): the picture's own range becomes 0..255
-    values = np.asarray(image, dtype=np.float64)
-    low, high = float(values.min()), float(values.max())
-    scaled = (values - low) * (255 / (high - low)) if high > low else np.zeros_like(values)
-    return Image.fromarray(scaled.round().astype(np.uint8), mode="L")
+    values = np.array(image, dtype=np.float64 if image.mode == "I" else np.float32)
+    known = np.isfinite(values)
+    low, high = (float(end(values, where=known, initial=start)) for end, start in ((np.min, np.inf), (np.max, -np.inf)))
+    span = values.dtype.type(high / 2 - low / 2) if high > low else 0  # halves: twice the largest number is none
+    if not span > 0:
+        return Image.new("L", image.size)
+    # in place: a picture of MAX_PIXELS takes enough memory once
+    values[~known] = low
+    values /= 2
+    values -= low / 2
+    values /= span
+    values *= 255
+    return Image.fromarray(np.rint(values, out=values).clip(0, 255, out=values).astype(np.uint8), mode="L")
 
 
 def load_pictures(

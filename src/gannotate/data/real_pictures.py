@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import re
 from collections import Counter
@@ -17,6 +16,7 @@ from PIL import Image
 from gannotate.data.pictures import PictureSource, Skipped, decode_picture, load_pictures, to_array
 from gannotate.data.writing import encode_picture
 from gannotate.errors import GannotateError, UsageError
+from gannotate.picture_files import open_picture
 from gannotate.project import RealPicture
 
 LARGEST = 1024
@@ -43,9 +43,9 @@ def _usual_side(source: PictureSource) -> int:
     sides: Counter[int] = Counter()
     for name in source.names:
         try:
-            with Image.open(io.BytesIO(source.read_bytes(name))) as image:
+            with open_picture(source.read_bytes(name), load=False) as image:
                 sides[min(image.size)] += 1
-        except Exception:  # Pillow raises many kinds on a broken file; it is named when it is read
+        except GannotateError:  # it is named when it is read
             continue
     if not sides:
         raise UsageError(f"none of the {len(source.names)} pictures in {source.path} can be read")
@@ -133,13 +133,13 @@ def read_real(
     known: those that the pool has already; the same file is not taken twice.
     """
     hashes, taken = {real.sha256 for real in known}, {real.name for real in known}
-    folder = os.path.commonpath([PurePosixPath(name).parent for name in source.names])
+    folder = os.path.commonpath([_inside(name).parent for name in source.names])
     for file in names:
         try:
             data = source.read_bytes(file)
-            name = unique_name(safe_name(str(PurePosixPath(file).relative_to(folder).with_suffix(""))), taken)
+            name = unique_name(safe_name(str(_inside(file).relative_to(folder).with_suffix(""))), taken)
             real, pixels = fit_picture(data, file, name, size, channels, crop)
-        except (GannotateError, OSError, RuntimeError, NotImplementedError) as error:
+        except GannotateError as error:
             yield Skipped(file, str(error))
             continue
         if real.sha256 in hashes:
@@ -148,3 +148,8 @@ def read_real(
         hashes.add(real.sha256)
         taken.add(name)
         yield real, encode_picture(pixels)
+
+
+def _inside(name: str) -> PurePosixPath:
+    """The path of a file in its source; names in a zip may begin with a /."""
+    return PurePosixPath(name.lstrip("/"))

@@ -3,6 +3,8 @@
     manifest.json                                        shard-000000.tar   KEY.png KEY.label.png KEY.soft.npy KEY.json
     images/KEY.png masks/KEY.png soft/KEY.npy about/KEY.json                (the folder format has these four instead)
 
+They may lie on a disk, or at any address that fsspec reaches (see remote.py).
+
 A dataset is written in parts (a shard each, or as many samples in plain files). A part is written whole, then named
 in the manifest: what the manifest does not name does not count, and the next run writes it again, byte for byte.
 
@@ -12,26 +14,27 @@ has written in a file of its own, parts/NUMBER.json (see sharing.py), and whoeve
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import tarfile
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
 from PIL import Image
 from webdataset.writer import TarWriter
 
+from gannotate.data.formats.arrays import decode
 from gannotate.data.labelled import LabelledSet
 from gannotate.data.pictures import decode_picture
-from gannotate.data.sharing import write_new_json
+from gannotate.data.remote import Place, Remote, place_of, put, put_json, put_new_json, stems
 from gannotate.errors import GannotateError, UsageError
-from gannotate.files import disk_error, write_bytes, write_json
 from gannotate.labels import ClassInfo, decode_label_map, encode_label_map
+from gannotate.parsing import DAMAGED, load_json
 
 FORMAT_VERSION = 1
 
@@ -45,6 +48,9 @@ FOLDERS = {
     "json": "about/{}.json",
 }
 """Where the folder format keeps each part of a sample."""
+
+MOST_SAMPLES = 10**10
+"""More than a dataset has, and than there are seeds: a larger number in a manifest is damage."""
 
 MAX_MEMBER_BYTES = 1 << 30
 """A larger file in a shard is refused: no sample is that big."""
@@ -75,24 +81,26 @@ class Manifest:
     parts: list[dict[str, Any]] = field(default_factory=list)
     complete: bool = False
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Place) -> None:
         """Writes manifest.json atomically."""
-        write_json(folder / "manifest.json", self.as_json())
+        put_json(folder / "manifest.json", self.as_json())
 
     def as_json(self) -> dict[str, Any]:
         """The content of manifest.json."""
-        return {"format_version": FORMAT_VERSION, **asdict(self)}
+        # written after each part, and thousands of parts are too many to copy
+        kept = {"settings": self.settings, "parts": self.parts, "complete": self.complete}
+        return {"format_version": FORMAT_VERSION, **kept}
 
     @classmethod
-    def read(cls, folder: str | Path) -> Manifest:
+    def read(cls, folder: str | Place) -> Manifest:
         """Reads manifest.json.
 
         Raises:
             UsageError: not a dataset. GannotateError: damaged, or written by a newer version.
         """
-        path = Path(folder) / "manifest.json"
+        path = place_of(folder) / "manifest.json"
         try:
-            tree = json.loads(path.read_text())
+            tree = load_json(path.read_bytes())
             version = int(tree.pop("format_version"))
             if version <= FORMAT_VERSION:
                 manifest = cls(**tree)
@@ -102,7 +110,7 @@ class Manifest:
             raise UsageError(
                 f"{folder} is not a dataset (no manifest.json); make one with `gannotate synthesize`"
             ) from error
-        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        except DAMAGED as error:
             raise GannotateError(f"{path} is damaged ({error}); write the dataset again") from error
         raise GannotateError(
             f"{folder} was written by a newer gannotate (format {version}, this one reads up to {FORMAT_VERSION}); "
@@ -119,6 +127,8 @@ class Manifest:
         for kind, values in ((int, numbers), (list, lists), (bool, flags)):
             if not all(type(value) is kind for value in values):
                 raise ValueError(f"a value that should be {kind.__name__} is not")
+        if not all(0 <= value <= MOST_SAMPLES for value in numbers):
+            raise ValueError(f"a number that is not 0 to {MOST_SAMPLES}")
 
     @property
     def samples(self) -> int:
@@ -126,9 +136,9 @@ class Manifest:
         return sum(part["samples"] for part in self.parts)
 
 
-def write_first_manifest(folder: Path, manifest: Manifest) -> bool:
+def write_first_manifest(folder: Place, manifest: Manifest) -> bool:
     """Writes manifest.json where there is none; False when another process was faster, whose one stays."""
-    return write_new_json(folder / "manifest.json", manifest.as_json())
+    return put_new_json(folder / "manifest.json", manifest.as_json())
 
 
 def check_format(name: str) -> None:
@@ -158,7 +168,7 @@ def encode_sample(sample: Labelled, classes: Sequence[ClassInfo], soft: bool) ->
     return files
 
 
-def write_part(folder: Path, layout: Format, index: int, samples: Iterable[tuple[str, dict[str, bytes]]]) -> str:
+def write_part(folder: Place, layout: Format, index: int, samples: Iterable[tuple[str, dict[str, bytes]]]) -> str:
     """Writes (key, files by ending) as part `index`; returns the sha256 of all their bytes.
 
     Raises:
@@ -169,18 +179,10 @@ def write_part(folder: Path, layout: Format, index: int, samples: Iterable[tuple
     digest = hashlib.sha256()
     for key, files in samples:
         for ending in sorted(files):
-            _write_plain(folder / FOLDERS[ending].format(key), files[ending])
+            # whole or not at all: other processes may have finished the dataset in the meantime
+            put(folder / FOLDERS[ending].format(key), files[ending])
             digest.update(files[ending])
     return digest.hexdigest()
-
-
-def _write_plain(path: Path, data: bytes) -> None:
-    # not atomic: a part counts only when the manifest, written after it, names it
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    except OSError as error:
-        raise disk_error(error, path) from error
 
 
 def shard_name(index: int) -> str:
@@ -188,14 +190,14 @@ def shard_name(index: int) -> str:
     return f"shard-{index:06d}.tar"
 
 
-def _write_shard(path: Path, samples: Iterable[tuple[str, dict[str, bytes]]]) -> str:
+def _write_shard(path: Place, samples: Iterable[tuple[str, dict[str, bytes]]]) -> str:
     buffer = io.BytesIO()
     # fixed time, owner and order: the same samples make the same bytes
     with TarWriter(buffer, encoder=False, mtime=0, user="gannotate", group="gannotate", mode=0o644) as tar:
         for key, files in samples:
             tar.write({"__key__": key, **files})
     data = buffer.getvalue()
-    write_bytes(path, data)
+    put(path, data)
     return hashlib.sha256(data).hexdigest()
 
 
@@ -210,14 +212,16 @@ def _encode_picture(picture: np.ndarray) -> bytes:
 # Reading
 
 
-def read_dataset(folder: str | Path, classes: int, most: int | None = None) -> LabelledSet:
+def read_dataset(folder: str | Place, classes: int, most: int | None = None) -> LabelledSet:
     """Reads a dataset of either format into memory; only the first `most` samples when given.
+
+    `folder` may be an address that fsspec reaches, e.g. s3://bucket/cells.
 
     Raises:
         UsageError: not a dataset, or of another number of classes. GannotateError: not finished, damaged, or with
             unknown class ids; names the file.
     """
-    folder = Path(folder)
+    folder = place_of(folder)
     manifest = Manifest.read(folder)
     _check_readable(folder, manifest, classes, most)
     names, pictures, label_maps, soft = [], [], [], []
@@ -239,7 +243,7 @@ def read_dataset(folder: str | Path, classes: int, most: int | None = None) -> L
     return LabelledSet(tuple(names), np.stack(pictures), np.stack(label_maps), stacked)
 
 
-def _check_readable(folder: Path, manifest: Manifest, classes: int, most: int | None) -> None:
+def _check_readable(folder: Place, manifest: Manifest, classes: int, most: int | None) -> None:
     known = len(manifest.settings["classes"])
     if known != classes:
         raise UsageError(
@@ -253,11 +257,15 @@ def _check_readable(folder: Path, manifest: Manifest, classes: int, most: int | 
         )
 
 
-def _iterate_files(folder: Path, manifest: Manifest) -> Iterator[tuple[str, dict[str, bytes]]]:
+def _iterate_files(folder: Place, manifest: Manifest) -> Iterator[tuple[str, dict[str, bytes]]]:
     """Yields (path/KEY for messages, files by ending) of each sample, in the order written."""
+    plain = manifest.settings["format"] == "folder"
+    # where the least certain of a part's seeds were left out, its samples are those that are there
+    left_out = plain and manifest.settings.get("keep", 1.0) != 1
+    there = stems(folder / "images", ".png") if left_out else None
     for index, part in enumerate(manifest.parts):
-        if manifest.settings["format"] == "folder":
-            yield from _read_plain(folder, manifest, index)
+        if plain:
+            yield from _read_plain(folder, _keys_of_part(folder, manifest, index, there))
             continue
         path, found = folder / shard_name(index), 0
         for sample in read_shard(path):
@@ -269,22 +277,24 @@ def _iterate_files(folder: Path, manifest: Manifest) -> Iterator[tuple[str, dict
             )
 
 
-def _read_plain(folder: Path, manifest: Manifest, index: int) -> Iterator[tuple[str, dict[str, bytes]]]:
-    for key in _keys_of_part(folder, manifest, index):
-        paths = {ending: folder / name.format(key) for ending, name in FOLDERS.items()}
-        yield str(folder / key), {ending: path.read_bytes() for ending, path in paths.items() if path.exists()}
+def _read_plain(folder: Place, keys: Iterable[str]) -> Iterator[tuple[str, dict[str, bytes]]]:
+    for key in keys:
+        files = {}
+        for ending, name in FOLDERS.items():
+            with contextlib.suppress(FileNotFoundError):
+                files[ending] = (folder / name.format(key)).read_bytes()
+        yield str(folder / key), files
 
 
-def _keys_of_part(folder: Path, manifest: Manifest, index: int) -> list[str]:
+def _keys_of_part(folder: Place, manifest: Manifest, index: int, there: Sequence[str] | None) -> list[str]:
+    """The keys of a part's samples; `there`: all that are in the folder, sorted, where not all seeds were kept."""
     part = manifest.parts[index]
     first, samples = part["first_seed"], part["samples"]
-    if manifest.settings.get("keep", 1.0) == 1:
+    if there is None:
         return [sample_key(seed) for seed in range(first, first + samples)]
-    # the least certain of the seeds drawn for a part were left out: its samples are those that are there
-    keys = sorted(path.stem for path in (folder / "images").glob("*.png"))
     last = index + 1 == len(manifest.parts)
-    end = len(keys) if last else bisect_left(keys, sample_key(manifest.parts[index + 1]["first_seed"]))
-    found = keys[bisect_left(keys, sample_key(first)) : end]
+    end = len(there) if last else bisect_left(there, sample_key(manifest.parts[index + 1]["first_seed"]))
+    found = list(there[bisect_left(there, sample_key(first)) : end])
     # after the last part there may be files of one that was not finished
     if len(found) < samples or (len(found) > samples and not last):
         raise GannotateError(
@@ -294,7 +304,7 @@ def _keys_of_part(folder: Path, manifest: Manifest, index: int) -> list[str]:
     return found[:samples]
 
 
-def read_shard(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
+def read_shard(path: Place) -> Iterator[tuple[str, dict[str, bytes]]]:
     """Yields (path/KEY, files by ending) of a tar shard.
 
     Raises:
@@ -302,7 +312,7 @@ def read_shard(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
     """
     held, files = "", {}
     try:
-        with tarfile.open(path, "r:") as tar:
+        with _open_tar(path) as tar:
             for member in tar:
                 if not member.isreg() or member.size > MAX_MEMBER_BYTES:
                     raise GannotateError(
@@ -319,6 +329,12 @@ def read_shard(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
         raise GannotateError(f"{path} is not a whole shard ({error}); write the dataset again") from error
     if files:
         yield f"{path}/{held}", files
+
+
+def _open_tar(path: Place) -> tarfile.TarFile:
+    if isinstance(path, Remote):
+        return tarfile.open(fileobj=io.BytesIO(path.read_bytes()), mode="r:")
+    return tarfile.open(path, "r:")
 
 
 def _decode_sample(
@@ -342,10 +358,10 @@ def _decode_sample(
 
 def _decode_soft(source: str, data: bytes, shape: tuple[int, ...]) -> np.ndarray:
     try:
-        soft = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError) as error:
-        raise GannotateError(f"{source}.soft.npy is not a whole array ({error}); write the dataset again") from error
-    if not isinstance(soft, np.ndarray) or soft.dtype != np.float16 or soft.shape != shape:
+        soft = decode(data)
+    except GannotateError as error:
+        raise GannotateError(f"{source}.soft.npy is not a whole array: it {error}; write the dataset again") from error
+    if soft.dtype != np.float16 or soft.shape != shape:
         raise GannotateError(
             f"{source}.soft.npy: it should be float16 {shape}, class probabilities; write the dataset again"
         )

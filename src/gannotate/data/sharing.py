@@ -6,18 +6,24 @@ the part's own files, so that a process may die at any time and come back, in an
 
 from __future__ import annotations
 
-import json
+import math
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gannotate.data.remote import Place, put_json
 from gannotate.errors import GannotateError
-from gannotate.files import disk_error, write_json
+from gannotate.parsing import DAMAGED, load_json
+
+UNDER_TORCHRUN = "TORCHELASTIC_RUN_ID"
+"""In the environment of processes that torchrun started."""
+
+PATIENT_PARTS = 5
+"""Another process may be so many times as slow as this one before it is taken for dead."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +35,8 @@ class Worker:
     numbers: int = 1
     """How many there are."""
     patience_s: float = 1800.0
-    """Seconds that the first waits at its end while nobody else finishes a part."""
+    """Seconds that the first waits at its end while nobody else finishes a part; longer where its own took long, and
+    for ever under torchrun, which ends all processes when one of them dies."""
     look_s: float = 1.0
     """Seconds between its looks."""
 
@@ -37,20 +44,23 @@ class Worker:
         """The parts that are this process's."""
         return [index for index in parts if index % self.numbers == self.number]
 
-    def waits(self, found: Callable[[], int], parts: int, folder: Path) -> Iterator[int]:
+    def waits(self, found: Callable[[], int], parts: int, folder: Place, slowest_s: float = 0.0) -> Iterator[int]:
         """Yields how many of the parts are done while some are missing; ends when none is.
+
+        slowest_s: seconds that the slowest of this process's own parts took.
 
         Raises:
             GannotateError: nobody has finished a part for too long.
         """
+        patience_s = math.inf if UNDER_TORCHRUN in os.environ else max(self.patience_s, PATIENT_PARTS * slowest_s)
         seen, since = -1, time.monotonic()
         while (done := found()) < parts:
             if done != seen:
                 seen, since = done, time.monotonic()
-            elif time.monotonic() - since > self.patience_s:
+            elif time.monotonic() - since > patience_s:
                 raise GannotateError(
                     f"{parts - done} of {parts} parts of {folder} are missing, and nobody has written one for "
-                    f"{self.patience_s / 60:.0f} minutes; run the same command again, in any number of processes, to "
+                    f"{patience_s / 60:.0f} minutes; run the same command again, in any number of processes, to "
                     "write them"
                 )
             yield done
@@ -60,58 +70,41 @@ class Worker:
 class PartNotes:
     """Notes of the parts that are done, each a json-able dict, in `folder`/000012.json and so on."""
 
-    def __init__(self, folder: Path, numbers: tuple[str, ...] = ()) -> None:
+    def __init__(self, folder: Place, numbers: tuple[str, ...] = ()) -> None:
         """`numbers`: entries that every note has, whole numbers."""
         self.folder, self.numbers = folder, numbers
+        self._known: dict[int, dict[str, Any]] = {}
 
     def add(self, index: int, note: dict[str, Any]) -> None:
         """Notes a part whose files are written."""
-        write_json(self._path(index), note)
+        put_json(self._path(index), note)
 
     def get(self, index: int) -> dict[str, Any] | None:
-        """What was noted of a part; None when nothing was.
+        """What was noted of a part; None when nothing was. A note that was found is not looked for again.
 
         Raises:
             GannotateError: the note is damaged.
         """
+        if index in self._known:
+            return self._known[index]
         try:
-            note = json.loads(self._path(index).read_text())
+            note = load_json(self._path(index).read_bytes())
             if all(type(note[name]) is int for name in self.numbers):
+                self._known[index] = note
                 return note
             reason = f"{' or '.join(self.numbers)} is no number"
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError, OSError) as error:
+        except DAMAGED as error:
             reason = str(error)
         raise GannotateError(f"{self._path(index)} is damaged ({reason}); delete it, and its part is written again")
 
     def drop(self) -> None:
         """Forgets all of them: what they say is kept elsewhere now."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if isinstance(self.folder, Path):
+            shutil.rmtree(self.folder, ignore_errors=True)
+        else:
+            self.folder.remove()
 
-    def _path(self, index: int) -> Path:
+    def _path(self, index: int) -> Place:
         return self.folder / f"{index:06d}.json"
-
-
-def write_new_json(path: Path, value: Any) -> bool:
-    """Writes `value` to `path` where nothing is; False when another process was faster, whose file stays.
-
-    Raises:
-        GannotateError: the disk is full or the folder cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as beside:
-            made = Path(beside) / path.name
-            write_json(made, value)
-            try:
-                os.link(made, path)  # unlike a renaming, it replaces nothing
-            except FileExistsError:
-                return False
-            except OSError:  # a file system without hard links
-                if path.exists():
-                    return False
-                os.replace(made, path)
-    except OSError as error:
-        raise disk_error(error, path) from error
-    return True

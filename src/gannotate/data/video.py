@@ -14,9 +14,16 @@ import numpy as np
 from jaxtyping import UInt8
 
 from gannotate.errors import GannotateError, UsageError
+from gannotate.picture_files import MAX_PIXELS
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm")
 """Endings that count as video files."""
+
+OPTIONS = {
+    "format_whitelist": "avi,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2",
+    "protocol_whitelist": "file",
+}
+"""Whatever a file is called, FFmpeg would also take it for a playlist, and open the files and addresses in that."""
 
 QUALITY = 18
 """H.264's constant rate factor: 0 loses nothing, 18 is hard to tell from the original, 51 is worst."""
@@ -65,6 +72,7 @@ def read_video(path: str | Path) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     with _opened(path) as container:
         stream = _picture_stream(container, path)
         stream.thread_type = "AUTO"
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # frames may be larger than the head says
         try:
             for frame in container.decode(stream):
                 yield upright(frame.to_ndarray(format="rgb24"), frame.rotation)
@@ -132,7 +140,7 @@ def _av() -> ModuleType:
 def _opened(path: str | Path) -> Any:
     av = _av()
     try:
-        return av.open(str(path))
+        return av.open(str(path), options=dict(OPTIONS), metadata_errors="replace")
     except (av.error.FFmpegError, OSError) as error:
         raise GannotateError(f"{path} is not a readable video ({error.strerror})") from error
 
@@ -140,4 +148,9 @@ def _opened(path: str | Path) -> Any:
 def _picture_stream(container: Any, path: str | Path) -> Any:
     if not container.streams.video:
         raise GannotateError(f"{path} has no pictures, only sound; give a video")
-    return container.streams.video[0]
+    stream = container.streams.video[0]
+    if stream.codec_context is None:
+        raise GannotateError(f"{path} has pictures of an unknown kind; give a video that other programs play")
+    if stream.codec_context.width * stream.codec_context.height > MAX_PIXELS:
+        raise GannotateError(f"{path} has frames of more than {MAX_PIXELS // 10**6} Mpx; give a smaller video")
+    return stream

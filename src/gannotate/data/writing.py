@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePath
 
 import numpy as np
 from PIL import Image
 
-from gannotate.errors import UsageError
-from gannotate.files import atomic_write, disk_error
+from gannotate.errors import GannotateError, UsageError
+from gannotate.files import appearing, atomic_write, disk_error
 
 Add = Callable[[str, bytes], None]
 """Adds a file: its name inside, e.g. images/7.png, and its bytes."""
@@ -51,9 +49,16 @@ def new_pictures(path: str | Path) -> Iterator[Add]:
     writing = _new_zip(path) if path.suffix.lower() == ".zip" else _new_folder(path)
     try:
         with writing as add:
-            yield add
+            yield partial(_add_inside, add)
     except OSError as error:
         raise disk_error(error, path) from error
+
+
+def _add_inside(add: Add, name: str, data: bytes) -> None:
+    """Raises GannotateError for a name that leads out of the folder; else adds the file."""
+    if PurePath(name).is_absolute() or ".." in PurePath(name).parts or "\\" in name:
+        raise GannotateError(f"a picture is called {name!r}, which leads out of the folder; give it another name")
+    add(name, data)
 
 
 @contextlib.contextmanager
@@ -65,17 +70,11 @@ def _new_zip(path: Path) -> Iterator[Add]:
 
 @contextlib.contextmanager
 def _new_folder(path: Path) -> Iterator[Add]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    with appearing(path) as building:
 
-    def add(name: str, data: bytes) -> None:
-        target = building / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
+        def add(name: str, data: bytes) -> None:
+            target = building / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
 
-    try:
-        building.chmod(0o755)
         yield add
-        os.replace(building, path)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)

@@ -13,7 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gannotate.errors import GannotateError, UsageError
-from gannotate.generators.base import Generator, Tap
+from gannotate.features.source import Tapped
+from gannotate.generators.base import Tap
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,7 @@ class Decoder(nn.Module, ABC, Generic[Config]):
         self.taps, self.classes, self.size, self.config = taps, classes, size, config
 
     @classmethod
-    def of_generator(cls: type[Kind], generator: Generator, classes: int, config: Any = None) -> Kind:
+    def of_generator(cls: type[Kind], generator: Tapped, classes: int, config: Any = None) -> Kind:
         """A new decoder (random weights from the global torch generator) for `generator`'s taps and size.
 
         `config` is of this decoder's `config_class`; its defaults when not given.
@@ -96,7 +97,7 @@ class Decoder(nn.Module, ABC, Generic[Config]):
         """Names of the taps to ask the generator for."""
         return tuple(tap.name for tap in self.taps)
 
-    def check_fits(self, generator: Generator) -> None:
+    def check_fits(self, generator: Tapped) -> None:
         """Checks that `generator` has this decoder's taps, with the same shapes.
 
         Raises:
@@ -106,12 +107,12 @@ class Decoder(nn.Module, ABC, Generic[Config]):
         if missing or self.size != generator.size:
             what = f"tap {missing[0]} in another shape or not at all" if missing else f"{generator.size} px pictures"
             raise GannotateError(
-                f"the decoder was fitted on another generator ({self.size} px): this one has {what}; fit a decoder on "
-                "this generator with `gannotate fit`"
+                f"the decoder was fitted on another generator or network ({self.size} px): this one has {what}; name "
+                "another decoder, or fit one on this generator with `gannotate fit`"
             )
 
 
-def named_taps(generator: Generator, names: tuple[str, ...]) -> tuple[Tap, ...]:
+def named_taps(generator: Tapped, names: tuple[str, ...]) -> tuple[Tap, ...]:
     """The named taps in drawing order.
 
     Raises:

@@ -17,7 +17,9 @@ from gannotate.decoders.light import LightDecoder
 from gannotate.decoders.linear import LinearDecoder
 from gannotate.decoders.mlp import MLPDecoder
 from gannotate.errors import GannotateError, UsageError, nearest
-from gannotate.generators.base import Generator, Tap
+from gannotate.features.source import Tapped
+from gannotate.generators.base import Tap
+from gannotate.parsing import DAMAGED
 from gannotate.training.model_folder import ModelKind
 
 DECODER = ModelKind("decoder", "fit")
@@ -57,7 +59,7 @@ def decoder_config(name: str, settings: Mapping[str, Any]) -> DecoderConfig:
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()})
 
 
-def make_decoder(name: str, generator: Generator, classes: int, config: DecoderConfig | None = None) -> Decoder:
+def make_decoder(name: str, generator: Tapped, classes: int, config: DecoderConfig | None = None) -> Decoder:
     """A new decoder of the kind `name` for `generator`, with random weights from the global torch generator.
 
     Raises:
@@ -78,7 +80,7 @@ def build_decoder(config: dict[str, Any]) -> Decoder:
         GannotateError: unknown architecture, or a dict that does not fit.
     """
     name = config.get("architecture")
-    if name not in DECODERS:
+    if not isinstance(name, str) or name not in DECODERS:
         known = ", ".join(DECODERS)
         raise GannotateError(
             f"decoder architecture {name!r} is not known here; known are {known}{nearest(str(name), list(DECODERS))}"
@@ -88,7 +90,7 @@ def build_decoder(config: dict[str, Any]) -> Decoder:
         settings = decoder_config(name, config["config"])
         decoder = DECODERS[name](taps, int(config["classes"]), int(config["size"]), settings)
         decoder.temperature = float(config.get("temperature", 1.0))
-    except (TypeError, KeyError, ValueError, AttributeError, UsageError) as error:
+    except (UsageError, *DAMAGED) as error:
         raise GannotateError(f"the decoder's config.json does not fit ({error})") from error
     return decoder
 
@@ -113,6 +115,8 @@ def load_decoder(folder: str | Path, device: str | torch.device = "cpu") -> Deco
     Raises:
         UsageError: not a decoder folder. GannotateError: damaged, or of a newer version.
     """
-    decoder = build_decoder(read_decoder_config(folder)["decoder"])
+    config = read_decoder_config(folder)["decoder"]
+    DECODER.check_size(folder, lambda: build_decoder(config))
+    decoder = build_decoder(config)
     DECODER.load_weights(folder, decoder)
     return decoder.eval().requires_grad_(False).to(device)

@@ -15,6 +15,9 @@ from gannotate.errors import UsageError
 from gannotate.features.projection import ProjectedLinear
 from gannotate.generators.base import Tap
 
+MOST_LAYERS = 100
+"""One after the other; a damaged config.json may ask for any number."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FPNConfig(DecoderConfig):
@@ -28,6 +31,8 @@ class FPNConfig(DecoderConfig):
     """3x3 convolutions after the sum, the one to the classes included."""
 
     def __post_init__(self) -> None:
+        if self.layers > MOST_LAYERS:
+            raise UsageError(f"layers is {self.layers}; use {MOST_LAYERS} at most, most often 3")
         for name, given in (("width", self.width), ("layers", self.layers)):
             if given < 1:
                 raise UsageError(f"the decoder's {name} is {given}; use 1 or more")

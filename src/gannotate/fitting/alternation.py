@@ -21,7 +21,9 @@ from torch.func import functional_call
 from gannotate.data.augment import Augmentation, augment
 from gannotate.decoders.base import Decoder
 from gannotate.errors import UsageError
-from gannotate.fitting.pupil import Pupil, about_task, make_optimizer, rate_factor, take_step
+from gannotate.fitting.inversion_labels import INVERTED, InversionLabelsConfig, InvertedLessons, invert_all
+from gannotate.fitting.optimizers import make_optimizer
+from gannotate.fitting.pupil import Pupil, about_task, rate_factor, take_step
 from gannotate.fitting.real_task import (
     DrawnPictures,
     RealPictures,
@@ -39,6 +41,7 @@ from gannotate.labels import IGNORE
 from gannotate.seeding import stream_seed
 from gannotate.segmenters.architectures import Architecture
 from gannotate.segmenters.build import SegmenterConfig, build_network, load_segmenter
+from gannotate.segmenters.start_weights import RANDOM
 from gannotate.training import distributed
 from gannotate.training.loop import LoopConfig, Progress, train
 from gannotate.training.resuming import check_same
@@ -49,6 +52,10 @@ State = Literal["continued", "reinitialised", "fixed"]
 
 Start = Literal["pretrained", "new"]
 """What the segmenter starts from where one was pre-trained: from that, or from new weights."""
+
+
+WarmFrom = Literal["teacher", "inversion"]
+"""What teaches the decoder before it is matched."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +79,12 @@ class AlternationConfig(SegmenterChoice):
     interval: int = 1
     """Decoder steps for each step of the segmenter (the paper's K)."""
     warm_start: int = 0
-    """First steps, in which the decoder learns from the pre-trained segmenter's labels instead."""
+    """First steps, in which the decoder is taught otherwise."""
+    warm_from: WarmFrom = "teacher"
+    """By what: teacher (the pre-trained segmenter's labels of generated pictures) or inversion (the labels themselves,
+    at the activations that redraw the labelled pictures)."""
+    inversion_steps: int = 500
+    """Steps of the projector for each labelled picture, for inversion."""
     augment_generated: bool = False
     """Move the generated pictures, with the decoder's labels, as the labelled ones are moved."""
 
@@ -81,7 +93,8 @@ class AlternationConfig(SegmenterChoice):
         check_rate("segmenter rate", self.segmenter_rate)
         check_one_of("segmenter state", self.segmenter_state, get_args(State))
         check_one_of("segmenter start", self.segmenter_start, get_args(Start))
-        check_at_least(1, batch=self.batch, interval=self.interval)
+        check_one_of("warm from", self.warm_from, get_args(WarmFrom))
+        check_at_least(1, batch=self.batch, interval=self.interval, inversion_steps=self.inversion_steps)
         check_at_least(0, warm_start=self.warm_start, reinitialise_every=self.reinitialise_every)
         if (self.segmenter_state == "reinitialised") != (self.reinitialise_every > 0):
             raise UsageError(
@@ -90,9 +103,16 @@ class AlternationConfig(SegmenterChoice):
             )
         if not 0 <= self.balance <= 1:
             raise UsageError(f"balance is {self.balance}; use 0 (as in the pictures) to 1 (all classes alike)")
-        if self.warm_start and not self.pretrain:
+        if self.warm_from == "inversion" and not self.warm_start:
+            raise UsageError("a warm start from inversion was asked for, of no steps; give warm start, e.g. 200")
+        if self.warm_start and self.warm_from == "teacher" and not self.pretrain:
             raise UsageError(
                 "a warm start was asked for, but the segmenter is not pre-trained; give pretrain, e.g. 200"
+            )
+        if self.warm_start and self.warm_start >= self.steps:
+            raise UsageError(
+                f"the warm start is {self.warm_start} of {self.steps} steps, and nothing would be matched after it; "
+                "give more steps or a shorter warm start"
             )
         if self.segmenter_start == "new" and not self.warm_start:
             raise UsageError(
@@ -109,7 +129,8 @@ class AlternationConfig(SegmenterChoice):
         own = self.segmenter_config(task)
         if not self.teacher:
             return own
-        return replace(own, architecture=self.teacher, encoder="", depth=0, decoder_width=0)
+        weights = own.weights if self.teacher == self.segmenter else RANDOM
+        return replace(own, architecture=self.teacher, encoder="", depth=0, decoder_width=0, weights=weights)
 
 
 Weights = Mapping[str, Tensor]
@@ -175,7 +196,8 @@ Of several processes each gives its part, and the sum is lowered."""
 class AlternatingTrainer:
     """One decoder step after another, with a step of the segmenter after every `interval` of them.
 
-    `draws` batches of generated pictures go to the objective. `teacher` is the folder of the pre-trained segmenter.
+    `draws` batches of generated pictures go to the objective. `teacher` is the folder of the pre-trained segmenter,
+    `inverted` are the files of the inverted labelled pictures, where the warm start needs them.
     """
 
     def __init__(
@@ -185,11 +207,13 @@ class AlternatingTrainer:
         objective: Objective,
         draws: int = 1,
         teacher: Path | None = None,
+        inverted: Sequence[Path] = (),
     ) -> None:
         check_task(task, config)
         self.task, self.config, self.objective, self.draws = task, config, objective, draws
         self.pupil = Pupil(task, config)
         self.teacher = None if teacher is None else load_segmenter(teacher, task.device)[0]
+        self.lessons = InvertedLessons(task, config.batch, inverted, self.pupil.decoder) if inverted else None
         self.class_weights = class_weights(task.labelled.label_maps, len(task.classes), config.balance).to(task.device)
         self.student = Student(self._new_network(0), config, self.class_weights)
         self.labelled = RealPictures(task, config.augment)
@@ -232,6 +256,8 @@ class AlternatingTrainer:
             return move(softly, self.task.augmentation) if self.config.augment_generated else softly
 
     def _warm_loss(self) -> Tensor:
+        if self.lessons is not None:
+            return self.lessons.loss(self.pupil.decoder)
         assert self.teacher is not None
         (share,) = passes(self.config.generated)
         with share:
@@ -307,7 +333,9 @@ def alternate(
     resume: bool,
     minutes: float | None,
 ) -> Steps[Progress, None, Decoder]:
-    """Trains the segmenter's start where one is asked for, then both in turns; returns the decoder.
+    """Trains the segmenter's start or inverts the labelled pictures where asked, then teaches both in turns.
+
+    Returns the decoder.
 
     Raises:
         UsageError: the settings or pictures cannot be used.
@@ -316,7 +344,21 @@ def alternate(
     if config.pretrain:
         minutes = None if minutes is None else minutes / 2
         yield from teach_teacher(task, config, folder, resume, minutes)
-    trainer = AlternatingTrainer(task, config, objective, draws, folder / TEACHER if config.pretrain else None)
+    inverted: list[Path] = []
+    if config.warm_from == "inversion":
+        inverted = yield from invert_all(task, _inversion(task, config), folder / INVERTED, resume)
+    teacher = folder / TEACHER if config.pretrain else None
+    trainer = AlternatingTrainer(task, config, objective, draws, teacher, inverted)
     loop = LoopConfig(steps=config.steps, minutes=minutes, seed=config.seed)
     yield from train(trainer, folder, loop, Watch.of(task, trainer.finish, config.steps), resume)
     return trainer.finish()
+
+
+def _inversion(task: RealTask, config: AlternationConfig) -> InversionLabelsConfig:
+    if config.picture_size(task.generator) != task.generator.size:
+        raise UsageError(
+            f"the labelled pictures are read at {config.picture_size(task.generator)} px, and the generator, into "
+            f"which a warm start from inversion brings them, draws {task.generator.size}; leave the segmenter's size "
+            "out"
+        )
+    return InversionLabelsConfig(steps=config.warm_start, inversion_steps=config.inversion_steps)

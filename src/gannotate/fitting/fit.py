@@ -9,7 +9,6 @@ from pathlib import Path
 
 from gannotate.decoders.base import Decoder
 from gannotate.decoders.build import save_decoder
-from gannotate.errors import UsageError
 from gannotate.fitting.config import FitConfig
 from gannotate.fitting.held_out import folds_of, hold_out, read_held_out
 from gannotate.fitting.linear import closed_form
@@ -39,7 +38,8 @@ def fit(
 
     Iterating to the end leaves a decoder folder (see `load_decoder`) with the log beside it; `options` are how the
     annotated pictures were drawn. A fit that was stopped goes on, and ends as one that was not. `minutes` is shared by
-    all fits with `hold_out`.
+    all fits with `hold_out`. Several processes do one fit, and with `hold_out` a part of the folds each; the closed
+    form, which takes seconds, each solves for itself.
 
     Raises:
         UsageError: the annotations or settings cannot be used; see `check_shots`.
@@ -47,8 +47,6 @@ def fit(
     folder = Path(folder)
     check_shots(shots, classes, generator.size)
     about = about_fit(shots, classes, config, options)
-    if distributed.count() > 1:
-        _check_shared(config)
     held = None
     if config.hold_out:
         minutes = None if minutes is None else minutes / (len(folds_of(shots)) + 1)
@@ -65,15 +63,6 @@ def fit(
         return
     decoder.temperature = held.temperature if held else 1.0
     save_decoder(folder, decoder, **about, held_out=asdict(held) if held else None)
-
-
-def _check_shared(config: FitConfig) -> None:
-    if config.solver == "closed":
-        raise UsageError("the closed form is solved at once, by one process; start it without torchrun")
-    if config.hold_out:
-        raise UsageError(
-            "fits with pictures left out are made by one process; leave --hold-out out, or start without torchrun"
-        )
 
 
 def _by_gradient(

@@ -31,6 +31,7 @@ from gannotate.labels import IGNORE
 from gannotate.metrics.calibration import fit_temperature, negative_log_likelihood
 from gannotate.metrics.confusion import confusion, scores
 from gannotate.seeding import numpy_stream
+from gannotate.training import distributed
 from gannotate.training.loop import LoopConfig, Progress, train
 
 FOLDS = 3
@@ -94,19 +95,26 @@ def hold_out(
     """Fits every fold; iterating to the end leaves `held-out.json` in `folder` (see `read_held_out`).
 
     A stopped run goes on with the fold that it was at, unless annotations or settings have changed since. With fewer
-    than two labelled pictures nothing is done. `minutes` is what one fold may take.
+    than two labelled pictures nothing is done. `minutes` is what one fold may take. Of several processes each fits its
+    part of the folds by itself.
     """
     folder, folds = Path(folder), folds_of(shots)
-    _forget_others(folder, about_fit(shots, classes, config, options))
+    distributed.from_first(lambda: _forget_others(folder, about_fit(shots, classes, config, options)))
     for index, (rest, left_out) in enumerate(folds):
         path = folder / f"fold-{index}.npz"
-        if not path.exists():
+        if index % distributed.count() == distributed.rank() and not path.exists():
             looks: dict[int, Look] = {}
-            yield from _one_fold(generator, rest, left_out, classes, config, options, looks, minutes)
+            fold = _one_fold(generator, rest, left_out, classes, config, options, looks, minutes)
+            yield from distributed.apart(fold)
             _write_looks(path, looks)
-    if folds:
+    distributed.from_each(None)  # all folds are there
+
+    def conclude() -> None:
         looks_of_folds = [_read_looks(folder / f"fold-{index}.npz") for index in range(len(folds))]
         write_json(folder / "held-out.json", asdict(judge(looks_of_folds, config.steps, len(shots))))
+
+    if folds:
+        distributed.from_first(conclude)
 
 
 def read_held_out(folder: str | Path) -> HeldOut | None:

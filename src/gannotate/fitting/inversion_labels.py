@@ -15,12 +15,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gannotate.decoders.base import Decoder
-from gannotate.fitting.pupil import LessonTrainer
+from gannotate.fitting.pupil import LessonTrainer, lesson_loss
 from gannotate.fitting.real_task import RealConfig, RealTask, Watch, check_at_least, check_one_of, check_task
 from gannotate.generators.base import from_uint8
+from gannotate.training import distributed
 from gannotate.training.checkpoint import load_checkpoint, save_checkpoint
 from gannotate.training.loop import Clock, LoopConfig, Progress, train
 from gannotate.training.resuming import check_same, plain
+from gannotate.training.shares import own
 
 INVERTED = "inverted"
 """Folder in the decoder's with the latents of the labelled pictures."""
@@ -60,10 +62,19 @@ class InvertedLessons:
             for name, tensors in _joined([_taps_of(task, part, decoder.tap_names) for part in parts]).items()
         }
 
+    @property
+    def samples(self) -> int:
+        """Pictures that a step is shown in all."""
+        return min(self.batch, len(self.label_maps))
+
     def __call__(self, decoder: Decoder) -> tuple[Float[Tensor, "n k h w"], Int[Tensor, "n h w"]]:
         """Logits of the decoder for some of the pictures, and their labels."""
-        picked = torch.randperm(len(self.label_maps))[: self.batch]
+        picked = own(torch.randperm(len(self.label_maps))[: self.samples])
         return decoder({name: taps[picked].float() for name, taps in self.taps.items()}), self.label_maps[picked]
+
+    def loss(self, decoder: Decoder) -> Float[Tensor, ""]:
+        """Mean cross-entropy of a step's pictures: this process's part of it."""
+        return lesson_loss(self, decoder)
 
 
 def invert_all(
@@ -71,7 +82,7 @@ def invert_all(
 ) -> Steps[Progress, None, list[Path]]:
     """Inverts the labelled pictures, a few at a time; returns the files with their latents and noise maps.
 
-    What a stopped run had inverted is taken as it is.
+    What a stopped run had inverted is taken as it is. Several processes invert a part each, and wait for the others.
 
     Raises:
         UsageError: the files in `folder` are of other pictures or settings.
@@ -82,9 +93,11 @@ def invert_all(
     about = plain({"inversion": asdict(how), "labelled": task.about_labelled()})
     pictures, clock = from_uint8(task.labelled.pictures).to(task.device), Clock()
     parts, done_now = [], 0
-    for start in range(0, len(pictures), TOGETHER):
+    for number, start in enumerate(range(0, len(pictures), TOGETHER)):
         part = folder / f"{start:06d}.safetensors"
         parts.append(part)
+        if number % distributed.count() != distributed.rank():
+            continue
         if resume and part.exists():
             check_same(load_checkpoint(part)["about"], about, "fit")
             continue
@@ -95,6 +108,7 @@ def invert_all(
         done, done_now = start + len(some), done_now + len(some)
         eta_s = clock.seconds / done_now * (len(pictures) - done)
         yield Progress(done, len(pictures), clock.seconds, eta_s, {"psnr_db": float(found.psnr.mean())})
+    distributed.from_each(None)
     return parts
 
 

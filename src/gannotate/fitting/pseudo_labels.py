@@ -19,6 +19,7 @@ from gannotate.fitting.teacher import TEACHER, teach_teacher
 from gannotate.labels import IGNORE
 from gannotate.segmenters.build import load_segmenter
 from gannotate.training.loop import LoopConfig, Progress, train
+from gannotate.training.shares import own_place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +45,14 @@ class PseudoLessons:
         self.size, self.side = task.generator.size, config.picture_size(task.generator)
         self.drawn = DrawnPictures(task, config, decoder.tap_names)
 
+    @property
+    def samples(self) -> int:
+        """Pictures that a step is shown in all."""
+        return self.config.generated
+
     def __call__(self, decoder: Decoder) -> tuple[Float[Tensor, "n k h w"], Int[Tensor, "n h w"]]:
         """Logits of the decoder for fresh pictures, and labels, 255 where the teacher is not sure."""
-        pictures, taps = self.drawn(self.config.generated)
+        pictures, taps = self.drawn(len(own_place(self.samples)))
         return decoder(taps), self.labels(pictures)
 
     @torch.no_grad()

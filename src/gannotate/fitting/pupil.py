@@ -8,20 +8,21 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from gannotate.decoders.base import Decoder
 from gannotate.decoders.build import make_decoder
-from gannotate.fitting.config import Optimizer
-from gannotate.fitting.lessons import Lessons
+from gannotate.fitting.lessons import SharedLessons
+from gannotate.fitting.optimizers import make_optimizer
 from gannotate.fitting.real_task import RealConfig, RealTask, settings_of
-from gannotate.fitting.supervised import MOMENTUM
 from gannotate.seeding import stream_seed
 from gannotate.training import distributed
 from gannotate.training.average import follow
-from gannotate.training.losses import masked_cross_entropy
+from gannotate.training.losses import shared_cross_entropy
 from gannotate.training.resuming import check_same, plain
 from gannotate.training.schedules import half_cosine, set_rate
+from gannotate.training.shares import passes
 
 LARGEST = 1e5
 """What an infinite gradient becomes, as in the paper's code; one that is not a number becomes 0."""
@@ -34,7 +35,7 @@ class Pupil:
         self.config = config
         with torch.random.fork_rng():
             torch.manual_seed(stream_seed(config.seed, "decoder"))
-            self.decoder = make_decoder(config.kind, task.generator, len(task.classes), config.decoder).to(task.device)
+            self.decoder = make_decoder(config.kind, task.read_from, len(task.classes), config.decoder).to(task.device)
         self.average = copy.deepcopy(self.decoder).requires_grad_(False).eval()
         self.optimizer = make_optimizer(self.decoder, config.optimizer, config.learning_rate)
 
@@ -67,9 +68,9 @@ class Pupil:
 
 
 class LessonTrainer:
-    """Teaches a decoder from lessons: logits, and the labels that they should have."""
+    """Teaches a decoder from lessons: logits, and the labels that they should have. Several processes share each."""
 
-    def __init__(self, task: RealTask, config: RealConfig, lessons: Callable[[Decoder], Lessons]) -> None:
+    def __init__(self, task: RealTask, config: RealConfig, lessons: Callable[[Decoder], SharedLessons]) -> None:
         self.pupil = Pupil(task, config)
         self.lessons = lessons(self.pupil.decoder)
         self.about = about_task(task, config)
@@ -77,8 +78,7 @@ class LessonTrainer:
     def step(self, index: int) -> dict[str, float]:
         """One step on one lesson."""
         self.pupil.decoder.train()
-        loss = masked_cross_entropy(*self.lessons(self.pupil.decoder))
-        return {"loss": self.pupil.learn(loss, index)}
+        return {"loss": self.pupil.learn(lesson_loss(self.lessons, self.pupil.decoder), index)}
 
     def finish(self) -> Decoder:
         """The averaged decoder, in evaluation mode."""
@@ -98,16 +98,17 @@ class LessonTrainer:
         self.pupil.load_state(state["pupil"])
 
 
+def lesson_loss(lessons: SharedLessons, decoder: Decoder) -> Float[Tensor, ""]:
+    """Mean cross-entropy of one lesson: this process's part of it, in whose batch norms all of it counts."""
+    (share,) = passes(lessons.samples)
+    with share:
+        return shared_cross_entropy(*lessons(decoder))
+
+
 def about_task(task: RealTask, config: RealConfig) -> dict[str, Any]:
     """What a decoder is fitted with: settings, how pictures are drawn, names and a hash of the labelled pictures."""
-    return {"settings": settings_of(config), "options": plain(asdict(task.options)), "labelled": task.about_labelled()}
-
-
-def make_optimizer(network: nn.Module, kind: Optimizer, rate: float) -> torch.optim.Optimizer:
-    """Adam, or stochastic gradient descent with momentum, for all parameters."""
-    if kind == "sgd":
-        return torch.optim.SGD(network.parameters(), rate, momentum=MOMENTUM)
-    return torch.optim.Adam(network.parameters(), rate)
+    told = {"settings": settings_of(config), "options": plain(asdict(task.options)), "labelled": task.about_labelled()}
+    return told if task.source is None else told | {"features": task.source.about()}
 
 
 def take_step(optimizer: torch.optim.Optimizer, loss: Tensor, parameters: Iterable[nn.Parameter], rate: float) -> float:

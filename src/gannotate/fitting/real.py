@@ -1,8 +1,8 @@
-"""Teaching a decoder from labels of real pictures, by any of four methods, start to end."""
+"""Teaching a decoder from labels of real pictures, by any of five methods, start to end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Generator as Steps
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -13,8 +13,8 @@ from gannotate.decoders.build import save_decoder
 from gannotate.decoders.fpn import FPNConfig
 from gannotate.decoders.light import LightConfig
 from gannotate.errors import UsageError, nearest
-from gannotate.fitting.alternation import AlternationConfig
 from gannotate.fitting.config import Schedule
+from gannotate.fitting.features import FeaturesConfig, fit_features
 from gannotate.fitting.gradient_matching import MatchingConfig, fit_gradient_matching, matched
 from gannotate.fitting.inversion_labels import InversionLabelsConfig, fit_inversion_labels
 from gannotate.fitting.maml import MAMLConfig, fit_maml
@@ -25,7 +25,7 @@ from gannotate.segmenters.build import build_network
 from gannotate.training import distributed
 from gannotate.training.loop import Progress
 
-Method = Literal["gradient-matching", "maml", "pseudo-labels", "inversion"]
+Method = Literal["gradient-matching", "maml", "pseudo-labels", "inversion", "features"]
 """How labels of real pictures reach the decoder; `METHODS` says what each is."""
 
 Run = Callable[[RealTask, Any, Path, bool, float | None], Steps[Progress, None, Decoder]]
@@ -68,7 +68,7 @@ STUDENT: dict[str, Any] = {"segmenter": "unet-classic", "segmenter_width": 8}
 """Of our schedules: a segmenter of 0.2 M parameters is enough to tell good labels from bad ones. The width is this
 network's: another one that is asked for has its own."""
 
-Beginning = Literal["nothing", "pseudo-labels"]
+Beginning = Literal["nothing", "pseudo-labels", "inversion"]
 """What a decoder that is matched or unrolled knows at first."""
 
 FROM_PSEUDO_LABELS: dict[str, Any] = {
@@ -81,6 +81,20 @@ FROM_PSEUDO_LABELS: dict[str, Any] = {
 }
 """A decoder that learns from a segmenter's pseudo-labels first, and is then matched against a new segmenter: best of
 what we tried with 10 labels on each of three domains (docs/log.md, docs/results.md)."""
+
+FROM_INVERSION: dict[str, Any] = {
+    "warm_from": "inversion",
+    "warm_start": 200,
+    "augment_generated": True,
+    "balance": 0.25,
+}
+"""A decoder that learns the labels at the activations that redraw their pictures first, and is then matched."""
+
+BEGINNINGS: dict[Beginning, dict[str, Any]] = {
+    "nothing": {},
+    "pseudo-labels": FROM_PSEUDO_LABELS,
+    "inversion": FROM_INVERSION,
+}
 
 METHODS: dict[Method, MethodInfo] = {
     "gradient-matching": MethodInfo(
@@ -99,6 +113,7 @@ METHODS: dict[Method, MethodInfo] = {
         PseudoLabelsConfig, fit_pseudo_labels, {"segmenter": "unet", "pretrain": 500, "steps": 300}
     ),
     "inversion": MethodInfo(InversionLabelsConfig, fit_inversion_labels, {"steps": 200, "learning_rate": 0.003}),
+    "features": MethodInfo(FeaturesConfig, fit_features, {"steps": 200, "learning_rate": 0.003}),
 }
 """Every method by its name."""
 
@@ -125,7 +140,7 @@ def real_schedule(
     """The settings of a method by our schedule or the paper's; `choices` that are not None go before either.
 
     `decoder` is the schedule's own when not given: light in ours, a feature pyramid in the paper's. With `beginning`
-    pseudo-labels, gradient matching and MAML go on from where pseudo-labels lead (`FROM_PSEUDO_LABELS`).
+    pseudo-labels or inversion, gradient matching and MAML go on from where these lead (`BEGINNINGS`).
 
     Raises:
         UsageError: no such method, schedule or setting, settings that cannot be used together, or a method that the
@@ -138,11 +153,13 @@ def real_schedule(
         raise UsageError(f"the paper gives no schedule for {method}; use --schedule ours")
     settings = {"decoder": LightConfig(), **info.ours} if schedule == "ours" else dict(info.paper or {})
     known = [field.name for field in fields(info.config)]
-    if beginning == "pseudo-labels":
-        if "warm_start" not in known:
-            raise UsageError(f"begin pseudo-labels means nothing to {method}; leave it out")
-        settings |= FROM_PSEUDO_LABELS
     chosen = {name: value for name, value in choices.items() if value is not None}
+    if beginning != "nothing":
+        if "warm_start" not in known:
+            raise UsageError(f"begin {beginning} means nothing to {method}; leave it out")
+        settings = _begun(settings | BEGINNINGS[beginning], chosen)
+    elif "warm_from" in known:
+        known.remove("inversion_steps")
     for name in chosen:
         if name not in known:
             flag = name.replace("_", "-")
@@ -156,6 +173,17 @@ def real_schedule(
     if chosen.get("segmenter") not in (None, settings.get("segmenter")):
         settings.pop("segmenter_width", None)
     return info.config(**(settings | chosen))
+
+
+def _begun(settings: dict[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The beginning's own settings as far as what was chosen leaves them a meaning."""
+    steps = chosen.get("steps", settings.get("steps", RealConfig.steps))
+    settings = settings | {"warm_start": max(1, min(settings["warm_start"], steps // 2))}
+    if chosen.get("augment") is False:
+        settings |= {"augment_generated": False}
+    if chosen.get("segmenter_start") == "pretrained":
+        settings |= {"teacher": ""}
+    return settings
 
 
 def fit_real(
@@ -177,8 +205,6 @@ def fit_real(
     folder = Path(folder)
     check_real(task, config)
     info = next(info for info in METHODS.values() if type(config) is info.config)
-    if distributed.count() > 1 and not isinstance(config, AlternationConfig):
-        raise UsageError(f"method {method_of(config)} runs in one process; start it without torchrun")
     decoder = yield from info.run(task, config, folder, resume, minutes)
     if not distributed.is_first():
         return
@@ -199,6 +225,7 @@ def check_real(task: RealTask, config: RealConfig) -> None:
     check_task(task, config)
     if isinstance(config, SegmenterChoice):
         network = build_network(replace(config.segmenter_config(task), weights="random"))
+        build_network(replace(config.teacher_config(task), weights="random"))
         if isinstance(config, MatchingConfig):
             matched(network, config.segmenter, config.match)
 

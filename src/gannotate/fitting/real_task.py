@@ -18,6 +18,7 @@ from gannotate.decoders.base import Decoder, DecoderConfig
 from gannotate.decoders.build import DECODERS
 from gannotate.decoders.light import LightConfig
 from gannotate.errors import UsageError
+from gannotate.features.source import FeatureSource, Tapped
 from gannotate.fitting.config import Optimizer
 from gannotate.fitting.shot import Shot, draw_taps
 from gannotate.generators.base import DrawOptions, Generator
@@ -42,7 +43,7 @@ class RealTask:
 
     labelled: pictures of `RealConfig.picture_size` px. options: how the generator's pictures are drawn. augmentation:
     what may happen to a labelled picture. held_out: annotated generated pictures, that score the decoder on its way
-    and teach it nothing.
+    and teach it nothing. source: the network whose activations the decoder reads in place of the generator's.
     """
 
     generator: Generator
@@ -51,6 +52,12 @@ class RealTask:
     options: DrawOptions = field(default_factory=DrawOptions)
     augmentation: Augmentation = field(default_factory=Augmentation)
     held_out: tuple[Shot, ...] = ()
+    source: FeatureSource | None = None
+
+    @property
+    def read_from(self) -> Tapped:
+        """What the decoder reads: the source where there is one, else the generator."""
+        return self.generator if self.source is None else self.source
 
     def about_labelled(self) -> dict[str, Any]:
         """Names, labelled pixels of each class, and a hash of pictures and labels, json-able."""
@@ -230,8 +237,9 @@ class RealPictures:
     def __call__(self, count: int) -> tuple[Float[Tensor, "n c s s"], Int[Tensor, "n s s"]]:
         """Of so many pictures this process's own, in [-1, 1], and their label maps."""
         (share,) = passes(count)
+        # picked by all alike: with fewer labels than pictures the same numbers must come in every process
+        pictures, label_maps, _ = self.source.batch(count, self.device, share.place.slice)
         with share:
-            pictures, label_maps, _ = self.source.batch(count, self.device, share.place.slice)
             if self.augmentation is not None:
                 pictures, label_maps, _ = augment(pictures, label_maps, None, self.augmentation)
         return pictures.contiguous(memory_format=torch.channels_last), label_maps
@@ -283,8 +291,11 @@ class Watch:
 
 @torch.no_grad()
 def score(task: RealTask, decoder: Decoder) -> dict[str, float]:
-    """{"held_out_miou", "held_out_accuracy"} of a decoder on the task's held-out pictures; nothing without any."""
-    if not task.held_out:
+    """{"held_out_miou", "held_out_accuracy"} of a decoder on the task's held-out pictures; nothing without any.
+
+    Nothing for a decoder that reads a source, either: held-out pictures are given as seeds of the generator.
+    """
+    if not task.held_out or task.source is not None:
         return {}
     counts = np.zeros((len(task.classes),) * 2, np.int64)
     for shot in task.held_out:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from gannotate.data.pictures import read_picture
 from gannotate.errors import GannotateError, UsageError
 from gannotate.project import Project
 from gannotate.record import read_record
@@ -97,11 +97,10 @@ def check_classes(project: Project, segmenter: Predictor) -> None:
 def _pool_picture(project: Project, seed: int) -> np.ndarray:
     path = project.pool_picture_path(seed)
     try:
-        with Image.open(path) as image:
-            picture = np.asarray(image.convert("L" if project.config.image_channels == 1 else "RGB"), np.uint8)
-    except OSError as error:
+        image = read_picture(path).convert("L" if project.config.image_channels == 1 else "RGB")
+    except GannotateError as error:
         raise GannotateError(
             f"{path} cannot be read ({error}); draw it again with `gannotate sample {project.folder} -n 1 --first-seed "
             f"{seed}`"
         ) from error
-    return picture.reshape(*picture.shape[:2], -1)
+    return np.asarray(image, np.uint8).reshape(image.height, image.width, -1)

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from gannotate.decoders.base import Decoder
 from gannotate.decoders.build import make_decoder
-from gannotate.errors import UsageError
 from gannotate.fitting.config import FitConfig
 from gannotate.fitting.lessons import make_lessons
+from gannotate.fitting.optimizers import make_optimizer
 from gannotate.fitting.shot import Shot, check_shots
 from gannotate.generators.base import DrawOptions, Generator
 from gannotate.labels import IGNORE
@@ -26,10 +26,9 @@ from gannotate.training.average import follow
 from gannotate.training.descent import Compute, Descent
 from gannotate.training.loop import Hook
 from gannotate.training.losses import masked_cross_entropy_and_count
+from gannotate.training.resuming import check_same
+from gannotate.training.schedules import half_cosine, set_rate
 from gannotate.training.shares import Share
-
-MOMENTUM = 0.9
-"""Of stochastic gradient descent, in every paper that uses it."""
 
 
 class FitTrainer:
@@ -46,22 +45,21 @@ class FitTrainer:
     ) -> None:
         check_shots(shots, classes, generator.size)
         self.config = config
-        self.descent = Descent(compute)
+        self.descent = Descent(compute, least=2 if config.pixels else 1)
         device = next(generator.parameters()).device
         with torch.random.fork_rng():
             torch.manual_seed(stream_seed(config.seed, "decoder"))
             self.decoder = make_decoder(config.kind, generator, classes, config.decoder).to(device)
         self.average = copy.deepcopy(self.decoder).requires_grad_(False)
         self.lessons = make_lessons(generator.eval(), shots, self.decoder, config, options)
-        self.optimizer = _optimizer(self.decoder, config)
+        self.optimizer = make_optimizer(self.decoder, config.optimizer, config.learning_rate, config.weight_decay)
         self.best_loss, self.best_step = math.inf, 0
         self.about = about_fit(shots, classes, config, options)
 
     def step(self, index: int) -> dict[str, float]:
         """One step on a few annotated pictures, or on a sample of their pixels."""
         config = self.config
-        for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate * rate_factor(config, index)
+        set_rate(self.optimizer, config.learning_rate * rate_factor(config, index))
         self.decoder.train()
 
         def loss_of(share: Share) -> tuple[Tensor, Tensor]:
@@ -72,7 +70,7 @@ class FitTrainer:
         follow(self.average, self.decoder, config.ema, index)
         if value < self.best_loss:
             self.best_loss, self.best_step = value, index
-        return {"loss": value, **self.descent.metrics()}
+        return {"loss": value, **self.descent.metrics(self.lessons.samples)}
 
     def out_of_patience(self, done: int) -> bool:
         """Whether `patience` ends the fit after `done` steps."""
@@ -99,11 +97,7 @@ class FitTrainer:
         Raises:
             UsageError: the state is of a fit with other settings or annotations.
         """
-        changed = sorted(name for name in self.about if state["about"].get(name) != self.about[name])
-        if changed:
-            raise UsageError(
-                f"the fit to resume had other {', '.join(changed)}; resume it with the same ones, or start a new folder"
-            )
+        check_same(state["about"], self.about, "fit")
         self.decoder.load_state_dict(state["decoder"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -135,15 +129,8 @@ def about_fit(
 def rate_factor(config: FitConfig, index: int) -> float:
     """Part of the first step size at step `index`."""
     if config.rate == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * index / config.steps))
+        return half_cosine(index, config.steps)
     return 0.1 ** (index // config.drop_every) if config.rate == "drops" else 1.0
-
-
-def _optimizer(decoder: Decoder, config: FitConfig) -> torch.optim.Optimizer:
-    parameters, rate, decay = decoder.parameters(), config.learning_rate, config.weight_decay
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(parameters, rate, momentum=MOMENTUM, weight_decay=decay)
-    return torch.optim.Adam(parameters, rate, weight_decay=decay)
 
 
 class _Patience:

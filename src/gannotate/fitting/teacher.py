@@ -34,6 +34,7 @@ def teach_teacher(
     note = own / "learned.json"
     told = json.loads(json.dumps(learned))
     if distributed.from_first(lambda: resume and note.exists() and json.loads(note.read_text()) == told):
+        (own / "checkpoint.safetensors").unlink(missing_ok=True)  # of one that was killed at its very end
         return
     yield from train_segmenter(task.labelled, network, training, own, resume, "labelled real pictures", task.device)
 

@@ -9,6 +9,7 @@ import torch
 from gannotate.decoders.base import DecoderConfig
 from gannotate.decoders.build import decoder_class
 from gannotate.errors import UsageError
+from gannotate.features.source import Tapped
 from gannotate.fitting.pixels import annotated_pixels
 from gannotate.fitting.shot import Shot, check_shots
 from gannotate.fitting.tap_choice import TapChoice, choose_taps, tap_group
@@ -26,7 +27,7 @@ def is_auto(asked: str | None) -> bool:
     return asked is not None and asked.strip() == AUTO
 
 
-def named(asked: str | None, generator: Generator) -> tuple[str, ...]:
+def named(asked: str | None, generator: Tapped) -> tuple[str, ...]:
     """The taps behind a list of names and groups, in drawing order; none when nothing is asked for, or `auto`.
 
     Raises:

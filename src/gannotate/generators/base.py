@@ -23,6 +23,10 @@ CHUNK = 16
 """Seeds drawn in one pass. Fixed, because float sums depend on the batch's shape: seed s is always drawn in the chunk
 that holds it, [CHUNK * (s // CHUNK), ...), so that its picture is the same bit for bit in every run."""
 
+CACHED_PIXELS = CHUNK * 128 * 128
+"""Pixels of a pass on a CPU. Activations of more leave its caches: 16 pictures of 256 px at once took up to twice as
+long as by fours, and three times the memory. It depends on their size alone, so a seed is still always one picture."""
+
 
 @dataclass(frozen=True)
 class Tap:
@@ -227,7 +231,26 @@ def _draw_chunk(
     labels = generator.labels_of(label, CHUNK)
     w = generator.map(generator.latents(seeds), psi=options.psi, cutoff=options.cutoff, labels=labels)
     noise = generator.noise_of_seeds(seeds) if options.noise == "seeded" else options.noise
-    return generator.synthesize(w, noise, taps=taps)
+    return in_passes(generator, w, noise, taps)
+
+
+def in_passes(
+    generator: Generator,
+    w: Float[Tensor, "n styles w"],
+    noise: NoiseMode | Sequence[Float[Tensor, "n 1 h w"]],
+    taps: Sequence[str] = (),
+) -> Drawing:
+    """`synthesize` of a chunk: at once, or on a CPU in passes of CACHED_PIXELS."""
+    count = len(w) if w.device.type != "cpu" else max(1, CACHED_PIXELS // generator.size**2)
+    if count >= len(w):
+        return generator.synthesize(w, noise, taps=taps)
+    drawn = []
+    for start in range(0, len(w), count):
+        some = slice(start, start + count)
+        own = noise if isinstance(noise, str) else [one[some] for one in noise]
+        drawn.append(generator.synthesize(w[some], own, taps=taps))
+    joined = {name: torch.cat([one.taps[name] for one in drawn]) for name in taps}
+    return Drawing(torch.cat([one.picture for one in drawn]), joined)
 
 
 def to_uint8(picture: Float[Tensor, "n c h w"]) -> np.ndarray:

@@ -32,13 +32,13 @@ def build_generator(config: dict[str, Any]) -> Generator:
     """
     settings = dict(config)
     architecture = settings.pop("architecture", None)
-    if architecture not in ARCHITECTURES:
+    if not isinstance(architecture, str) or architecture not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         raise GannotateError(f"generator architecture {architecture!r} is not known here; known are {known}")
     config_class, network_class = ARCHITECTURES[architecture]
     try:
         return network_class(config_class(**settings))
-    except TypeError as error:
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise GannotateError(f"the generator's config.json does not fit ({error})") from error
 
 
@@ -65,6 +65,8 @@ def load_generator(folder: str | Path, device: str | torch.device = "cpu") -> Ge
     Raises:
         UsageError: not a generator folder. GannotateError: damaged, or of a newer version.
     """
-    generator = build_generator(read_config(folder)["generator"])
+    config = read_config(folder)["generator"]
+    GENERATOR.check_size(folder, lambda: build_generator(config))
+    generator = build_generator(config)
     GENERATOR.load_weights(folder, generator)
     return generator.eval().requires_grad_(False).to(device)

@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from gannotate.errors import UsageError
-from gannotate.generators.base import CHUNK, DrawOptions, Generator, draw, to_uint8
+from gannotate.generators.base import CHUNK, DrawOptions, Generator, draw, in_passes, to_uint8
 from gannotate.viz import PAPER, contact_sheet
 
 
@@ -84,7 +84,7 @@ def _draw_styles(
         some = styles[start : start + CHUNK]
         full = torch.cat([some, some[:1].expand(CHUNK - len(some), -1, -1)])
         noise = generator.noise_of_seeds([seed] * CHUNK) if options.noise == "seeded" else options.noise
-        pictures.append(to_uint8(generator.synthesize(full, noise).picture[: len(some)]))
+        pictures.append(to_uint8(in_passes(generator, full, noise).picture[: len(some)]))
     return np.concatenate(pictures)
 
 

@@ -15,6 +15,9 @@ from gannotate.errors import UsageError
 from gannotate.generators.base import Generator
 from gannotate.generators.ops import Dense
 
+MOST_LAYERS = 100
+"""One after the other; the largest networks have some twenty, and a damaged config.json may ask for any number."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StyleConfig:
@@ -42,6 +45,8 @@ class StyleConfig:
             raise UsageError(
                 f"the generator's size is {self.size} px; use a power of two from {self.SMALLEST_PX}, e.g. 64"
             )
+        if self.mapping_layers > MOST_LAYERS:
+            raise UsageError(f"{self.mapping_layers} mapping layers were given; use 1 to {MOST_LAYERS}, most often 8")
         if self.image_channels not in (1, 3):
             raise UsageError(f"{self.image_channels} image channels were given; use 1 (grey) or 3 (RGB)")
 

@@ -26,7 +26,7 @@ from gannotate.errors import UsageError
 from gannotate.generators.alias_free import filtered_leaky, lowpass
 from gannotate.generators.base import Drawing, NoiseMode, Tap
 from gannotate.generators.ops import LEAKY_GAIN, Dense, clamp, modulated_conv
-from gannotate.generators.style_based import MappingNetwork, StyleConfig, StyleGenerator
+from gannotate.generators.style_based import MOST_LAYERS, MappingNetwork, StyleConfig, StyleGenerator
 
 FILTER_SIZE = 6
 """Taps of a filter for each sample at the lower of its two rates."""
@@ -69,6 +69,8 @@ class StyleGAN3Config(StyleConfig):
         super().__post_init__()
         if self.kernel not in (1, 3):
             raise UsageError(f"a kernel of {self.kernel} was given; use 3 (StyleGAN3-t) or 1 (StyleGAN3-r)")
+        if self.layers > MOST_LAYERS:
+            raise UsageError(f"{self.layers} layers were given; use {MOST_LAYERS} at most, most often 14")
         if not 1 <= self.critical_layers < self.layers:
             raise UsageError(f"{self.critical_layers} of {self.layers} layers are critical; use 1 to {self.layers - 1}")
 

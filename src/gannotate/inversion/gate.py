@@ -7,7 +7,6 @@ Conformal Prediction", section 1): of new pictures of the same kind, it refuses 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -19,6 +18,7 @@ from jaxtyping import Bool, Float
 
 from gannotate.errors import GannotateError, UsageError
 from gannotate.files import write_json
+from gannotate.parsing import DAMAGED, load_json
 
 FORMAT_VERSION = 1
 
@@ -118,7 +118,7 @@ def load_gate(path: str | Path) -> Gate:
         UsageError: no such file. GannotateError: damaged, or written by a newer version.
     """
     try:
-        found = json.loads(Path(path).read_text())
+        found = load_json(Path(path).read_bytes())
         version = int(found["format_version"])
         if version <= FORMAT_VERSION:
             return Gate(**found["gate"])
@@ -126,7 +126,7 @@ def load_gate(path: str | Path) -> Gate:
         raise UsageError(
             f"there is no gate {path}; `gannotate invert --calibrate PICTURES` writes a gate.json"
         ) from error
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except DAMAGED as error:
         raise GannotateError(f"{path} is no gate, or damaged ({error}); calibrate it again") from error
     raise GannotateError(f"{path} was written by a newer gannotate (format {version}); upgrade gannotate")
 

@@ -142,7 +142,7 @@ class LayerMatchTrainer:
         compute: Compute | None = None,
     ) -> None:
         check_network(generator, network, decoder)
-        self.descent = Descent(compute)
+        self.descent = Descent(compute, least=2)
         self.config, self.network_config, self.device = config, network, torch.device(device)
         self.generator = generator.eval().requires_grad_(False).to(self.device)
         self.decoder = None if decoder is None else decoder.eval().requires_grad_(False).to(self.device)
@@ -181,9 +181,9 @@ class LayerMatchTrainer:
             return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum(), len(share.place)
 
         set_rate(self.optimizer, config.learning_rate * half_cosine(index, config.steps))
-        self.descent(self.learned, config.batch, loss_of)
+        self.descent(self.learned, config.batch, loss_of, begin=found.clear)
         self.optimizer.step()
-        return {**self._means(found[-self.descent.accumulate :]), **self.descent.metrics()}
+        return {**self._means(found), **self.descent.metrics(config.batch)}
 
     def _means(self, passes: list[tuple[dict[str, Tensor], int]]) -> dict[str, float]:
         """Each loss over all pictures of all processes."""

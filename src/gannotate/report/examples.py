@@ -7,7 +7,6 @@ examples/pictures.json      [{"name", "miou", "uncertainty"}, ...]: all test pic
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,15 +14,16 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 
 from gannotate.data.labelled import LabelledSet
+from gannotate.data.pictures import read_picture
 from gannotate.data.writing import encode_picture
 from gannotate.errors import GannotateError
 from gannotate.files import write_bytes, write_json
 from gannotate.labels import ClassInfo, read_label_map, write_label_map
 from gannotate.metrics.confusion import confusion, scores
 from gannotate.metrics.uncertainty import level_of_picture
+from gannotate.parsing import DAMAGED, load_json
 from gannotate.seeding import numpy_stream
 
 LIST, PICTURES = "examples.json", "pictures.json"
@@ -125,8 +125,8 @@ def read_pictures(folder: str | Path) -> list[Tested]:
     if not path.exists():
         return []
     try:
-        return [Tested(**row) for row in json.loads(path.read_text())]
-    except (OSError, ValueError, TypeError) as error:
+        return [Tested(**row) for row in load_json(path.read_bytes())]
+    except DAMAGED as error:
         raise GannotateError(f"{path} is damaged ({error}); delete it, or evaluate again") from error
 
 
@@ -140,9 +140,11 @@ def read_examples(folder: str | Path, classes: int) -> list[Example]:
     if not (folder / LIST).exists():
         return []
     try:
-        choices = [Choice(**row) for row in json.loads((folder / LIST).read_text())]
+        choices = [Choice(**row) for row in load_json((folder / LIST).read_bytes())]
+        if any(Path(one.name).name != one.name for one in choices):
+            raise ValueError("a picture is called by a path")
         return [_read(folder, choice, classes) for choice in choices]
-    except (OSError, ValueError, TypeError) as error:
+    except (GannotateError, *DAMAGED) as error:
         raise GannotateError(f"{folder} is damaged ({error}); delete it, or evaluate again") from error
 
 
@@ -153,8 +155,8 @@ def picture_miou(truth: UInt8[np.ndarray, "h w"], prediction: UInt8[np.ndarray, 
 
 
 def _read(folder: Path, choice: Choice, classes: int) -> Example:
-    with Image.open(folder / f"{choice.name}.png") as image:
-        picture = np.asarray(image, np.uint8).reshape(image.height, image.width, -1)
+    image = read_picture(folder / f"{choice.name}.png")
+    picture = np.asarray(image, np.uint8).reshape(image.height, image.width, -1)
     truth, prediction = (
         read_label_map(folder / f"{choice.name}.{kind}.png", classes) for kind in ("truth", "prediction")
     )
@@ -164,5 +166,4 @@ def _read(folder: Path, choice: Choice, classes: int) -> Example:
 def _read_uncertainty(path: Path) -> np.ndarray | None:
     if not path.exists():
         return None
-    with Image.open(path) as image:
-        return np.asarray(image.convert("L"), np.uint8)
+    return np.asarray(read_picture(path).convert("L"), np.uint8)

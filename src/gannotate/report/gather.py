@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from gannotate.data.labelled import LabelledSet
+from gannotate.data.pictures import read_picture
 from gannotate.data.shards import Manifest, read_dataset
 from gannotate.errors import GannotateError
 from gannotate.jsonlines import read_rows
+from gannotate.parsing import DAMAGED, load_json
 from gannotate.project import Annotation, PoolPicture, Project
 from gannotate.record import is_finished, read_record
 from gannotate.report.examples import Example, Tested, read_examples, read_pictures
@@ -133,13 +133,20 @@ def gather(project: Project) -> Findings:
 
 def shots_of(decoder: Run | None) -> list[int]:
     """Seeds of the annotated pictures that a decoder learned from."""
-    return [] if decoder is None else list(decoder.about.get("annotations", {}).get("seeds", []))
+    seeds = told(decoder, "annotations").get("seeds")
+    return list(seeds) if isinstance(seeds, list) else []
+
+
+def told(decoder: Run | None, what: str) -> dict[str, Any]:
+    """A part of what a decoder's config.json tells of its labels; nothing where there is none, or no dictionary."""
+    found = {} if decoder is None else decoder.about.get(what)
+    return found if isinstance(found, dict) else {}
 
 
 def real_labels_of(decoder: Run | None) -> tuple[int, str] | None:
     """How many labelled real pictures a decoder learned from, and by which method; None for one taught by shots."""
-    labelled = {} if decoder is None else decoder.about.get("labelled", {})
-    return (len(labelled["names"]), str(decoder.about.get("method", ""))) if decoder and labelled.get("names") else None
+    names = told(decoder, "labelled").get("names")
+    return (len(names), str(decoder.about.get("method", ""))) if decoder and isinstance(names, list) and names else None
 
 
 def scored(test: Run) -> str:
@@ -155,8 +162,8 @@ def _read_run(folder: Path) -> Run:
     path, about = folder / "config.json", {}
     if path.exists():
         try:
-            about = json.loads(path.read_text()).get("about", {})
-        except (OSError, ValueError, AttributeError) as error:
+            about = dict(load_json(path.read_bytes()).get("about", {}))
+        except DAMAGED as error:
             raise GannotateError(f"{path} is damaged ({error}); delete that folder to go on without it") from error
     return Run(folder, read_record(folder) or {}, read_rows(folder / "log.jsonl", ("step",)), about)
 
@@ -210,9 +217,9 @@ def _generated(project: Project, dataset: Run | None) -> LabelledSet | None:
 
 def _picture(path: Path) -> np.ndarray:
     try:
-        with Image.open(path) as image:
-            return np.asarray(image, np.uint8).reshape(image.height, image.width, -1)
-    except OSError as error:
+        image = read_picture(path)
+        return np.asarray(image, np.uint8).reshape(image.height, image.width, -1)
+    except GannotateError as error:
         raise GannotateError(f"{path} is damaged ({error}); draw the pool again with `gannotate sample`") from error
 
 

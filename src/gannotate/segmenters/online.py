@@ -83,6 +83,7 @@ class Online:
         self.given = 0
         self._first = FIRST_CHUNK + stream_seed(self.config.seed, "online") % CHUNKS
         self._chunks: OrderedDict[int, _Chunk] = OrderedDict()
+        self._drawn_before = 0
 
     def check(self, config: SegmenterConfig) -> None:
         """Checks that what is drawn fits the network.
@@ -112,7 +113,7 @@ class Online:
     @property
     def drawn(self) -> int:
         """Pictures that an uninterrupted training has drawn by now."""
-        return CHUNK * max(self._chunks, default=-1) + CHUNK
+        return max(self._drawn_before, CHUNK * max(self._chunks, default=-1) + CHUNK)
 
     def batch(self, count: int, device: torch.device, kept: slice = ALL) -> Batch:
         """`count` of the most certain pictures in the buffer, after it was refreshed."""
@@ -129,12 +130,12 @@ class Online:
         return Batch(to_float(pictures.to(device)), label_maps.to(device).long(), soft)
 
     def state(self) -> dict[str, Any]:
-        """How many pictures were given."""
-        return {"given": self.given}
+        """How many pictures were given, and drawn."""
+        return {"given": self.given, "drawn": self.drawn}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Takes back what `state` gave; the next batch draws the buffer's pictures again."""
-        self.given = int(state["given"])
+        self.given, self._drawn_before = int(state["given"]), int(state.get("drawn", 0))
         self._chunks.clear()
 
     def span(self, count: int) -> range:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gannotate.errors import GannotateError, UsageError
+from gannotate.parsing import DAMAGED, load_json
 from gannotate.segmenters.build import SegmenterConfig, config_of
 from gannotate.segmenters.predict import Predictor, as_image
 
@@ -92,8 +92,8 @@ def _config(metadata: dict[str, str], name: str) -> SegmenterConfig:
     if "segmenter" not in metadata:
         raise UsageError(f"{name} was not written by `gannotate export`: it does not say what its classes are")
     try:
-        version, settings = int(metadata["format_version"]), json.loads(metadata["segmenter"])
-    except (ValueError, KeyError) as error:
+        version, settings = int(metadata["format_version"]), load_json(metadata["segmenter"])
+    except DAMAGED as error:
         raise GannotateError(f"the metadata of {name} are damaged ({error}); export the segmenter again") from error
     if version > FORMAT_VERSION:
         raise GannotateError(f"{name} was written by a newer gannotate (format {version}); upgrade gannotate")

@@ -9,18 +9,16 @@ to 2 %, and the batch normalisation after the first convolution takes out the sh
 
 from __future__ import annotations
 
-import json
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from gannotate.errors import GannotateError, UsageError
+from gannotate.parsing import DAMAGED, load_json
 from gannotate.torchvision_operators import make_importable
 
 RANDOM, IMAGENET = "random", "imagenet"
@@ -70,10 +68,10 @@ def encoder_in(weights: str) -> dict[str, Any]:
     if weights in (RANDOM, IMAGENET) or not path.is_file():
         return {}
     try:
-        config = json.loads(path.read_text())
+        config = load_json(path.read_bytes())
         kept = config.get("segmenter") or config.get("encoder") or {}
         return {name: kept[name] for name in ("encoder", "depth") if name in kept}
-    except (ValueError, AttributeError, TypeError, OSError) as error:
+    except DAMAGED as error:
         raise GannotateError(f"{path} is damaged ({error}); make or copy that folder again") from error
 
 
@@ -105,8 +103,8 @@ def _read(path: Path) -> dict[str, Tensor]:
         if file.suffix == ".safetensors":
             return load_file(file)
         loaded = torch.load(file, map_location="cpu", weights_only=True)  # tensors only: executes nothing
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # the two readers raise a dozen kinds for files that are not theirs
+        reason = str(error).partition("\n")[0]
         raise GannotateError(f"{file} is no readable file of weights ({reason}); give .safetensors or .pth") from error
     for key in ("state_dict", "model"):
         loaded = loaded.get(key, loaded) if isinstance(loaded, Mapping) else loaded

@@ -25,7 +25,7 @@ from gannotate.segmenters.sources import Batch, Labels, Source, Stored
 from gannotate.training import distributed
 from gannotate.training.average import follow
 from gannotate.training.checkpoint import load_checkpoint
-from gannotate.training.descent import Compute, Descent
+from gannotate.training.descent import Compute, Descent, fill_gradients
 from gannotate.training.loop import LoopConfig, Progress, train
 from gannotate.training.losses import masked_cross_entropy_and_count
 from gannotate.training.resuming import check_same, plain
@@ -94,7 +94,7 @@ class SegmenterTrainer:
     ) -> None:
         source.check(config)
         self.compute = compute or Compute()
-        self.descent = Descent(self.compute)
+        self.descent = Descent(self.compute, least=2)
         self.source, self.config, self.training, self.device = source, config, training, torch.device(device)
         self.about = {
             "network": plain(asdict(config)),
@@ -125,7 +125,7 @@ class SegmenterTrainer:
 
         loss = self.descent(self.network.parameters(), samples, loss_of)
         self._move(index)
-        return {"loss": loss, **self.descent.metrics()}
+        return {"loss": loss, **self.descent.metrics(samples)}
 
     def augmented(self, batch: Batch) -> Batch:
         """The batch with pictures and labels moved and changed together, as the settings say."""
@@ -133,9 +133,8 @@ class SegmenterTrainer:
         return Batch(pictures.contiguous(memory_format=torch.channels_last), label_maps, soft)
 
     def learn(self, loss: Tensor, index: int) -> None:
-        """Moves the network down `loss` at the step size of step `index`, and the average after it."""
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        """Moves the network down all processes' `loss` at the step size of step `index`, and the average after it."""
+        fill_gradients(self.optimizer, loss)
         self._move(index)
 
     def _move(self, index: int) -> None:

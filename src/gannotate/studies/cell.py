@@ -1,11 +1,13 @@
 """One cell on disk: cells/ID/ with result.json once it is done, cell.json (what it is and how it went) and log.txt.
 
 A cell runs in a process of its own, in the folder of all studies, so that what it prints are paths in there and the
-whole folder may be moved. A project in it is a link to what an earlier cell left: what is done to it stays in here.
+whole folder may be moved. Of several runners on the folder one runs it (see claim.py). A project in it is a link to
+what an earlier cell left: what is done to it stays in here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -14,16 +16,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from gannotate.errors import GannotateError
-from gannotate.files import disk_error, write_json
+from gannotate.files import disk_error, write_json, write_new_json
 from gannotate.record import now
+from gannotate.studies.claim import Claim, claimed
 from gannotate.studies.linking import PROJECT, link_project
 from gannotate.studies.plan import Cell
 from gannotate.studies.words import as_command, fill
@@ -36,6 +37,9 @@ RUNNER = (sys.executable, "-P", "-m", "gannotate.cli.study_cell")
 
 RESUMABLE = ("fit", "synthesize", "train", "train-generator", "pretrain", "invert")
 """Verbs that go on in a folder where they were stopped; others begin in an empty one."""
+
+LAUNCH = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+"""The variables that tell a process that it is one of several: a cell's command is not."""
 
 PATIENCE_S, LOOK_S = 30.0, 0.05
 """How long a stopped command may take to end; how often is looked."""
@@ -58,12 +62,16 @@ class Ran:
 
 @dataclass(frozen=True, kw_only=True)
 class How:
-    """How cells are run. folder: of all studies. runner: words before the verb. device: of all commands."""
+    """How cells are run. folder: of all studies. runner: words before the verb. device: of all commands.
+
+    environment: variables that they have besides.
+    """
 
     folder: Path
     runner: Sequence[str] = RUNNER
     threads: int = 1
     device: str = "auto"
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def place(folder: Path, cell: str) -> Path:
@@ -99,30 +107,66 @@ def words_of(cell: Cell, device: str = "auto", results: Mapping[str, Mapping[str
 
 
 def run_cell(
-    cell: Cell, how: How, results: Mapping[str, Mapping[str, Any]], stop: threading.Event | None = None
+    cell: Cell,
+    how: How,
+    results: Mapping[str, Mapping[str, Any]],
+    stop: threading.Event | None = None,
+    failed: str | None = None,
 ) -> Ran:
     """Runs a cell unless it is done, or another runner is at it.
 
     Args:
         results: of the cells that it uses.
         stop: once it is set, the command is asked to end; a later call goes on with it.
+        failed: the attempt that had failed when this run of the study began, "" for none; a later attempt that failed
+            is another runner's, and its failure is taken. None: try again whatever happened before.
     """
-    where = place(how.folder, cell.id)
+    where, asked = place(how.folder, cell.id), stop or threading.Event()
     try:
         where.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(where.with_name(f".{cell.id}.lock"), timeout=0):
-            return read_result(how.folder, cell.id) or _run(cell, how, results, where, stop or threading.Event())
-    except Timeout:
-        return Ran("busy")
+        done = read_result(how.folder, cell.id)
+        if done is not None:
+            return done
+        with claimed(where) as claim:
+            if claim is None:
+                return Ran("busy")
+            with contextlib.suppress(OSError):
+                os.listdir(where)  # a network disk may remember that there was no result
+            return (
+                read_result(how.folder, cell.id)
+                or _failed_elsewhere(read_state(how.folder, cell.id), failed)
+                or _run(cell, how, results, where, claim, asked)
+            )
     except OSError as error:
         raise disk_error(error, where) from error
 
 
-def _run(cell: Cell, how: How, results: Mapping[str, Mapping[str, Any]], where: Path, stop: threading.Event) -> Ran:
+def _failed_elsewhere(record: Mapping[str, Any], failed: str | None) -> Ran | None:
+    if failed is None or record.get("status") != "failed" or failed_attempt(record) == failed:
+        return None
+    return Ran("failed", None, record.get("seconds", 0.0), record.get("peak_mb"), record["error"])
+
+
+def failed_attempt(record: Mapping[str, Any]) -> str:
+    """Which attempt failed last, as a cell's record says; "" where none did."""
+    return str(record.get("attempt", "")) if record.get("status") == "failed" else ""
+
+
+def _run(
+    cell: Cell,
+    how: How,
+    results: Mapping[str, Mapping[str, Any]],
+    where: Path,
+    claim: Claim,
+    asked: threading.Event,
+) -> Ran:
+    def stopping() -> bool:
+        return asked.is_set() or claim.lost.is_set()
+
     before = read_state(how.folder, cell.id)
-    _wait_for_leftover(before, stop)
-    if stop.is_set():
-        return Ran("stopped")
+    _wait_for_leftover(before, stopping)
+    if stopping():
+        return Ran("stopped" if asked.is_set() else "busy")
     cut_off = before.get("status") in ("running", "stopped") or int(before.get("exit_code", 0)) < 0
     going_on = cell.verb in RESUMABLE and cut_off
     if not going_on:
@@ -135,12 +179,14 @@ def _run(cell: Cell, how: How, results: Mapping[str, Mapping[str, Any]], where: 
             origin = place(how.folder, cell.project) / PROJECT
             link_project(origin, [place(how.folder, one) / PROJECT for one in cell.uses], where / PROJECT)
     except GannotateError as error:
-        return _failed(where, _record(cell, [], spent_s), str(error))
-    record = _record(cell, words, spent_s)
+        return _failed(where, _record(cell, [], spent_s, claim), str(error))
+    record = _record(cell, words, spent_s, claim)
     begin = time.monotonic()
-    code, peak_mb = _execute([*how.runner, *words, "--json"], how, where, record, stop)
+    code, peak_mb = _execute([*how.runner, *words, "--json"], how, where, record, stopping)
     record |= {"seconds": round(spent_s + time.monotonic() - begin, 2), "peak_mb": peak_mb, "exit_code": code}
-    if code and stop.is_set():
+    if not claim.is_held():
+        return Ran("busy")
+    if code and asked.is_set():
         write_json(where / RECORD, record | {"status": "stopped"})
         return Ran("stopped", None, record["seconds"], peak_mb)
     if code:
@@ -150,12 +196,13 @@ def _run(cell: Cell, how: How, results: Mapping[str, Mapping[str, Any]], where: 
     except ValueError:
         return _failed(where, record, "it printed no JSON")
     write_json(where / RECORD, record | {"status": "done"})
-    write_json(where / RESULT, result)  # the last file: when it is there the cell is done
+    if not write_new_json(where / RESULT, result):  # the last file: when it is there the cell is done
+        return Ran("busy")
     (where / SHOWN).unlink()
     return Ran("done", result, record["seconds"], peak_mb)
 
 
-def _record(cell: Cell, words: Sequence[str], seconds: float) -> dict[str, Any]:
+def _record(cell: Cell, words: Sequence[str], seconds: float, claim: Claim) -> dict[str, Any]:
     return {
         "format_version": FORMAT_VERSION,
         "status": "running",
@@ -164,6 +211,7 @@ def _record(cell: Cell, words: Sequence[str], seconds: float) -> dict[str, Any]:
         "uses": list(cell.uses),
         "started": now(),
         "command": as_command(["gannotate", *words]),
+        "attempt": claim.token,
         "seconds": seconds,
     }
 
@@ -174,11 +222,13 @@ def _failed(where: Path, record: dict[str, Any], error: str) -> Ran:
 
 
 def _execute(
-    words: Sequence[str], how: How, where: Path, record: dict[str, Any], stop: threading.Event
+    words: Sequence[str], how: How, where: Path, record: dict[str, Any], stopping: Callable[[], bool]
 ) -> tuple[int, float | None]:
     """Exit code and peak memory of the command."""
     threads = str(how.threads)
-    environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+    alone = {name: value for name, value in os.environ.items() if name not in LAUNCH}
+    environment = alone | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+    environment |= how.environment
     with (where / SHOWN).open("wb") as shown, (where / LOG).open("ab") as log:
         child = subprocess.Popen(
             words,
@@ -191,19 +241,19 @@ def _execute(
         )
         try:
             write_json(where / RECORD, record | {"pid": child.pid, "host": socket.gethostname()})
-            return _wait(child, stop)
+            return _wait(child, stopping)
         finally:
             if child.stdin is not None:
                 child.stdin.close()
 
 
-def _wait(child: subprocess.Popen[bytes], stop: threading.Event) -> tuple[int, float | None]:
+def _wait(child: subprocess.Popen[bytes], stopping: Callable[[], bool]) -> tuple[int, float | None]:
     asked_s: float | None = None
     while True:
         ended, peak_mb = _look(child)
         if ended:
             return int(child.returncode), peak_mb
-        if stop.is_set() and asked_s is None:
+        if asked_s is None and stopping():
             asked_s = time.monotonic()
             if child.stdin is not None:
                 child.stdin.close()
@@ -223,12 +273,12 @@ def _look(child: subprocess.Popen[bytes]) -> tuple[bool, float | None]:
     return True, round(usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
 
 
-def _wait_for_leftover(before: Mapping[str, Any], stop: threading.Event) -> None:
+def _wait_for_leftover(before: Mapping[str, Any], stopping: Callable[[], bool]) -> None:
     """A command whose runner was killed ends by itself, but not at once."""
     if before.get("status") != "running" or before.get("host") != socket.gethostname():
         return
     begin = time.monotonic()
-    while time.monotonic() - begin < PATIENCE_S and not stop.is_set() and _alive(int(before.get("pid", 0))):
+    while time.monotonic() - begin < PATIENCE_S and not stopping() and _alive(int(before.get("pid", 0))):
         time.sleep(LOOK_S)
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gannotate.errors import UsageError, nearest
+from gannotate.parsing import Malformed, load_yaml
 
 Scalar = bool | int | float | str
 """What an axis or a setting may be."""
@@ -44,9 +44,9 @@ def parse_document(text: str, source: str, kind: type[M]) -> M:
         UsageError: no YAML, or keys that are unknown, missing or wrong.
     """
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UsageError(f"{source} is not YAML ({' '.join(str(error).split())})") from error
+        values = load_yaml(text)
+    except Malformed as error:
+        raise UsageError(f"{source} is not YAML ({error})") from error
     if not isinstance(values, dict):
         raise UsageError(f"{source} holds no `key: value` lines; known keys are {', '.join(_keys(kind))}")
     try:

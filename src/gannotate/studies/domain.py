@@ -6,7 +6,6 @@ command that makes it, and what a project of them is told: classes, mirror rule,
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from pydantic import Field, model_validator
 
 import gannotate
 from gannotate.errors import UsageError, nearest
+from gannotate.parsing import DAMAGED, load_json
 from gannotate.studies.documents import Scalar, Strict, read_document
 from gannotate.studies.study import SOURCES, Quick, library
 
@@ -189,9 +189,9 @@ def _read(folder: Path) -> DomainFile:
 
 def _classes(path: Path) -> list[str]:
     try:
-        named = json.loads(path.read_text())["classes"]
+        named = load_json(path.read_bytes())["classes"]
         classes = [str(named[str(number)]) for number in range(len(named))]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except DAMAGED as error:
         raise UsageError(f'{path} does not name classes like {{"classes": {{"0": "background"}}}} ({error})') from error
     if len(classes) < 2:
         raise UsageError(f"{path} names {len(classes)} classes; give the background and at least one more")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gannotate.errors import GannotateError, UsageError
+from gannotate.parsing import DAMAGED, load_json
 from gannotate.studies.cell import CELLS
 from gannotate.studies.findings import Figure, Finding, Point, Verdict, verdict_of
 from gannotate.studies.frame import Frame, read_frame
@@ -45,7 +45,7 @@ def read_study(folder: str | Path) -> Ended:
     folder = Path(folder)
     path = folder / STUDY
     try:
-        content = json.loads(path.read_text())
+        content = load_json(path.read_bytes())
         version = int(content["format_version"])
         if version <= FORMAT_VERSION:
             points = [
@@ -58,7 +58,7 @@ def read_study(folder: str | Path) -> Ended:
         raise UsageError(
             f"{folder} holds no {STUDY}; give what `gannotate study run NAME --out DIR` left, e.g. DIR/taps-portraits"
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except DAMAGED as error:
         raise GannotateError(
             f"{path} is damaged ({' '.join(str(error).split())}); `gannotate study run` writes it again"
         ) from error

@@ -1,7 +1,8 @@
 """Running a plan: every cell once, in parallel processes, whatever becomes of the others.
 
-A failed cell takes those that use it with it and no other. Cells that another runner on the same folder is at are
-waited for, and their results taken. The seeds come one after the other, so that a table has all its rows early.
+A failed cell takes those that use it with it and no other. Cells that another runner on the same folder is at, on
+this machine or another, are waited for, and their results taken, good or bad; those of a runner that died are run.
+The seeds come one after the other, so that a table has all its rows early.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from statistics import fmean
 from typing import Any, Literal
 
 from gannotate.errors import GannotateError
-from gannotate.studies.cell import How, Ran, read_result, read_state, run_cell
+from gannotate.studies.cell import How, Ran, failed_attempt, read_result, read_state, run_cell
 from gannotate.studies.plan import Cell, Plan
 
 TICK_S, BUSY_S = 0.5, 2.0
@@ -80,7 +81,7 @@ def run_plan(plan: Plan, how: How, processes: int, outcomes: Outcomes) -> Genera
 
     Stopping the iteration asks the commands that run to end, and waits for them.
     """
-    todo = _Todo(plan, outcomes)
+    todo = _Todo(plan, how, outcomes)
     begin, stop = time.monotonic(), threading.Event()
     total = len(todo.waiting)
     running: dict[Future[Ran], Cell] = {}
@@ -89,7 +90,7 @@ def run_plan(plan: Plan, how: How, processes: int, outcomes: Outcomes) -> Genera
             while todo.waiting or running:
                 while len(running) < processes and (cell := todo.take()) is not None:
                     used = {one: outcomes.results[one] for one in cell.uses}
-                    running[pool.submit(run_cell, cell, how, used, stop)] = cell
+                    running[pool.submit(run_cell, cell, how, used, stop, todo.failed.get(cell.id, ""))] = cell
                 if not running and not todo.waiting:
                     break
                 if not running:  # all that is left is another runner's
@@ -122,8 +123,9 @@ def _outcome(future: Future[Ran]) -> Ran:
 class _Todo:
     """The cells that are still to run, in their order."""
 
-    def __init__(self, plan: Plan, outcomes: Outcomes) -> None:
+    def __init__(self, plan: Plan, how: How, outcomes: Outcomes) -> None:
         self.outcomes = outcomes
+        self.failed = {cell: failed_attempt(read_state(how.folder, cell)) for cell in plan.cells}
         for cell in [cell for cell, ran in outcomes.ran.items() if ran.status != "done"]:
             del outcomes.ran[cell]  # what failed before is tried again
         wanted = to_run(plan, outcomes)

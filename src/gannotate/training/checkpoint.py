@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gannotate.errors import GannotateError
 from gannotate.files import write_bytes
+from gannotate.parsing import DAMAGED, load_json
 
 Tree = Any
 """Nested dicts, lists and tuples of tensors, numbers, strings, booleans and None."""
@@ -33,12 +34,12 @@ def load_checkpoint(path: str | Path) -> Tree:
     """
     try:
         with safe_open(str(path), framework="pt") as file:
-            skeleton = json.loads((file.metadata() or {})["tree"])
+            skeleton = load_json((file.metadata() or {})["tree"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         return _put_together(skeleton, tensors)
     except FileNotFoundError as error:
         raise GannotateError(f"no checkpoint at {path}") from error
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+    except (SafetensorError, RuntimeError, *DAMAGED) as error:
         raise GannotateError(f"{path} is not a whole checkpoint of this program ({error})") from error
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gannotate.errors import GannotateError, UsageError
 from gannotate.training import distributed
 from gannotate.training.launched import launched
-from gannotate.training.shares import Share, passes
+from gannotate.training.shares import Share, own_place, passes
 
 Precision = Literal["32", "bf16"]
 """Numbers of the activations: float32, or bfloat16 where torch's autocast takes it; weights are float32 always."""
@@ -62,40 +62,66 @@ class Descent:
 
     The batch is shared by all processes, and each goes through its part in `accumulate` passes. The gradient is that
     of the mean over the whole batch's things, as if it had been computed at once; only batch norm, in whose eyes a
-    pass is a batch, sees a difference between passes (none between processes).
+    pass is a batch, sees a difference between passes (none between processes). least: samples that a pass has, of all
+    processes together, where there are as many; batch norm takes 2 (after a global pooling one has no deviation).
+
+    Where memory runs out the step is done again in more passes, with the random numbers of the first try. What a loss
+    itself moves does not come back: the running statistics of batch norm have seen the passes of the first try too.
     """
 
-    def __init__(self, compute: Compute | None = None) -> None:
+    def __init__(self, compute: Compute | None = None, least: int = 1) -> None:
         chosen = compute or Compute()
-        self.accumulate, self.compiled = chosen.accumulate, chosen.compile
+        self.accumulate, self.compiled, self.least = chosen.accumulate, chosen.compile, least
 
-    def __call__(self, parameters: Iterable[nn.Parameter], samples: int, loss_of: LossOf, weight: float = 1.0) -> float:
+    def __call__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        samples: int,
+        loss_of: LossOf,
+        weight: float = 1.0,
+        begin: Callable[[], None] | None = None,
+    ) -> float:
         """Leaves `.grad` filled anew, with the gradient of `weight` times the loss; returns the whole batch's loss.
 
-        Where memory runs out, twice as many passes are made, from then on; the step is as it would have been.
+        Where memory runs out, twice as many passes are made, from then on. `begin` is called before each try: what
+        `loss_of` keeps is to be as it was before.
 
         Raises:
-            UsageError: fewer samples than processes. GannotateError: one sample alone does not fit, or several
+            UsageError: fewer samples than processes. GannotateError: the smallest pass does not fit, or several
                 processes run out of memory: they cannot agree on more passes in the middle of one.
         """
         moved, random = list(parameters), random_state()
         while True:
+            if begin is not None:
+                begin()
             try:
                 return self._gradients(moved, samples, loss_of, weight, random)
             except torch.OutOfMemoryError as error:
-                self._make_room(moved, samples, error)
-                set_random_state(random)
+                full = error.with_traceback(None)  # which holds on to all that was computed
+            self._make_room(moved, samples, full)
+            set_random_state(random)
 
-    def metrics(self) -> dict[str, float]:
-        """{"passes"}, for the log, where a batch takes more than one; nothing where it does not."""
-        return {"passes": float(self.accumulate)} if self.accumulate > 1 else {}
+    def passes(self, samples: int) -> int:
+        """In how many passes each process goes through its part of a batch of `samples`."""
+        return min(self.accumulate, self._most(samples))
+
+    def metrics(self, samples: int) -> dict[str, float]:
+        """For the log, where a batch of `samples` takes more than one pass: their number, and the size of the largest.
+
+        Nothing where it takes one.
+        """
+        number = self.passes(samples)
+        return {"passes": float(number), "pass_size": float(-(-samples // number))} if number > 1 else {}
+
+    def _most(self, samples: int) -> int:
+        return max(1, min(samples // self.least, samples // distributed.count()))
 
     def _gradients(
         self, parameters: list[nn.Parameter], samples: int, loss_of: LossOf, weight: float, random: list[Tensor]
     ) -> float:
         for parameter in parameters:
             parameter.grad = None
-        shares = passes(samples, self.accumulate)
+        shares = passes(samples, self.passes(samples))
         if shares[0].is_whole:
             with shares[0] as share:
                 loss, _ = loss_of(share)
@@ -119,22 +145,31 @@ class Descent:
     def _make_room(self, parameters: list[nn.Parameter], samples: int, error: torch.OutOfMemoryError) -> None:
         for parameter in parameters:
             parameter.grad = None
-        own = samples // distributed.count()
-        if distributed.count() > 1:
-            raise GannotateError(
-                f"out of memory with {-(-own // self.accumulate)} of the batch's {samples} pictures at once; start "
-                f"again with --accumulate {2 * self.accumulate}, which goes on from the last checkpoint"
-            ) from error
         if self.compiled:
             raise GannotateError(
                 f"out of memory with {samples} pictures at once, which a compiled network takes; leave --compile out, "
                 "which makes room by itself, or give a smaller --batch"
             ) from error
-        if self.accumulate >= own:
-            raise GannotateError("out of memory with one picture alone; give a smaller network or size") from error
-        self.accumulate = min(2 * self.accumulate, own)
+        most = self._most(samples)
+        own = -(-len(own_place(samples)) // self.passes(samples))
+        if self.accumulate >= most:
+            alone = "one picture alone" if own == 1 else f"{own} pictures, the smallest part that can be taken"
+            raise GannotateError(f"out of memory with {alone}; give a smaller network or size") from error
+        if distributed.count() > 1:
+            raise GannotateError(
+                f"out of memory with {own} of the batch's {samples} pictures at once; start again with --accumulate "
+                f"{min(2 * self.accumulate, most)}, which goes on from the last checkpoint"
+            ) from error
+        self.accumulate = min(2 * self.accumulate, most)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def fill_gradients(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    """Leaves in an optimiser's parameters the gradient of the sum of all processes' `loss`, in one pass."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    distributed.sum_gradients(parameter for group in optimizer.param_groups for parameter in group["params"])
 
 
 def random_state() -> list[Tensor]:

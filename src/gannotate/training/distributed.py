@@ -8,14 +8,14 @@ order in which floats are added. One process alone communicates nothing and pays
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from gannotate.errors import GannotateError
+from gannotate.errors import AlikeEverywhere, GannotateError
 from gannotate.training.launched import launched
 
 T = TypeVar("T")
@@ -57,9 +57,13 @@ def leave() -> None:
         dist.destroy_process_group()
 
 
+_apart = False
+"""Whether this process works by itself for now (see `apart`)."""
+
+
 def count() -> int:
     """How many processes train together."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    return dist.get_world_size() if not _apart and dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
@@ -93,6 +97,25 @@ def from_first(work: Callable[[], T]) -> T:
     if not answer[0]:
         raise Elsewhere(answer[1])
     return answer[1]
+
+
+def wait_for_first() -> None:
+    """Goes on in all processes when the first has come here too: what it wrote before is there."""
+    from_first(lambda: None)
+
+
+def apart(work: Iterator[T]) -> Iterator[T]:
+    """Goes through `work` as if this were the only process, whatever the others do meanwhile."""
+    global _apart
+    while True:
+        before, _apart = _apart, True
+        try:
+            item = next(work)
+        except StopIteration:
+            return
+        finally:
+            _apart = before
+        yield item
 
 
 def from_each(value: T) -> list[T]:
@@ -145,6 +168,12 @@ def totals(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
 
 
+def summed(**parts: Tensor) -> dict[str, float]:
+    """Numbers of a whole batch by name, from what each process adds to them."""
+    found = total(torch.stack([part.detach().float() for part in parts.values()]))
+    return dict(zip(parts, found.tolist(), strict=True))
+
+
 def once(loss: Tensor) -> Tensor:
     """This process's share of a loss that all processes compute alike."""
     return loss if count() == 1 else loss / count()
@@ -176,11 +205,11 @@ def check_same_everywhere(what: str, value: Any) -> None:
     """Checks that all processes have the same `value`.
 
     Raises:
-        GannotateError: they do not; most often a folder that they do not share.
+        AlikeEverywhere: they do not; most often a folder that they do not share.
     """
     values = from_each(value)
     if any(other != values[0] for other in values):
-        raise GannotateError(
+        raise AlikeEverywhere(
             f"the processes do not agree on {what} ({', '.join(str(other) for other in values)}); put the folder on a "
             "disk that all machines share"
         )

@@ -19,12 +19,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
-from gannotate.errors import GannotateError
+from gannotate.errors import AlikeEverywhere
 from gannotate.files import disk_error, write_text
 from gannotate.seeding import stream_seed
 from gannotate.training import distributed
@@ -98,7 +99,7 @@ class Clock:
         return self.before_s + time.monotonic() - self.started
 
 
-class Diverged(GannotateError):
+class Diverged(AlikeEverywhere):
     """Training cannot go on: a number is no longer finite, or the trainer says that it collapsed."""
 
 
@@ -112,7 +113,8 @@ def train(
     """Trains; yields progress after every step. Iterating to the end is training to the end.
 
     `folder` gets checkpoint.safetensors, log.jsonl and log.csv. With `resume` (and a checkpoint there) it goes on
-    from the checkpoint. Ctrl-C ends after the current step, with a checkpoint, as KeyboardInterrupt.
+    from the checkpoint; from one of its end, or where a hook stopped it, only the last progress is given again. Ctrl-C
+    ends after the current step, with a checkpoint, as KeyboardInterrupt.
 
     Raises:
         Diverged: a metric is not finite; the last checkpoint is from before.
@@ -122,17 +124,25 @@ def train(
     checkpoint = folder / "checkpoint.safetensors"
     first = distributed.is_first()
     start, clock, rows = 0, Clock(), Log(folder) if first else NoLog()
+    ended: dict[str, float] | None = None
     if resume and checkpoint.exists():
         saved = load_checkpoint(checkpoint)
         trainer.load_state(saved["trainer"])
         start, clock = saved["done"], Clock(before_s=saved["seconds"])
+        if start >= config.steps or saved.get("stopped"):  # only what comes after the training is missing
+            ended = saved.get("metrics", {})
         rows.cut(start)
     else:
         rows.clear()
     distributed.check_same_everywhere("the step to go on from", start)
 
-    def save(done: int) -> None:
-        save_checkpoint(checkpoint, {"done": done, "seconds": clock.seconds, "trainer": trainer.state()})
+    if ended is not None:
+        yield Progress(start, config.steps, clock.seconds, 0.0, ended)
+        return
+
+    def save(done: int, metrics: dict[str, float], stopped: bool) -> None:
+        about = {"done": done, "seconds": clock.seconds, "metrics": metrics, "stopped": stopped}
+        save_checkpoint(checkpoint, {**about, "trainer": trainer.state()})
 
     saved_at = time.monotonic()
     with _interrupts() as interrupted:
@@ -148,7 +158,7 @@ def train(
             stop = False
             for hook in hooks:
                 if done % hook.every == 0 or last:
-                    result = dict(distributed.from_first(lambda hook=hook, done=done: hook(done)))
+                    result = dict(distributed.from_first(partial(hook, done)))
                     stop |= result.pop("stop", 0) > 0
                     rows.add_hook(done, clock.seconds, result)
                     metrics |= result
@@ -157,8 +167,10 @@ def train(
             (stopped,) = distributed.any_says(interrupted())
             if first and (last or stopped or time.monotonic() - saved_at > config.checkpoint_s):
                 rows.flush()
-                save(done)
+                save(done, metrics, stop)
                 saved_at = time.monotonic()
+            if stopped:  # torchrun ends all processes when one of them has gone
+                distributed.wait_for_first()
             pace = clock.seconds / done
             yield Progress(done, config.steps, clock.seconds, _eta(pace, done, clock.seconds, config), metrics)
             if stopped and not last:

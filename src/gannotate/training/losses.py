@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from gannotate.labels import IGNORE
+from gannotate.training import distributed
 
 
 def masked_cross_entropy(
@@ -30,10 +31,32 @@ def masked_cross_entropy_and_count(
     smoothing: float = 0.0,
 ) -> tuple[Float[Tensor, ""], Int[Tensor, ""]]:
     """`masked_cross_entropy`, and the number of labels that it is the mean over."""
+    total, count = _sum_and_count(logits, label_maps, soft, smoothing)
+    return total / count.clamp(min=1), count
+
+
+def shared_cross_entropy(
+    logits: Float[Tensor, "n k ..."], label_maps: Int[Tensor, "n ..."], soft: Float[Tensor, "n k ..."] | None = None
+) -> Float[Tensor, ""]:
+    """What this process's pictures add to `masked_cross_entropy` of all processes' together."""
+    total, count = _sum_and_count(logits, label_maps, soft, 0.0)
+    return total / distributed.total(count).clamp(min=1)
+
+
+def shared_mean(values: Float[Tensor, ...], where: Bool[Tensor, ...]) -> Float[Tensor, ""]:
+    """What this process adds to the mean of all processes' `values` over the places `where`; 0 when there are none."""
+    return (values * where).sum() / distributed.total(where.sum()).clamp(min=1)
+
+
+def _sum_and_count(
+    logits: Float[Tensor, "n k ..."],
+    label_maps: Int[Tensor, "n ..."],
+    soft: Float[Tensor, "n k ..."] | None,
+    smoothing: float,
+) -> tuple[Float[Tensor, ""], Int[Tensor, ""]]:
     known = label_maps != IGNORE
     if soft is None:
         total = F.cross_entropy(logits, label_maps, ignore_index=IGNORE, reduction="sum", label_smoothing=smoothing)
     else:
         total = (F.cross_entropy(logits, soft, reduction="none", label_smoothing=smoothing) * known).sum()
-    count = known.sum()
-    return total / count.clamp(min=1), count
+    return total, known.sum()

@@ -5,18 +5,19 @@ config.json is {"format_version", KIND: what builds the network again, "about": 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from gannotate.errors import GannotateError, UsageError
 from gannotate.files import write_bytes, write_json
+from gannotate.parsing import DAMAGED, load_json
 
 FORMAT_VERSION = 1
 
@@ -45,13 +46,13 @@ class ModelKind:
         """
         path = Path(folder) / "config.json"
         try:
-            config = json.loads(path.read_text())
+            config = load_json(path.read_bytes())
             version = int(config["format_version"])
         except (FileNotFoundError, NotADirectoryError) as error:
             raise UsageError(
                 f"{folder} is not a {self.name} (no config.json); make one with `gannotate {self.made_by}`"
             ) from error
-        except (ValueError, KeyError, TypeError, OSError) as error:
+        except DAMAGED as error:
             raise GannotateError(f"{path} is damaged ({error}); make or copy the {self.name} again") from error
         if version > FORMAT_VERSION:
             raise GannotateError(
@@ -65,6 +66,28 @@ class ModelKind:
             )
         return config
 
+    def check_size(self, folder: str | Path, make: Callable[[], nn.Module]) -> None:
+        """Checks that model.safetensors can hold the network that `make` builds by config.json, before it is built.
+
+        Whoever made the folder may have written any number there; what it takes is only known when it is too late.
+
+        Raises:
+            GannotateError: a network of more numbers than the file has bytes, or none at all.
+        """
+        path = Path(folder) / "model.safetensors"
+        try:
+            size = path.stat().st_size
+            with torch.device("meta"):
+                numbers = sum(tensor.numel() for tensor in make().state_dict().values())
+        except GannotateError:
+            raise
+        except (RuntimeError, *DAMAGED) as error:  # numbers that no network is made of, or no such file
+            raise GannotateError(f"{path} is damaged or does not fit its config.json ({error})") from error
+        if numbers > size:
+            raise GannotateError(
+                f"{path} is damaged or does not fit its config.json (a network of {numbers} numbers in {size} bytes)"
+            )
+
     def load_weights(
         self, folder: str | Path, network: nn.Module, ignore: Callable[[str], bool] = lambda name: False
     ) -> None:
@@ -77,8 +100,8 @@ class ModelKind:
         try:
             tensors = {name: _working(tensor) for name, tensor in load_file(path).items() if not ignore(name)}
             network.load_state_dict(tensors)
-        except (SafetensorError, OSError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
+        except (SafetensorError, RuntimeError, *DAMAGED) as error:
+            reason = str(error).partition("\n")[0]
             raise GannotateError(f"{path} is damaged or does not fit its config.json ({reason})") from error
 
 

@@ -69,6 +69,10 @@ class Share(TorchFunctionMode):
         """Whether this is all of the batch: nothing has to be shared then."""
         return len(self.place) == self.place.of
 
+    def part_of(self, mean: Tensor) -> Tensor:
+        """What the mean over these samples adds to the mean over the whole batch."""
+        return mean if self.is_whole else mean * (len(self.place) / self.place.of)
+
     def __enter__(self) -> Share:
         _current.append(self)
         if not self.is_whole:
@@ -126,6 +130,8 @@ class Share(TorchFunctionMode):
     def _own(self, whole: Tensor) -> Tensor:
         """This share of the whole batch, of each part of it."""
         each = len(whole) // (self.parts * self.place.of)
+        if not each:  # numbers for no samples
+            return whole
         kept = slice(self.place.start * each, self.place.stop * each)
         return whole.unflatten(0, (self.parts, -1))[:, kept].flatten(0, 1)
 

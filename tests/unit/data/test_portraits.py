@@ -1,6 +1,12 @@
 """Portraits: a seed is a person, labels are exact, classes and styles are as promised."""
 
+import contextlib
 import hashlib
+import os
+import select
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -105,3 +111,28 @@ def test_fine_parts_exist_at_128():
 def test_wrong_requests_are_explained(arguments, words):
     with pytest.raises(UsageError, match=words):
         render(**arguments)
+
+
+FOREVER = """
+import os
+from gannotate.data.portraits import render_many
+for seed, _ in render_many(range(10**6), 16, workers=2):
+    if seed == 0:
+        print("drawing", flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no groups of processes")
+def test_the_processes_that_draw_end_with_the_one_that_was_killed():
+    words = [sys.executable, "-c", FOREVER]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, start_new_session=True) as main:
+        assert main.stdout is not None
+        try:
+            assert main.stdout.readline() == b"drawing\n"
+            main.kill()
+            ended, _, _ = select.select([main.stdout], [], [], 60)  # they have it too: it ends with the last of them
+            assert ended
+            assert main.stdout.read() == b""
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(main.pid, signal.SIGKILL)

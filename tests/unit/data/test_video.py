@@ -89,3 +89,27 @@ def test_a_missing_library_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(UsageError, match=r"pip install 'gannotate\[video\]'"):
         video_info(tmp_path / "a.mp4")
+
+
+PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n"
+
+
+def test_a_playlist_is_no_video_whatever_it_is_called(tmp_path: Path):
+    """FFmpeg would open what it names: other files of this machine, or addresses."""
+    other = write(tmp_path / "other.mp4", clip())
+    for name, text in (("a.mp4", PLAYLIST.format(other)), ("b.avi", f"ffconcat version 1.0\nfile '{other}'\n")):
+        (tmp_path / name).write_text(text)
+        for reader in (video_info, lambda path: list(read_video(path))):
+            with pytest.raises(GannotateError, match="is not a readable video"):
+                reader(tmp_path / name)
+
+
+def test_tags_that_are_no_text_and_pictures_of_an_unknown_kind(tmp_path: Path):
+    data = write(tmp_path / "a.mp4", clip()).read_bytes()
+    assert b"Lavf" in data  # a tag
+    (tmp_path / "tag.mp4").write_bytes(data.replace(b"Lavf", b"\xff\xfe\xf0\x80"))
+    assert len(list(read_video(tmp_path / "tag.mp4"))) == 5
+    (tmp_path / "kind.mp4").write_bytes(data.replace(b"avc1", b"zzzz"))
+    for reader in (video_info, lambda path: list(read_video(path))):
+        with pytest.raises(GannotateError, match="unknown kind"):
+            reader(tmp_path / "kind.mp4")

@@ -13,6 +13,7 @@ from torch import Tensor
 from gannotate.decoders.build import load_decoder
 from gannotate.decoders.ensemble import EnsembleConfig
 from gannotate.decoders.light import LightConfig
+from gannotate.decoders.linear import LinearConfig
 from gannotate.decoders.mlp import MLPConfig
 from gannotate.errors import UsageError
 from gannotate.fitting.config import FitConfig
@@ -89,19 +90,41 @@ def test_the_first_process_alone_leaves_the_decoder(
     assert load_decoder(tmp_path).classes == 2
 
 
-@pytest.mark.parametrize(
-    ("told", "sentence"),
-    [
-        ({"hold_out": True}, "leave --hold-out out"),
-        ({"batch": 1}, "which 2 processes cannot share"),
-    ],
-)
 def test_what_processes_cannot_share_is_refused(
-    tmp_path: Path, tiny: StyleGAN2, positive: Shots, together: Together, told: dict[str, Any], sentence: str
+    tmp_path: Path, tiny: StyleGAN2, positive: Shots, together: Together
 ) -> None:
     def work() -> str:
         with pytest.raises(UsageError) as caught:
-            list(fit(tiny, positive(4), 2, FitConfig(steps=2, **told), DrawOptions(), tmp_path))
+            list(fit(tiny, positive(4), 2, FitConfig(steps=2, batch=1), DrawOptions(), tmp_path))
         return str(caught.value)
 
-    assert all(sentence in answer for answer in together(work, 2))
+    assert all("which 2 processes cannot share" in answer for answer in together(work, 2))
+
+
+def test_each_fits_a_part_of_the_folds_as_one_process_does(
+    tmp_path: Path, tiny: StyleGAN2, positive: Shots, together: Together
+) -> None:
+    config = FitConfig(steps=8, hold_out=True)
+
+    def work(folder: Path) -> int:
+        return len(list(fit(tiny, positive(4), 2, config, DrawOptions(), folder)))
+
+    assert work(tmp_path / "one") == 4 * 8  # three folds, then all pictures
+    assert together(lambda: work(tmp_path / "many"), 2) == [3 * 8, 2 * 8]
+    told = [(tmp_path / name / "held-out" / "held-out.json").read_text() for name in ("one", "many")]
+    assert told[0] == told[1]
+    assert load_decoder(tmp_path / "many").temperature == load_decoder(tmp_path / "one").temperature != 1
+
+
+def test_a_closed_form_is_what_one_process_solves(
+    tmp_path: Path, tiny: StyleGAN2, positive: Shots, together: Together
+) -> None:
+    config = FitConfig(decoder=LinearConfig(), solver="closed", hold_out=True)
+
+    def work(folder: Path) -> int:
+        return len(list(fit(tiny, positive(4), 2, config, DrawOptions(), folder)))
+
+    work(tmp_path / "one")
+    together(lambda: work(tmp_path / "many"), 2)
+    one, many = (load_decoder(tmp_path / name).state_dict() for name in ("one", "many"))
+    assert all(torch.equal(many[name], tensor) for name, tensor in one.items())

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gannotate.errors import UsageError
 from gannotate.generators.adversarial.discriminator import Discriminator, minibatch_std
+from gannotate.generators.adversarial.losses import path_lengths
 from gannotate.generators.adversarial.presets import AdversarialConfig
 from gannotate.generators.adversarial.run import GeneratorRun, train_generator
 from gannotate.generators.adversarial.trainer import AdversarialTrainer
@@ -139,6 +140,54 @@ def test_out_of_memory_is_answered_by_more_passes(tmp_path: Path, monkeypatch: p
     found = learn(tmp_path / "small", steps=4, **apart)
     check_equal(found, expected)
     assert found[0][0]["passes"] == 2
+
+
+def test_out_of_memory_while_drawing_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = learn(tmp_path / "passes", 2, Compute(accumulate=2))
+    draw = AdversarialTrainer._draw
+
+    def small(self: AdversarialTrainer, count: int) -> Tensor:
+        if count > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return draw(self, count)
+
+    monkeypatch.setattr(AdversarialTrainer, "_draw", small)
+    check_equal(learn(tmp_path / "small", steps=2), expected)
+
+
+def test_a_path_step_that_did_not_fit_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def one_step(compute: Compute | None = None) -> tuple[AdversarialTrainer, dict[str, float]]:
+        trainer = AdversarialTrainer(pictures(), config(group=1, path_shrink=1), seed=0, compute=compute)
+        torch.manual_seed(0)
+        return trainer, trainer.step(0)
+
+    def full_at_the_end(picture: Tensor, w: Tensor, noise: Tensor) -> Tensor:
+        lengths = path_lengths(picture, w, noise)
+        if len(picture) > 4:
+            lengths.register_hook(out_of_memory)  # the running means have moved by then
+        return lengths
+
+    def out_of_memory(gradient: Tensor) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    passes, expected = one_step(Compute(accumulate=2))
+    monkeypatch.setattr("gannotate.generators.adversarial.trainer.path_lengths", full_at_the_end)
+    again, found = one_step()
+    assert found["path_length"] == pytest.approx(expected["path_length"], rel=1e-4)
+    assert found["path_penalty"] == pytest.approx(expected["path_penalty"], rel=1e-4)
+    assert again.path_mean == pytest.approx(passes.path_mean, rel=1e-4)
+    torch.testing.assert_close(again.generator.mapping.w_avg, passes.generator.mapping.w_avg)
+
+
+def test_half_precision_leaves_w_alone() -> None:
+    def see(module: nn.Module, given: Any, w: Tensor) -> None:
+        seen.append(w.dtype)
+
+    trainer, seen = AdversarialTrainer(pictures(), config(), 0, compute=Compute(precision="bf16")), list[torch.dtype]()
+    trainer.generator.mapping.register_forward_hook(see)
+    trainer.step(0)
+    assert seen
+    assert set(seen) == {torch.float32}
 
 
 def test_half_precision_learns_alike_and_compilation_is_refused(tmp_path: Path) -> None:

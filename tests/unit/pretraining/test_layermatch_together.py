@@ -52,7 +52,7 @@ def test_processes_learn_what_one_does(
 
 
 def test_a_pass_counts_by_its_pictures(tmp_path: Path, generator: Generator, tiny: SegmenterConfig) -> None:
-    config = LayerMatchConfig(steps=1, batch=5)
+    config = LayerMatchConfig(steps=1, batch=7)
     trainers = [LayerMatchTrainer(generator, tiny, config, compute=Compute(accumulate=n)) for n in (1, 3)]
     for trainer in trainers:  # with their own statistics, batch norms see the passes
         for module in trainer.network.modules():
@@ -60,7 +60,7 @@ def test_a_pass_counts_by_its_pictures(tmp_path: Path, generator: Generator, tin
                 module.eval()
                 module.train = lambda mode=True, module=module: module
     (whole, _), (parts, _) = (learn(trainer, tmp_path / str(n), 1) for n, trainer in enumerate(trainers))
-    assert parts[0] == pytest.approx({**whole[0], "passes": 3.0}, rel=1e-4)
+    assert parts[0] == pytest.approx({**whole[0], "passes": 3.0, "pass_size": 3.0}, rel=1e-4)
 
 
 def test_the_first_process_alone_leaves_the_network(

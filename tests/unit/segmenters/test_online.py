@@ -106,6 +106,7 @@ def test_a_resumed_source_goes_on_as_if_nothing_had_happened(
     batches(source, range(9))
     other = online(**config)
     other.load_state(source.state())
+    assert source.drawn == other.drawn  # also when all is done and no batch comes any more
     assert all(map(same, batches(source, range(9, 14)), batches(other, range(9, 14))))
     assert source.drawn == other.drawn
 

@@ -115,18 +115,24 @@ def test_a_training_goes_on_with_another_number_of_processes(
     check_equal((losses, weights), (expected[0][6:], expected[1]))
 
 
+DEEPLAB = SegmenterConfig(
+    classes=3, image_channels=1, size=32, architecture="deeplabv3plus", encoder="tu-mobilenetv3_small_050"
+)
+
+
+def doubled(small: LabelledSet) -> LabelledSet:
+    """The same pictures, twice as wide and high."""
+    return LabelledSet(
+        small.names, small.pictures.repeat(2, 1).repeat(2, 2), small.label_maps.repeat(2, 1).repeat(2, 2)
+    )
+
+
 def test_networks_with_dropout_and_norms_of_other_libraries_too(
     tmp_path: Path, squares: Squares, together: Together
 ) -> None:
-    config = SegmenterConfig(
-        classes=3, image_channels=1, size=32, architecture="deeplabv3plus", encoder="tu-mobilenetv3_small_050"
-    )
-    small = squares(6)
-    data = LabelledSet(
-        small.names, small.pictures.repeat(2, 1).repeat(2, 2), small.label_maps.repeat(2, 1).repeat(2, 2)
-    )
-    expected = learn(tmp_path / "one", Stored(data), config, steps=3)
-    for answer in together(lambda: learn(tmp_path / "many", Stored(data), config, steps=3), 2):
+    data = doubled(squares(6))
+    expected = learn(tmp_path / "one", Stored(data), DEEPLAB, steps=3)
+    for answer in together(lambda: learn(tmp_path / "many", Stored(data), DEEPLAB, steps=3), 2):
         torch.testing.assert_close(torch.tensor(answer[0]), torch.tensor(expected[0]), rtol=1e-3, atol=0)
 
 
@@ -164,6 +170,14 @@ def test_passes_and_processes_together_learn_what_one_pass_does(
         check_equal(answer, expected)
 
 
+def test_no_pass_has_a_single_picture_for_batch_norm(tmp_path: Path, squares: Squares) -> None:
+    # after its global pooling one picture is one value a channel, of which torch refuses to take the deviation
+    data, how = Stored(doubled(squares(4))), replace(HOW, batch=4)
+    trainer = SegmenterTrainer(data, DEEPLAB, how, compute=Compute(accumulate=4))
+    (progress,) = train(trainer, tmp_path, LoopConfig(steps=1))
+    assert (progress.metrics["passes"], progress.metrics["pass_size"]) == (2, 2)
+
+
 class Small(Unnormed):
     """Takes three pictures at once, as if memory ended there."""
 
@@ -181,7 +195,8 @@ def test_out_of_memory_is_answered_by_more_passes_and_said(
     use(Small)
     found = learn(tmp_path / "small", sources(squares), tiny)
     check_equal(found, expected)
-    assert {row["passes"] for row in read_log(tmp_path / "small" / "log.jsonl")} == {4.0}
+    rows = read_log(tmp_path / "small" / "log.jsonl")
+    assert {(row["passes"], row["pass_size"]) for row in rows} == {(3.0, 3.0)}  # of 7; batch norm takes 2 at least
 
     def work() -> str:
         try:
@@ -210,11 +225,11 @@ class Full(Unnormed):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
 
-def test_one_picture_that_does_not_fit_is_an_error(
+def test_a_smallest_pass_that_does_not_fit_is_an_error(
     tmp_path: Path, tiny: SegmenterConfig, squares: Squares, use: Use
 ) -> None:
     use(Full)
-    with pytest.raises(GannotateError, match="out of memory with one picture alone"):
+    with pytest.raises(GannotateError, match="out of memory with 3 pictures, the smallest part that can be taken"):
         learn(tmp_path, sources(squares), tiny)
 
 

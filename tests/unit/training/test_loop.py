@@ -2,11 +2,13 @@
 
 import os
 import signal
+import time
 
 import pytest
 import torch
 
-from gannotate.training.checkpoint import load_checkpoint
+from gannotate.training import distributed
+from gannotate.training.checkpoint import load_checkpoint, save_checkpoint
 from gannotate.training.loop import Diverged, LoopConfig, read_log, train
 
 
@@ -68,9 +70,18 @@ def test_another_seed_is_another_walk(tmp_path):
     assert not torch.equal(run(tmp_path / "a", 3)[0].place, run(tmp_path / "b", 3, seed=1)[0].place)
 
 
-def test_a_finished_run_does_nothing_more(tmp_path):
-    run(tmp_path, 3)
-    assert run(tmp_path, 3)[1] is None
+def test_a_finished_run_does_nothing_more_and_tells_its_end_again(tmp_path):
+    whole, last = run(tmp_path, 3)
+    again, told = run(tmp_path, 3)
+    assert torch.equal(again.place, whole.place)
+    assert (told.done, told.metrics) == (3, last.metrics)
+
+
+def test_a_run_that_a_hook_stopped_stays_stopped(tmp_path):
+    whole, last = run(tmp_path, 9, (Count(2, stop_at=4),))
+    again, told = run(tmp_path, 9, (Count(2, stop_at=4),))
+    assert (last.done, told.done, told.metrics) == (4, 4, last.metrics)
+    assert torch.equal(again.place, whole.place)
 
 
 def test_hooks_run_on_time_and_after_the_last_step(tmp_path):
@@ -114,6 +125,29 @@ def test_ctrl_c_ends_after_the_step_with_a_checkpoint(tmp_path):
     assert load_checkpoint(tmp_path / "b" / "checkpoint.safetensors")["done"] == seen[-1] == 4
     assert torch.equal(whole.place, run(tmp_path / "b", 6)[0].place)
     assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_no_process_leaves_before_the_checkpoint_of_a_ctrl_c(tmp_path, monkeypatch, together):
+    def slowly(*given):
+        time.sleep(0.5)
+        save_checkpoint(*given)
+
+    monkeypatch.setattr("gannotate.training.loop.save_checkpoint", slowly)
+
+    def work():
+        try:
+            for progress in train(Walk(), tmp_path, LoopConfig(steps=6)):
+                if progress.done == 3 and distributed.rank() == 1:  # this one alone is interrupted
+                    os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            return load_checkpoint(tmp_path / "checkpoint.safetensors")["done"]
+
+    assert together(work, 2) == [4, 4]
+
+
+def test_a_process_that_dies_is_told_at_once(together):
+    with pytest.raises(pytest.fail.Exception, match="process 1 died without an answer"):
+        together(lambda: os._exit(1) if distributed.rank() else None, 2)
 
 
 def test_logs(tmp_path):

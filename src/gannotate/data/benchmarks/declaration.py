@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from gannotate.data.benchmarks.classes import REST, Merge
@@ -17,6 +16,7 @@ from gannotate.data.benchmarks.tree import Tree
 from gannotate.errors import UsageError, nearest
 from gannotate.labels import ClassInfo, Mirror, make_classes
 from gannotate.metrics.protocols import Protocol, find_protocol
+from gannotate.parsing import Malformed, load_yaml
 from gannotate.project_config import MirrorEntry, Strict
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -148,8 +148,8 @@ def read_declarations(path: str | Path) -> dict[str, Benchmark]:
     """
     path = Path(path)
     try:
-        file = _validated(_File, yaml.safe_load(path.read_text()), str(path))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        file = _validated(_File, load_yaml(path.read_bytes()), str(path))
+    except (OSError, Malformed) as error:
         raise UsageError(f"{path} cannot be read as YAML ({' '.join(str(error).split())[:200]})") from error
     return {
         name: _validated(Benchmark, file.common | own | {"name": name}, f"{path}: {name}")

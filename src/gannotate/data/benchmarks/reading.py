@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from gannotate.data.labelled import LabelledSet, resize_picture
 from gannotate.data.pictures import Skipped
 from gannotate.errors import GannotateError, UsageError
 from gannotate.labels import IGNORE
+from gannotate.parsing import DAMAGED, load_json
 
 LABELLED_BY = "labels.json"
 """Says which network made the labels of a folder, see `labelling`."""
@@ -147,8 +147,8 @@ def _label_source(tree: Tree) -> str:
     if not tree.has(LABELLED_BY):
         return "dataset"
     try:
-        return f"network {json.loads(tree.read(LABELLED_BY))['network']}"
-    except (ValueError, KeyError, TypeError) as error:
+        return f"network {load_json(tree.read(LABELLED_BY))['network']}"
+    except DAMAGED as error:
         raise GannotateError(f"{LABELLED_BY} is damaged ({error}); it tells which network made the labels") from error
 
 

@@ -7,21 +7,19 @@ up among the files that are there, and nothing is ever unpickled.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 from pydantic import ValidationError
 
 from gannotate.data.formats.files import Files
-from gannotate.data.pictures import MAX_PIXELS
 from gannotate.data.writing import Add
 from gannotate.errors import GannotateError
 from gannotate.labels import ClassInfo
+from gannotate.picture_files import MAX_PIXELS, open_picture
 
 BACKGROUND, IGNORED = "background", "ignore"
 """Names of what no region covers, and of pixels without a label (255)."""
@@ -113,10 +111,10 @@ def size_of(files: Files, picture: str | None, name: str, options: ReadOptions) 
             raise GannotateError("has no picture beside it, which would tell its size in px; add images/NAME.*")
         return size
     try:
-        with Image.open(io.BytesIO(files.read(picture))) as image:
+        with open_picture(files.read(picture), load=False) as image:
             turned = image.getexif().get(0x0112, 1) >= 5  # EXIF: stored lying on its side
             size = (image.height, image.width) if turned else image.size
-    except Exception as error:  # Pillow raises many kinds on a broken file
+    except Exception as error:  # of EXIF data that are none; Pillow has many kinds
         raise GannotateError(f"has a picture, {picture}, that cannot be read") from error
     check_area(*size)
     return size

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from gannotate.data.archives import MOST_BYTES, Archive, read_file
 from gannotate.data.pictures import SUFFIXES
 from gannotate.errors import GannotateError, UsageError
-
-MOST_BYTES = 1 << 29
-"""A larger file is refused: half a gigabyte of JSON or of one label map is no label file."""
 
 
 class Files:
@@ -21,17 +18,17 @@ class Files:
 
     def __init__(self, path: str | Path, kinds: Sequence[str] = ()) -> None:
         self.path, self.chosen = Path(path), ""
-        self._zip: zipfile.ZipFile | None = None
+        self._zip: Archive | None = None
         if self.path.is_file() and self.path.suffix.lower() in kinds:
             self.path, self.chosen = self.path.parent, self.path.name
         if not self.path.exists():
             raise UsageError(f"{path} does not exist; give the folder or zip with the labels")
         if self.path.is_file():
             try:
-                self._zip = zipfile.ZipFile(self.path)
-            except (zipfile.BadZipFile, OSError) as error:
-                raise UsageError(f"{path} is not a folder or a zip ({error})") from error
-            names = [info.filename for info in self._zip.infolist() if not info.is_dir()]
+                self._zip = Archive(self.path)
+            except GannotateError as error:
+                raise UsageError(f"{path} is not a folder or a zip: it {error}") from error
+            names = list(self._zip.names)
         else:
             names = [item.relative_to(self.path).as_posix() for item in self.path.rglob("*") if item.is_file()]
         self.names = tuple(sorted(name for name in names if not _hidden(name)))
@@ -55,13 +52,9 @@ class Files:
         if name not in self._known:
             raise GannotateError(f"{self.path} has no {name}")
         try:
-            with self._zip.open(name) if self._zip else (self.path / name).open("rb") as file:
-                data = file.read(MOST_BYTES + 1)
-        except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-            raise GannotateError(f"{name} cannot be read ({error})") from error
-        if len(data) > MOST_BYTES:
-            raise GannotateError(f"{name} has more than {MOST_BYTES >> 20} MB")
-        return data
+            return self._zip.read(name, MOST_BYTES) if self._zip else read_file(self.path / name, MOST_BYTES)
+        except GannotateError as error:
+            raise GannotateError(f"{name} {error}") from error
 
     def picture(self, name: str, folders: Sequence[str] = ("images",)) -> str | None:
         """The picture file that a label file means by `name`: by that path, in one of `folders`, or by its last part.

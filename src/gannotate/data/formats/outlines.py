@@ -48,12 +48,15 @@ def rasterise(polygons: Sequence[Polygon], height: int, width: int) -> Runs:
     """Run lengths of what the polygons cover together, as COCO rasterises them.
 
     Raises:
-        GannotateError: a polygon of fewer than 3 corners, with one that is no number, or of absurd length.
+        GannotateError: a polygon of fewer than 3 corners, with one that is no number or lies further outside than the
+            picture's own size, or of absurd length.
     """
     flat = []
     for polygon in polygons:
         if len(polygon) < 3 or not np.isfinite(polygon).all():
             raise GannotateError("has a polygon of fewer than 3 corners, or with a corner that is no number")
+        if (polygon < [-width, -height]).any() or (polygon > [2 * width, 2 * height]).any():
+            raise GannotateError(f"has a polygon that lies far outside of its {width}x{height} px")
         length = np.abs(np.diff(polygon, axis=0, append=polygon[:1])).max(axis=1).sum()
         if length > LONGEST_PX:
             raise GannotateError(f"has a polygon of {length:.3g} px around; {LONGEST_PX} at most are read")

@@ -8,19 +8,17 @@ class by itself.
 
 from __future__ import annotations
 
-import io
 import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int, UInt8
-from PIL import Image
+from jaxtyping import Bool, Int, Integer, UInt8
 
-from gannotate.data.formats.base import IGNORED, Blended, Labels, ReadOptions, check_area
+from gannotate.data.formats.base import IGNORED, Blended, Labels, ReadOptions
 from gannotate.errors import GannotateError
 from gannotate.labels import IGNORE, MAX_CLASSES
+from gannotate.picture_files import open_picture
 
 FEW, MANY = 2, 64
 """Up to FEW unknown values are classes that somebody forgot to name, more than MANY a smoothed border or a JPEG."""
@@ -28,6 +26,10 @@ FEW, MANY = 2, 64
 THIN = 0.1
 """Between FEW and MANY they are a smoothed border when a smaller part of their pixels than this lies inside: has the
 same value as its four neighbours."""
+
+
+BLOCK_PX = 1 << 20
+"""Pixels that are sorted at once."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Scheme:
 class Values:
     """A mask as numbers. values: (h, w), ids or packed RGB. alpha: (h, w), or None. mode: Pillow's."""
 
-    values: Int[np.ndarray, "h w"]
+    values: Integer[np.ndarray, "h w"]
     alpha: UInt8[np.ndarray, "h w"] | None
     mode: str
 
@@ -73,26 +75,22 @@ def open_mask(data: bytes) -> Values:
         GannotateError: not a picture, too large, or of a kind that holds no labels.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns on large pictures; check_area refuses them
-            image = Image.open(io.BytesIO(data))
-            check_area(*image.size)
-            image.load()
-    except GannotateError:
-        raise
-    except Exception as error:  # Pillow raises many kinds on a broken file
-        raise GannotateError(f"is no whole picture ({str(error).split(' <_io.')[0]})") from error
+        image = open_picture(data)
+    except GannotateError as error:
+        raise GannotateError(f"is {error}".replace("is not a whole", "is no whole")) from error
     mode = image.mode
     if mode in ("CMYK", "YCbCr", "HSV", "LAB"):
         image, mode = image.convert("RGB"), "RGB"
-    array = np.asarray(image)
+    array = np.asarray(image, np.uint8) if mode == "1" else np.asarray(image)
     if mode in ("1", "L", "P", "I", "I;16", "I;16B", "I;16L"):
-        return Values(array.astype(np.int64), None, mode)
+        return Values(array.astype(array.dtype.newbyteorder("="), copy=False), None, mode)
     if mode in ("LA", "PA"):
-        return Values(array[..., 0].astype(np.int64), array[..., 1], mode)
+        return Values(array[..., 0], array[..., 1], mode)
     if mode in ("RGB", "RGBA"):
-        channels = array.astype(np.int64)
-        values = (channels[..., 0] << 16) | (channels[..., 1] << 8) | channels[..., 2]
+        values = array[..., 0].astype(np.int32)  # in place: a picture of MAX_PIXELS takes enough memory as it is
+        for channel in (1, 2):
+            values <<= 8
+            values |= array[..., channel]
         return Values(values, array[..., 3] if mode == "RGBA" else None, mode)
     raise GannotateError(f"is a picture of kind {mode}; a mask has ids (8-bit grey or palette PNG) or colours (RGB)")
 
@@ -104,8 +102,7 @@ def from_values(read: Values, scheme: Scheme, options: ReadOptions) -> Labels:
         GannotateError: smoothed borders, or 0 and 255 alone, where 255 may be a class or no label.
     """
     values, key, colour = _keyed(read, scheme, options)
-    found, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    places = places.reshape(values.shape)
+    found, places, counts = distinct(values)
     told = scheme.ids is not None or read.mode in ("P", "PA") or "255" in options.mapped
     if not colour and not told and found.tolist() == [0, IGNORE]:
         raise GannotateError(
@@ -133,28 +130,63 @@ def from_values(read: Values, scheme: Scheme, options: ReadOptions) -> Labels:
     return Labels(label_map, classes)
 
 
-def _keyed(read: Values, scheme: Scheme, options: ReadOptions) -> tuple[Int[np.ndarray, "h w"], dict[int, str], bool]:
+def distinct(
+    values: Integer[np.ndarray, "h w"],
+) -> tuple[Int[np.ndarray, " u"], Integer[np.ndarray, "h w"], Int[np.ndarray, " u"]]:
+    """The values, ascending; of every pixel the place of its own among them; and how many pixels each has.
+
+    As NumPy's `unique`, in blocks of rows: sorting a large mask at once takes thirty bytes a pixel, and seconds.
+    """
+    rows = max(1, BLOCK_PX // values.shape[1])
+    blocks = [values[start : start + rows] for start in range(0, len(values), rows)]
+    found = np.unique(np.concatenate([np.unique(block) for block in blocks]))
+    counts = np.zeros(len(found), np.int64)
+    places = np.empty(values.shape, np.uint8 if len(found) <= 256 else np.int32)
+    for index, block in enumerate(blocks):
+        place = np.searchsorted(found, block)
+        counts += np.bincount(place.ravel(), minlength=len(found))
+        places[index * rows : index * rows + len(block)] = place
+    return found.astype(np.int64), places, counts
+
+
+def _keyed(
+    read: Values, scheme: Scheme, options: ReadOptions
+) -> tuple[Integer[np.ndarray, "h w"], dict[int, str], bool]:
     """The values, the class that each known one is (of transparent pixels any), and whether they are colours."""
-    clear = np.zeros(read.values.shape, bool) if read.alpha is None else read.alpha == 0
-    values, grey = read.values, False
+    values, clear = read.values, None if read.alpha is None else read.alpha == 0
     if read.colour:
         key = {packed(item.colour): item.name for item in reversed(options.classes)} | dict(scheme.colours or {})
         key |= {int(word, 16): word for word in options.mapped if re.fullmatch("[0-9a-f]{6}", word)}
-        grey = bool((((values >> 16) == (values & 255)) & ((values >> 8 & 255) == (values & 255)) | clear).all())
-        if not grey or np.isin(values[~clear], list(key)).all():
-            return np.where(clear, next(iter(key)), values), key, True
+        shown = _where(clear, next(iter(key)), values)
+        if not _grey(values, clear) or np.isin(distinct(shown)[0], list(key)).all():
+            return shown, key, True
         values = values & 255
     own = {index: str(index) for index in range(len(options.classes))}
     key = {IGNORE: IGNORED} | dict(own if scheme.ids is None else scheme.ids)
     key |= {int(word): word for word in options.mapped if word.isdecimal() and len(word) < 9}
-    return np.where(clear, IGNORE, values), key, False
+    return _where(clear, IGNORE, values), key, False
+
+
+def _where(
+    clear: Bool[np.ndarray, "h w"] | None, value: int, values: Integer[np.ndarray, "h w"]
+) -> Integer[np.ndarray, "h w"]:
+    """`values`, with `value` at the transparent pixels."""
+    return values if clear is None else np.where(clear, value, values)
+
+
+def _grey(values: Int[np.ndarray, "h w"], clear: Bool[np.ndarray, "h w"] | None) -> bool:
+    """Whether all pixels but the transparent ones are grey."""
+    alike = ((values >> 16) == (values & 255)) & ((values >> 8 & 255) == (values & 255))
+    return bool((alike if clear is None else alike | clear).all())
 
 
 def _spelled(value: int, colour: bool) -> str:
     return f"{value:06x}" if colour else str(value)
 
 
-def _is_border(values: Int[np.ndarray, "h w"], where: Bool[np.ndarray, "h w"], unknown: Bool[np.ndarray, " n"]) -> bool:
+def _is_border(
+    values: Integer[np.ndarray, "h w"], where: Bool[np.ndarray, "h w"], unknown: Bool[np.ndarray, " n"]
+) -> bool:
     """Whether the unknown values (at `where`) look like a smoothed border, and not like classes without a name."""
     if not FEW < unknown.sum() <= MANY:
         return bool(unknown.sum() > MANY)

@@ -18,6 +18,13 @@ from gannotate.labels import IGNORE, MAX_CLASSES
 
 Runs = Int[np.ndarray, " r"]
 
+MOST_LAYERS, SMALL_PX = 100, 10**8
+"""Regions that cover more than SMALL_PX in all may cover the picture so many times: a file of some kilobytes could ask
+for hours of painting."""
+
+FEW_RUNS = 200
+"""Up to so many are painted one by one, which costs nothing for what is not covered."""
+
 MOST_DIGITS = 7
 """Characters of one count: 35 bits."""
 
@@ -91,12 +98,21 @@ def paint(regions: Sequence[Region], height: int, width: int) -> Labels:
     """One label map of regions that may overlap: the smaller one lies above; what none covers is the background.
 
     Raises:
-        GannotateError: more classes than a label map can hold.
+        GannotateError: more classes than a label map can hold, or regions that cover the picture MOST_LAYERS times.
     """
+    if sum(region.area_px for region in regions) > max(MOST_LAYERS * height * width, SMALL_PX):
+        raise GannotateError(f"has regions that cover its {width}x{height} px more than {MOST_LAYERS} times over")
     names = list(dict.fromkeys([BACKGROUND, *(region.name for region in regions if region.name != IGNORED)]))
     if len(names) > MAX_CLASSES:
         raise GannotateError(f"has {len(names)} classes; a label map holds {MAX_CLASSES}")
-    label_map: LabelMap = np.zeros((height, width), np.uint8)
+    flat = np.zeros(height * width, np.uint8)  # down the columns, as the run lengths are
     for region in sorted(regions, key=lambda region: -region.area_px):
-        label_map[to_mask(region.runs, height, width)] = IGNORE if region.name == IGNORED else names.index(region.name)
+        value = IGNORE if region.name == IGNORED else names.index(region.name)
+        if len(region.runs) > FEW_RUNS:
+            flat[to_mask(region.runs, height, width).T.ravel()] = value
+            continue
+        ends = np.cumsum(region.runs).tolist()
+        for start, end in zip(ends[::2], ends[1::2], strict=False):
+            flat[start:end] = value
+    label_map: LabelMap = np.ascontiguousarray(flat.reshape(width, height).T)
     return Labels(label_map, tuple(names))

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Any
 
 import numpy as np
 import yaml
@@ -24,6 +23,7 @@ from gannotate.data.formats.regions import Region, paint
 from gannotate.data.writing import Add, encode_picture
 from gannotate.errors import GannotateError, UsageError
 from gannotate.labels import IGNORE, ClassInfo
+from gannotate.parsing import DAMAGED, load_yaml
 
 NAMES = ("data.yaml", "data.yml", "dataset.yaml")
 
@@ -53,11 +53,11 @@ def read(files: Files, options: ReadOptions) -> list[Entry]:
 
 def _read_names(files: Files, named: str) -> dict[int, str]:
     try:
-        found: Any = yaml.safe_load(files.read(named)[: 1 << 20])
+        found = load_yaml(files.read(named))
         names = found["names"]
         items = names.items() if isinstance(names, dict) else enumerate(names)
         return {int(index): str(name)[:200] for index, name in items}
-    except (yaml.YAMLError, TypeError, KeyError, ValueError, RecursionError, AttributeError) as error:
+    except DAMAGED as error:
         raise GannotateError(f"{named} has no list `names:` of the classes; add e.g. names: [nose, ear]") from error
 
 

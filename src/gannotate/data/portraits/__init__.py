@@ -8,6 +8,9 @@ styles.
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -82,10 +85,17 @@ def render_many(
             yield seed, draw(seed)
         return
     remaining, chunk = iter(seeds), 64
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, initializer=_end_with_parent) as pool:
         # A bounded number of pictures is under way: memory stays small however many are asked for.
         while block := list(islice(remaining, chunk * workers * 4)):
             yield from zip(block, pool.map(draw, block, chunksize=chunk), strict=True)
+
+
+def _end_with_parent() -> None:
+    """Lets this process end when the one that started it is gone; one that was killed cannot end it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def _check(seed: int, size: int, style: str, fine: bool) -> None:

@@ -19,6 +19,7 @@ from gannotate.errors import GannotateError
 from gannotate.files import write_bytes
 from gannotate.generators.ops import LEAKY_GAIN, LEAKY_SLOPE, Conv, Dense
 from gannotate.generators.stylegan2 import StyleGAN2Config
+from gannotate.parsing import DAMAGED, load_json
 from gannotate.training.shares import out_of_whole, whole
 
 FILE = "discriminator.safetensors"
@@ -132,13 +133,18 @@ def load_discriminator(folder: str | Path, device: str | torch.device = "cpu") -
         return None
     try:
         with safe_open(str(path), framework="pt") as file:
-            config = json.loads((file.metadata() or {})["discriminator"])
+            config = load_json((file.metadata() or {})["discriminator"])
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (not a dict)
         network = StyleGAN2Config(**config["network"])
+        with torch.device("meta"):  # what a network takes that does not belong to these tensors, nobody knows before
+            wanted = Discriminator(network, int(config["group"]), bool(config["patch_stem"])).state_dict().values()
+        if sum(one.numel() for one in wanted) > sum(tensor.numel() for tensor in tensors.values()):
+            raise ValueError("its tensors are of a smaller network")
         discriminator = Discriminator(network, int(config["group"]), bool(config["patch_stem"]))
         discriminator.load_state_dict(tensors)
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+    except (SafetensorError, RuntimeError, *DAMAGED) as error:
+        reason = str(error).partition("\n")[0]
         raise GannotateError(
-            f"{path} is damaged ({str(error).splitlines()[0]}); copy it again, or delete it to go on without it"
+            f"{path} is damaged ({reason}); copy it again, or delete it to go on without it"
         ) from error
     return discriminator.eval().requires_grad_(False).to(device)

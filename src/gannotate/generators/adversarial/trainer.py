@@ -94,7 +94,7 @@ class AdversarialTrainer:
         self._update_average(index)
         if config.augment == "ada":
             self.ada.update(index, config.batch)
-        return metrics | {"augment_p": self._p(), **self.descent.metrics()}
+        return metrics | {"augment_p": self._p(), **self.descent.metrics(config.batch)}
 
     def state(self) -> dict[str, Any]:
         """Weights, optimisers, controller."""
@@ -136,10 +136,10 @@ class AdversarialTrainer:
         real = from_uint8(chosen).to(self.device, memory_format=torch.channels_last)
         return _own_symmetry(real, self.config.mirror, self.config.turn90)
 
-    def _styles(self, count: int, follow: bool = True) -> Float[Tensor, "n styles w"]:
+    def _styles(self, count: int, follow: bool) -> Float[Tensor, "n styles w"]:
         """w+ of random latents; `mixing` of them change to a second latent at a random layer.
 
-        The running mean of w follows them, unless they are drawn again.
+        `follow`: the running mean of w follows them, which it does once, however often they are drawn.
         """
         generator = self.generator
         with in_parts(2):
@@ -158,10 +158,11 @@ class AdversarialTrainer:
         """New noise maps for so many pictures."""
         return [torch.randn(count, 1, h, w, device=self.device) for h, w in self.generator.noise_shapes]
 
-    def _draw(self, count: int, follow: bool = True) -> Float[Tensor, "n c h w"]:
-        """So many pictures; see `_styles`."""
+    def _draw(self, count: int) -> Float[Tensor, "n c h w"]:
+        """So many pictures; w, which says all of a picture and costs next to nothing, is in float32 always."""
+        styles = self._styles(count, follow=False)
         with self.compute.autocast(self.device):
-            return self.generator.synthesize(self._styles(count, follow), self._noise(count)).picture.float()
+            return self.generator.synthesize(styles, self._noise(count)).picture.float()
 
     def _discriminator_step(self, real: Tensor, fakes: Callable[[Share], Tensor]) -> dict[str, float]:
         own, signs = own_place(self.config.batch), list[Tensor]()
@@ -177,9 +178,8 @@ class AdversarialTrainer:
             signs.append(torch.stack([part.detach().sign().sum() for part in (real_logits, fake_logits)]))
             return discriminator_loss(real_logits, fake_logits), len(share.place)
 
-        loss = self._descend(self.d_optimizer, self.config.batch, loss_of)
-        # a pass that did not fit in memory was begun again: those of the last passes count
-        summed = distributed.total(torch.stack(signs[-self.descent.accumulate :]).sum(0))
+        loss = self._descend(self.d_optimizer, self.config.batch, loss_of, begin=signs.clear)
+        summed = distributed.total(torch.stack(signs).sum(0))
         self.ada.note_signs(float(summed[0]), self.config.batch)
         real_sign, fake_sign = (summed / self.config.batch).tolist()
         return {"d_loss": loss, "d_real_sign": real_sign, "d_fake_sign": fake_sign}
@@ -215,18 +215,16 @@ class AdversarialTrainer:
         The mean is over all processes; of several passes each moves it by its part.
         """
         count = max(1, self.config.batch // self.config.path_shrink)
-        means: list[float] = []
-        several = self.descent.accumulate > 1
-        if several:  # the running mean of w follows all of them at once
-            before = random_state()
-            (own,) = passes(count)
-            with own, torch.no_grad():
-                self._styles(len(own.place))
-            set_random_state(before)
+        means, mean_before = list[float](), self.path_mean
+        self._follow_styles(count)
+
+        def begin() -> None:
+            means.clear()
+            self.path_mean = mean_before
 
         def loss_of(share: Share) -> tuple[Tensor, int]:
             mine = len(share.place)
-            w = self._styles(mine, follow=not several)
+            w = self._styles(mine, follow=False)
             picture = self.generator.synthesize(w, self._noise(mine)).picture
             lengths = path_lengths(picture, w, torch.randn_like(picture))
             means.append(float(mean_of_all(lengths.detach())))
@@ -234,12 +232,28 @@ class AdversarialTrainer:
             return (lengths - self.path_mean).square().mean(), mine
 
         weight = self.config.path_weight * self.config.path_interval
-        penalty = self._descend(self.g_optimizer, count, loss_of, weight)
+        penalty = self._descend(self.g_optimizer, count, loss_of, weight, begin)
         return {"path_penalty": penalty, "path_length": sum(means) / len(means)}
 
-    def _descend(self, optimizer: torch.optim.Optimizer, samples: int, loss_of: LossOf, weight: float = 1.0) -> float:
+    @torch.no_grad()
+    def _follow_styles(self, count: int) -> None:
+        """Lets the running mean of w follow the next `count` styles, all at once; they are then still to be drawn."""
+        before = random_state()
+        (own,) = passes(count)
+        with own:
+            self._styles(len(own.place), follow=True)
+        set_random_state(before)
+
+    def _descend(
+        self,
+        optimizer: torch.optim.Optimizer,
+        samples: int,
+        loss_of: LossOf,
+        weight: float = 1.0,
+        begin: Callable[[], None] | None = None,
+    ) -> float:
         moved = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        loss = self.descent(moved, samples, loss_of, weight)
+        loss = self.descent(moved, samples, loss_of, weight, begin)
         step_down(optimizer)
         return loss
 
@@ -263,37 +277,33 @@ def lazy_adam(parameters: Iterable[nn.Parameter], rate: float, interval: int | N
 
 
 class _Fakes:
-    """The drawn pictures of one step, drawn once where they fit in memory, else pass by pass, each time anew."""
+    """The drawn pictures of one step, drawn once where they fit in memory, else pass by pass, each time anew.
+
+    They are drawn when a pass asks for them, where memory may run out; their random numbers are used up at once.
+    """
 
     def __init__(self, trainer: AdversarialTrainer, own: Share) -> None:
         self.trainer, self.own, self.before = trainer, own, random_state()
         self.kept: Tensor | None = None
-        with own:
-            if trainer.descent.accumulate == 1:
-                self.kept = trainer._draw(len(own.place))
-            else:  # as many random numbers, and the running mean of w, as if all had been drawn
-                with torch.no_grad():
-                    trainer._styles(len(own.place))
-                trainer._noise(len(own.place))
+        with own, torch.no_grad():
+            trainer._styles(len(own.place), follow=True)
+            trainer._noise(len(own.place))
 
     def __call__(self, share: Share, graph: bool) -> Float[Tensor, "n c h w"]:
         """Those of a pass; with `graph` gradients flow to the generator."""
-        if share.place == self.own.place and self.kept is not None:
+        all_own = share.place == self.own.place
+        if all_own and self.kept is not None:
             return self.kept
         self.kept = None  # did not fit together with what comes after it
         now = random_state()
         set_random_state(self.before)
-        with torch.set_grad_enabled(graph):
-            drawn = self.trainer._draw(len(share.place), follow=False)
+        # the generator's step will ask for them too
+        with torch.set_grad_enabled(graph or all_own):
+            drawn = self.trainer._draw(len(share.place))
         set_random_state(now)
+        if all_own:
+            self.kept = drawn
         return drawn
-
-
-def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    """One step down a loss."""
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    step_down(optimizer)
 
 
 def step_down(optimizer: torch.optim.Optimizer) -> None:

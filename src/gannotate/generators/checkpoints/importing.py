@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +18,7 @@ from torch import Tensor
 from gannotate.data.front_matter import front_matter, licence_fields
 from gannotate.data.writing import check_new
 from gannotate.errors import GannotateError, UsageError
-from gannotate.files import disk_error, write_text
+from gannotate.files import appearing, write_text
 from gannotate.generators.base import Generator
 from gannotate.generators.build import save_generator
 from gannotate.generators.checkpoints.opening import opened, plan_of
@@ -91,21 +88,10 @@ def writing(imported: Imported, out: str | Path) -> Iterator[Path]:
     Raises:
         UsageError: `out` exists. GannotateError: the disk is full.
     """
-    out = check_new(out)
-    building: Path | None = None
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent))
-        building.chmod(0o755)
+    with appearing(check_new(out)) as building:
         save_generator(building, imported.generator, **imported.about)
         write_text(building / "card.md", card_of(imported))
         yield building
-        os.replace(building, out)
-    except OSError as error:
-        raise disk_error(error, out) from error
-    finally:
-        if building is not None:
-            shutil.rmtree(building, ignore_errors=True)
 
 
 def read_average(path: str | Path, w_dim: int) -> Float[Tensor, " w"]:
@@ -120,7 +106,7 @@ def read_average(path: str | Path, w_dim: int) -> Float[Tensor, " w"]:
         rows = np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError as error:
         raise UsageError(f"{path} does not exist; give --average-latent a .npy of {w_dim} numbers") from error
-    except (ValueError, OSError, EOFError, SyntaxError, TypeError) as error:
+    except Exception as error:  # NumPy lets Python's own parser read the header, which raises a dozen kinds
         raise UsageError(f"{path} is no whole .npy of plain numbers; give one of {w_dim} numbers") from error
     if rows.dtype.kind != "f" or rows.size == 0 or rows.shape[-1:] != (w_dim,) or rows.size > 4096 * w_dim:
         raise UsageError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from torch import nn
 
 from gannotate.errors import GannotateError
 from gannotate.generators.stylegan2 import StyleGAN2Config
+from gannotate.parsing import load_json
 from gannotate.segmenters.build import AnswerConfig
 from gannotate.segmenters.semantic_gan.config import InferenceConfig
 from gannotate.segmenters.semantic_gan.encoder import PyramidEncoder, make_encoder
@@ -40,7 +40,7 @@ class SemanticGAN(nn.Module):
 def is_semantic_gan(folder: str | Path) -> bool:
     """Whether config.json in `folder` says that it holds a SemanticGAN."""
     try:
-        config = json.loads((Path(folder) / "config.json").read_text())
+        config = load_json((Path(folder) / "config.json").read_bytes())
     except (OSError, ValueError):
         return False
     return isinstance(config, dict) and SEMANTIC_GAN.name in config

@@ -29,8 +29,11 @@ from gannotate.segmenters.semantic_gan.generator import JointGenerator, Pair
 from gannotate.segmenters.semantic_gan.losses import label_loss, picture_losses
 from gannotate.segmenters.semantic_gan.trainer import ENCODER
 from gannotate.segmenters.sources import Batch, Stored, pick, to_float
+from gannotate.training import distributed
 from gannotate.training.average import follow
+from gannotate.training.descent import fill_gradients
 from gannotate.training.schedules import half_cosine, set_rate
+from gannotate.training.shares import in_parts, passes
 
 COARSE, MEDIUM = 3, 4
 """Styles that are read at the smallest level and at the next; all others are read at the largest."""
@@ -147,21 +150,24 @@ class EncoderTrainer:
         """One step on pictures of all three kinds; they go through both networks together."""
         settings, local = self.settings, index - self.first
         set_rate(self.optimizer, settings.encoder_learning_rate * half_cosine(local, settings.encoder_steps))
-        unlabelled = to_float(self.pictures[pick(len(self.pictures), settings.batch)].to(self.device))
-        batch = self.labelled.batch(settings.batch, self.device)
-        labelled = Batch(*augment(*batch, settings.augmentation))
-        drawn_w, drawn = self._drawn()
-        given = torch.cat([unlabelled, labelled.pictures, drawn.pictures])
-        w = self.encoder(given)
-        redrawn = self.generator.pair(w, self._noise(len(given)))
+        (own,) = passes(settings.batch)
+        picked = pick(len(self.pictures), settings.batch)[own.place.slice]
+        unlabelled = to_float(self.pictures[picked].to(self.device))
+        batch = self.labelled.batch(settings.batch, self.device, own.place.slice)
+        with own:
+            labelled = Batch(*augment(*batch, settings.augmentation))
+            drawn_w, drawn = self._drawn(len(own.place) if settings.drawn_weight else 0)
+            given = torch.cat([unlabelled, labelled.pictures, drawn.pictures])
+            w = self.encoder(given)
+            with in_parts(len(given) // len(own.place)):
+                noise = self._noise(len(given))
+            redrawn = self.generator.pair(w, noise)
         parts = self._losses(w, given, redrawn, labelled, drawn_w, drawn)
-        total = torch.stack(list(parts.values())).sum()
-        self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        fill_gradients(self.optimizer, torch.stack(list(parts.values())).sum())
         nn.utils.clip_grad_norm_(self.encoder.parameters(), settings.encoder_clip)
         self.optimizer.step()
         follow(self.average, self.encoder, EMA, local)
-        return {f"encoder_{name}": float(part.detach()) for name, part in parts.items()}
+        return distributed.summed(**{f"encoder_{name}": part for name, part in parts.items()})
 
     def state(self) -> dict[str, Any]:
         """Weights, average, optimizer, the generator, and what is trained on what."""
@@ -192,31 +198,35 @@ class EncoderTrainer:
         drawn_w: Float[Tensor, "m styles d"],
         drawn: Pair,
     ) -> dict[str, Tensor]:
-        """The weighted parts of the loss; `given` and its codes hold unlabelled, labelled, drawn ones, in order."""
-        settings, count = self.settings, self.settings.batch
+        """The weighted parts of the loss; `given` and its codes hold unlabelled, labelled, drawn ones, in order.
+
+        Of several processes each gives what its pictures add to them.
+        """
+        settings, (own,) = self.settings, passes(self.settings.batch)
+        count = len(own.place)
         pictures = picture_losses(
             redrawn.pictures, given, self.loss, settings.pixel_weight, settings.perceptual_weight
         ).split([count, count, len(drawn_w)])
         codes = redrawn.codes[count : 2 * count]
         parts = {
-            "unlabelled": pictures[0].mean(),
-            "labelled": pictures[1].mean(),
+            "unlabelled": own.part_of(pictures[0].mean()),
+            "labelled": own.part_of(pictures[1].mean()),
             "labels": settings.label_weight * label_loss(codes, labelled.label_maps),
         }
         if len(drawn_w):
             offset = (w[2 * count :] - drawn_w) / self.encoder.deviation
             labels = label_loss(redrawn.codes[2 * count :], drawn.codes.argmax(dim=1))
             weight = settings.drawn_weight
-            parts["drawn"] = weight * pictures[2].mean()
-            parts["drawn_w"] = weight * offset.square().mean()
+            parts["drawn"] = weight * own.part_of(pictures[2].mean())
+            parts["drawn_w"] = weight * own.part_of(offset.square().mean())
             parts["drawn_labels"] = weight * settings.label_weight * labels
         return parts
 
     @torch.no_grad()
-    def _drawn(self) -> tuple[Tensor, Pair]:
-        """Latents and the pairs drawn from them; none where they have no weight."""
-        count = self.settings.batch if self.settings.drawn_weight else 0
-        z = torch.randn(2 * count, self.generator.z_dim).to(self.device)
+    def _drawn(self, count: int) -> tuple[Tensor, Pair]:
+        """So many latents, and the pairs drawn from them."""
+        with in_parts(2):
+            z = torch.randn(2 * count, self.generator.z_dim).to(self.device)
         first, second = self.generator.map(z).split([count, count])
         w = mix_styles(first, second, 0.5)
         return w, self.generator.pair(w, self._noise(count))

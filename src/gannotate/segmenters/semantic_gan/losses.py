@@ -10,29 +10,33 @@ from torch import Tensor
 from gannotate.inversion.losses import PictureLoss, distances
 from gannotate.labels import IGNORE
 from gannotate.segmenters.semantic_gan.generator import TEMPERATURE
-from gannotate.training.losses import masked_cross_entropy
+from gannotate.training import distributed
+from gannotate.training.losses import shared_cross_entropy
 
 DICE_TEMPERATURE = 0.3
 """Codes are divided by this before the sigmoid of the Dice loss (the authors' code)."""
 
 
 def label_loss(codes: Float[Tensor, "n k h w"], label_maps: Int[Tensor, "n h w"]) -> Float[Tensor, ""]:
-    """Cross-entropy of the codes as logits plus Dice loss, over the pixels that are labelled."""
-    return masked_cross_entropy(codes / TEMPERATURE, label_maps) + dice_loss(codes, label_maps)
+    """Cross-entropy of the codes as logits plus Dice loss, over the pixels that are labelled.
+
+    Of several processes each gives what its pictures add to it.
+    """
+    return shared_cross_entropy(codes / TEMPERATURE, label_maps) + distributed.once(dice_loss(codes, label_maps))
 
 
 def dice_loss(codes: Float[Tensor, "n k h w"], label_maps: Int[Tensor, "n h w"]) -> Float[Tensor, ""]:
     """1 - mean over the classes but the background of 2 sum(p t) / (sum(p^2) + sum(t^2)) (Milletari et al. 2016).
 
-    p is a class's sigmoid, t its one-hot label; sums run over all labelled pixels of the batch.
+    p is a class's sigmoid, t its one-hot label; sums run over all labelled pixels of the batch, of all processes.
     """
     classes = codes.shape[1]
     known = (label_maps != IGNORE).unsqueeze(1)
     p = torch.sigmoid(codes / DICE_TEMPERATURE) * known
     t = F.one_hot(label_maps.clamp(max=classes - 1), classes).permute(0, 3, 1, 2) * known
     over = (0, 2, 3)
-    overlap = 2 * (p * t).sum(over) / (p.square().sum(over) + t.sum(over)).clamp_min(1e-6)
-    return 1 - overlap[1:].mean()
+    common, all_of = distributed.totals([(p * t).sum(over), p.square().sum(over) + t.sum(over)])
+    return 1 - (2 * common / all_of.clamp_min(1e-6))[1:].mean()
 
 
 def picture_losses(

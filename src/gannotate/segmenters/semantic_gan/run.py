@@ -19,6 +19,7 @@ from gannotate.segmenters.semantic_gan.generator import JointGenerator, start_ge
 from gannotate.segmenters.semantic_gan.inference import picture_loss
 from gannotate.segmenters.semantic_gan.trainer import PAIRS, PairTrainer, generator_of
 from gannotate.segmenters.sources import Stored, check_data
+from gannotate.training import distributed
 from gannotate.training.checkpoint import load_checkpoint
 from gannotate.training.loop import LoopConfig, Progress, train
 from gannotate.training.resuming import check_same, hash_of, plain
@@ -53,6 +54,7 @@ def train_semantic_gan(
     start = start_generator(config.generator, config.size, config.image_channels) if config.generator else None
     about = _about(labelled, unlabelled, config, start)
     saved = _saved_state(folder, about) if resume else None
+    distributed.check_same_everywhere("the phase to go on with", saved and saved["phase"])
     total = config.steps + config.encoder_steps
     if saved is None or saved["phase"] == PAIRS:
         minutes = None if config.minutes is None else config.minutes * PAIRS_PART
@@ -60,6 +62,7 @@ def train_semantic_gan(
         trainer = PairTrainer(labelled, unlabelled, config, start, about, device)
         for progress in train(trainer, folder, loop, resume=resume):
             yield replace(progress, steps=total)
+        distributed.wait_for_first()  # it writes the checkpoint
         saved = _saved_state(folder, about)
         assert saved is not None, "the loop ends with a checkpoint"
     first = saved["done"] if saved["phase"] == PAIRS else saved["first"]
@@ -70,7 +73,8 @@ def train_semantic_gan(
     loop = LoopConfig(steps=first + config.encoder_steps, minutes=config.minutes, seed=config.seed)
     for progress in train(encoder_trainer, folder, loop):
         yield replace(progress, steps=total)
-    _save(folder, encoder_trainer, source)
+    if distributed.is_first():
+        _save(folder, encoder_trainer, source)
 
 
 def check_pictures(labelled: LabelledSet, unlabelled: np.ndarray, config: SemanticGANConfig) -> None:

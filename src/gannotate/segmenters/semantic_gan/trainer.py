@@ -23,7 +23,7 @@ from gannotate.data.augment import augment
 from gannotate.data.labelled import LabelledSet
 from gannotate.generators.adversarial.discriminator import load_discriminator
 from gannotate.generators.adversarial.losses import generator_loss, r1_penalty
-from gannotate.generators.adversarial.trainer import AdversarialTrainer, descend, lazy_adam
+from gannotate.generators.adversarial.trainer import AdversarialTrainer, lazy_adam, step_down
 from gannotate.generators.stylegan2 import StyleGAN2
 from gannotate.labels import IGNORE
 from gannotate.segmenters.semantic_gan.config import SemanticGANConfig
@@ -36,6 +36,9 @@ from gannotate.segmenters.semantic_gan.discriminators import (
 )
 from gannotate.segmenters.semantic_gan.generator import JointGenerator, Pair, codes_of, joint_generator
 from gannotate.segmenters.sources import Batch, Stored
+from gannotate.training import distributed
+from gannotate.training.descent import fill_gradients
+from gannotate.training.shares import passes
 
 PAIRS, ENCODER = "pairs", "encoder"
 """The phases, as checkpoints name them."""
@@ -78,12 +81,16 @@ class PairTrainer(AdversarialTrainer):
         self.pair_optimizer = lazy_adam(self.pair_discriminator.parameters(), rate, self.config.r1_interval)
 
     def _step(self, index: int) -> dict[str, float]:
-        config = self.config
-        real, labelled = self._real_batch(index), self.labelled.batch(config.batch, self.device)
-        seen = self._seen(labelled.pictures, codes_of(labelled.label_maps, self.settings.classes), labelled.label_maps)
-        resting = index < self.warmup
-        fake = self._draw_pair(config.batch, apart=resting or self.settings.reach == "branch")
-        metrics = self._discriminator_step(real, lambda share: fake.pictures[share.place.slice])
+        config, resting = self.config, index < self.warmup
+        (own,) = passes(config.batch)
+        with own:
+            real = self._real_batch(index)
+        labelled = self.labelled.batch(config.batch, self.device, own.place.slice)
+        with own:
+            codes = codes_of(labelled.label_maps, self.settings.classes)
+            seen = self._seen(labelled.pictures, codes, labelled.label_maps)
+            fake = self._draw_pair(len(own.place), apart=resting or self.settings.reach == "branch")
+        metrics = self._discriminator_step(real, lambda share: fake.pictures[share.place.within(own.place)])
         metrics |= self._pair_discriminator_step(seen, fake, labelled)
         if index % config.r1_interval == 0:
             metrics |= self._r1_step(real) | self._pair_r1_step(seen)
@@ -114,7 +121,7 @@ class PairTrainer(AdversarialTrainer):
         self.done = state["done"]
 
     def _draw_pair(self, count: int, apart: bool) -> Pair:
-        return self.joint.pair(self._styles(count), self._noise(count), apart)
+        return self.joint.pair(self._styles(count, follow=True), self._noise(count), apart)
 
     def _seen(
         self, pictures: Float[Tensor, "n c s s"], codes: Float[Tensor, "n k s s"], label_maps: Int[Tensor, "n s s"]
@@ -128,45 +135,51 @@ class PairTrainer(AdversarialTrainer):
         # hidden where the real ones are, or D_m would know pairs by that
         return self._seen(fake.pictures.detach(), fake.codes, labelled.label_maps)
 
+    # these steps are made in one pass each, as the drawn pairs are held from the first to the last
+
     def _pair_discriminator_step(self, seen: Tensor, fake: Pair, labelled: Batch) -> dict[str, float]:
-        with torch.no_grad():
-            drawn = self._seen_fake(fake, labelled)
-        real, deceived = self.pair_discriminator(seen), self.pair_discriminator(drawn)
-        loss = hinge_loss(real, deceived)
-        descend(self.pair_optimizer, loss)
-        return {
-            "pair_d_loss": float(loss.detach()),
-            "pair_real": float(patch_logits(real).detach().mean()),
-            "pair_fake": float(patch_logits(deceived).detach().mean()),
-        }
+        (own,) = passes(self.config.batch)
+        with own:
+            with torch.no_grad():
+                drawn = self._seen_fake(fake, labelled)
+            real, deceived = self.pair_discriminator(seen), self.pair_discriminator(drawn)
+        loss = own.part_of(hinge_loss(real, deceived))
+        fill_gradients(self.pair_optimizer, loss)
+        step_down(self.pair_optimizer)
+        means = [own.part_of(patch_logits(each).mean()) for each in (real, deceived)]
+        return distributed.summed(pair_d_loss=loss, pair_real=means[0], pair_fake=means[1])
 
     def _pair_r1_step(self, seen: Tensor) -> dict[str, float]:
         if not self.settings.pair_r1_gamma:
             return {}
-        seen = seen.detach().requires_grad_(True)
-        penalty = r1_penalty(seen, patch_logits(self.pair_discriminator(seen)))
-        descend(self.pair_optimizer, penalty * (self.settings.pair_r1_gamma / 2 * self.config.r1_interval))
-        return {"pair_r1": float(penalty.detach())}
+        (own,) = passes(self.config.batch)
+        with own:
+            seen = seen.detach().requires_grad_(True)
+            penalty = own.part_of(r1_penalty(seen, patch_logits(self.pair_discriminator(seen))))
+        fill_gradients(self.pair_optimizer, penalty * (self.settings.pair_r1_gamma / 2 * self.config.r1_interval))
+        step_down(self.pair_optimizer)
+        return distributed.summed(pair_r1=penalty)
 
     def _joint_step(self, seen: Tensor, fake: Pair, labelled: Batch, resting: bool) -> dict[str, float]:
         """The generator's step: pictures against D_r (not while they rest), labels against D_m."""
         discriminators = (self.discriminator, self.pair_discriminator)
         for discriminator in discriminators:
             discriminator.requires_grad_(False)
-        with torch.no_grad():
-            real = self.pair_discriminator(seen)
-        drawn = self.pair_discriminator(self._seen_fake(fake, labelled))
-        deceit, matching = deceit_loss(drawn), matching_loss(real, drawn)
-        metrics = {"label_loss": float(deceit.detach()), "matching": float(matching.detach())}
-        loss = deceit + self.settings.matching_weight * matching
-        if not resting:
-            picture = generator_loss(self.discriminator(self._augment(fake.pictures)))
-            metrics["g_loss"] = float(picture.detach())
-            loss = loss + picture
-        descend(self.g_optimizer, loss)
+        (own,) = passes(self.config.batch)
+        with own:
+            with torch.no_grad():
+                real = self.pair_discriminator(seen)
+            drawn = self.pair_discriminator(self._seen_fake(fake, labelled))
+            parts = {"label_loss": own.part_of(deceit_loss(drawn)), "matching": own.part_of(matching_loss(real, drawn))}
+            loss = parts["label_loss"] + self.settings.matching_weight * parts["matching"]
+            if not resting:
+                parts["g_loss"] = own.part_of(generator_loss(self.discriminator(self._augment(fake.pictures))))
+                loss = loss + parts["g_loss"]
+        fill_gradients(self.g_optimizer, loss)
+        step_down(self.g_optimizer)
         for discriminator in discriminators:
             discriminator.requires_grad_(True)
-        return metrics
+        return distributed.summed(**parts)
 
 
 def generator_of(state: dict[str, Any], generator: JointGenerator) -> JointGenerator:

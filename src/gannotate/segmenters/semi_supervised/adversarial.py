@@ -26,7 +26,9 @@ from gannotate.segmenters.semi_supervised.base import (
 )
 from gannotate.segmenters.semi_supervised.judge import Judge
 from gannotate.segmenters.semi_supervised.networks import PatchDiscriminator
-from gannotate.training.losses import masked_cross_entropy
+from gannotate.training import distributed
+from gannotate.training.losses import shared_cross_entropy, shared_mean
+from gannotate.training.shares import in_parts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,53 +72,49 @@ class AdversarialTrainer(SemiSupervisedTrainer[Adversarial]):
 
     def step(self, index: int) -> dict[str, float]:
         """One step of the segmenter, then one of the discriminator."""
-        settings, batch = self.settings, self.training.batch
+        settings = self.settings
         labelled, unlabelled = self.draw()
+        batch = len(labelled.pictures)
         known, inside = labelled.label_maps != IGNORE, unlabelled.label_maps != IGNORE
-        logits = self.network.train()(torch.cat([labelled.pictures, unlabelled.pictures]))
+        with self.of_both:
+            logits = self.network.train()(torch.cat([labelled.pictures, unlabelled.pictures]))
         answers = logits.softmax(1)
-        with self.judge.frozen():
+        with self.judge.frozen(), self.of_both:
             verdicts = self.judge(answers)
-        supervised = masked_cross_entropy(logits[:batch], labelled.label_maps, labelled.soft)
+        supervised = shared_cross_entropy(logits[:batch], labelled.label_maps, labelled.soft)
         loss = supervised + settings.weight_labelled * taken_for_true(verdicts[:batch], known)
         loss = loss + settings.weight_unlabelled * taken_for_true(verdicts[batch:], inside)
         trusted = trusted_pixels(verdicts[batch:].detach(), settings.threshold) & inside
         if index >= settings.begin * self.training.steps:
             own = confident_labels(answers[batch:].detach(), trusted)
-            loss = loss + settings.weight_self * masked_cross_entropy(logits[batch:], own)
+            loss = loss + settings.weight_self * shared_cross_entropy(logits[batch:], own)
         self.learn(loss, index)
         judged = self.teach_judge(completed(labelled, answers[:batch]), answers[:batch].detach(), known)
         self.judge.learn(judged, index)
-        return {
-            "loss": float(supervised.detach()),
-            "judge_loss": float(judged.detach()),
-            "taught": float(trusted.float().mean()),
-        }
+        taught = self.of_unlabelled.part_of(trusted.float().mean())
+        return distributed.summed(loss=supervised, judge_loss=judged, taught=taught)
 
     def teach_judge(
         self, true: Float[Tensor, "n k h w"], predicted: Float[Tensor, "n k h w"], known: Bool[Tensor, "n h w"]
     ) -> Float[Tensor, ""]:
         """The discriminator's loss."""
-        verdicts = self.judge(torch.cat([true, predicted]))
+        with self.of_labelled, in_parts(2):
+            verdicts = self.judge(torch.cat([true, predicted]))
         return discriminator_loss(verdicts[: len(true)], verdicts[len(true) :], known)
 
 
 def taken_for_true(verdicts: Float[Tensor, "n h w"], where: Bool[Tensor, "n h w"]) -> Float[Tensor, ""]:
-    """-log D, averaged over the pixels `where` (equation 4); `verdicts` are D's logits."""
-    return _mean(F.softplus(-verdicts), where)
+    """-log D, averaged over the pixels `where` (equation 4), of all processes; `verdicts` are D's logits."""
+    return shared_mean(F.softplus(-verdicts), where)
 
 
 def discriminator_loss(
     true: Float[Tensor, "n h w"], predicted: Float[Tensor, "n h w"], known: Bool[Tensor, "n h w"]
 ) -> Float[Tensor, ""]:
-    """-log D(true) - log(1 - D(predicted)), averaged over the known pixels (equation 1)."""
-    return _mean(F.softplus(-true) + F.softplus(predicted), known)
+    """-log D(true) - log(1 - D(predicted)), averaged over the known pixels (equation 1), of all processes."""
+    return shared_mean(F.softplus(-true) + F.softplus(predicted), known)
 
 
 def trusted_pixels(verdicts: Float[Tensor, "n h w"], threshold: float) -> Bool[Tensor, "n h w"]:
     """Where D is above the threshold: I(D(S(x)) > T) of equation 5."""
     return verdicts.sigmoid() > threshold
-
-
-def _mean(values: Float[Tensor, "n h w"], where: Bool[Tensor, "n h w"]) -> Float[Tensor, ""]:
-    return (values * where).sum() / where.sum().clamp(min=1)

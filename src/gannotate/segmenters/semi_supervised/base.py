@@ -13,9 +13,12 @@ from torch import Tensor
 from gannotate.errors import UsageError
 from gannotate.labels import IGNORE
 from gannotate.segmenters.build import SegmenterConfig
-from gannotate.segmenters.sources import Batch, Source, pick, to_float, truth_as_probabilities
+from gannotate.segmenters.sources import ALL, Batch, Source, pick, to_float, truth_as_probabilities
 from gannotate.segmenters.supervised import SegmenterTrainer, SegmenterTraining
+from gannotate.training import distributed
+from gannotate.training.joined import JoinedShare
 from gannotate.training.resuming import hash_of, plain
+from gannotate.training.shares import passes
 
 
 class Resumable(Protocol):
@@ -91,9 +94,9 @@ class Unlabelled:
         """Number of pictures and a hash of them all."""
         return {"pictures": len(self.array), "hash": hash_of(self.array)}
 
-    def batch(self, count: int, device: torch.device) -> Float[Tensor, "n c h w"]:
-        """`count` of the pictures in [-1, 1], drawn with torch's global generator."""
-        picked = torch.from_numpy(self.array[pick(len(self.array), count).numpy()])
+    def batch(self, count: int, device: torch.device, kept: slice = ALL) -> Float[Tensor, "m c h w"]:
+        """`count` of the pictures in [-1, 1], drawn with torch's global generator; of these the `kept` ones."""
+        picked = torch.from_numpy(self.array[pick(len(self.array), count)[kept].numpy()])
         return to_float(picked.permute(0, 3, 1, 2).to(device))
 
 
@@ -105,6 +108,10 @@ class SemiSupervisedTrainer(SegmenterTrainer, Generic[Settings]):
 
     The optimiser and its schedule are those of supervised training (AdamW, cosine), so that methods differ in what
     they learn from alone; what judges the segmenter has its own (see `Judge`).
+
+    Several processes each take a part of the labelled and of the unlabelled pictures. A loss is what this process's
+    pictures add to that of all (`shared_cross_entropy`, `Share.part_of`), and what is drawn or normalised for labelled
+    pictures, unlabelled ones or both is drawn or normalised within that share.
     """
 
     method: ClassVar[str]
@@ -123,6 +130,13 @@ class SemiSupervisedTrainer(SegmenterTrainer, Generic[Settings]):
         self.settings, self.unlabelled = settings, Unlabelled(unlabelled)
         self.unlabelled.check(config)
         self.unlabelled_batch = settings.unlabelled_batch or training.batch
+        if self.unlabelled_batch < distributed.count() <= training.batch:
+            raise UsageError(
+                f"unlabelled_batch is {self.unlabelled_batch}, which {distributed.count()} processes cannot share; "
+                f"give at least {distributed.count()}, or start fewer processes"
+            )
+        (self.of_labelled,), (self.of_unlabelled,) = passes(training.batch), passes(self.unlabelled_batch)
+        self.of_both = JoinedShare([self.of_labelled, self.of_unlabelled])
         self.about["data"] = {**self.about["data"], "unlabelled": self.unlabelled.about()}
         told = {"method": self.method, "method_settings": plain(asdict(settings))}
         self.about["settings"] = {**self.about["settings"], **told}
@@ -134,8 +148,21 @@ class SemiSupervisedTrainer(SegmenterTrainer, Generic[Settings]):
 
     def draw(self) -> tuple[Batch, Batch]:
         """Labelled and unlabelled pictures, each moved and changed; see `unlabelled_view` for the second's labels."""
-        labelled = self.augmented(self.source.batch(self.training.batch, self.device))
-        return labelled, self.unlabelled_view(self.unlabelled.batch(self.unlabelled_batch, self.device))
+        labelled = self.labelled_view(self.labelled())
+        return labelled, self.unlabelled_view(self.pictures())
+
+    def labelled(self) -> Batch:
+        """This process's part of the labelled pictures of a step."""
+        return self.source.batch(self.training.batch, self.device, self.of_labelled.place.slice)
+
+    def pictures(self) -> Float[Tensor, "n c h w"]:
+        """This process's part of the unlabelled pictures of a step."""
+        return self.unlabelled.batch(self.unlabelled_batch, self.device, self.of_unlabelled.place.slice)
+
+    def labelled_view(self, labelled: Batch) -> Batch:
+        """The labelled pictures moved and changed."""
+        with self.of_labelled:
+            return self.augmented(labelled)
 
     def unlabelled_view(
         self,
@@ -149,7 +176,8 @@ class SemiSupervisedTrainer(SegmenterTrainer, Generic[Settings]):
         """
         if label_maps is None:
             label_maps = torch.zeros(len(pictures), *pictures.shape[2:], dtype=torch.long, device=pictures.device)
-        return self.augmented(Batch(pictures, label_maps, soft))
+        with self.of_unlabelled:
+            return self.augmented(Batch(pictures, label_maps, soft))
 
     def state(self) -> dict[str, Any]:
         """The supervised trainer's, and all companions'."""

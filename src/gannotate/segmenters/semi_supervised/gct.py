@@ -27,7 +27,8 @@ from gannotate.segmenters.semi_supervised.judge import Judge
 from gannotate.segmenters.semi_supervised.networks import FlawDetector
 from gannotate.segmenters.semi_supervised.ramps import sigmoid_ramp
 from gannotate.segmenters.sources import Batch, truth_as_probabilities
-from gannotate.training.losses import masked_cross_entropy
+from gannotate.training import distributed
+from gannotate.training.losses import shared_cross_entropy, shared_mean
 
 NO_FLAW = 0.1
 """A flaw map that is nowhere above this has no flaw at all (the authors' code)."""
@@ -82,30 +83,27 @@ class GuidedCollaborationTrainer(SemiSupervisedTrainer[GuidedCollaboration]):
 
     def step(self, index: int) -> dict[str, float]:
         """One step of both networks, then one of the detector."""
-        settings, count = self.settings, self.training.batch
+        settings, share = self.settings, self.of_both
         labelled, unlabelled = self.draw()
-        pictures = torch.cat([labelled.pictures, unlabelled.pictures])
-        logits = [network.train()(pictures) for network in (self.network, self.second)]
+        pictures, count = torch.cat([labelled.pictures, unlabelled.pictures]), len(labelled.pictures)
+        with share:
+            logits = [network.train()(pictures) for network in (self.network, self.second)]
         answers = [each.softmax(1) for each in logits]
-        with self.judge.frozen():
+        with self.judge.frozen(), share:
             flaws = [self.judge(pictures, each) for each in answers]
         first, second = (each.detach() for each in answers)
         first_flaws, second_flaws = (smooth(each.detach()) for each in flaws)
         targets, bad = dynamic_targets(first, second, first_flaws, second_flaws, settings.threshold)
         ramp = sigmoid_ramp(index, settings.ramp * self.training.steps)
-        supervised = [masked_cross_entropy(each[:count], labelled.label_maps, labelled.soft) for each in logits]
-        apart = [F.mse_loss(each, target) for each, target in zip(answers, targets, strict=True)]
-        flawed = [(each.square() * bad).mean() for each in flaws]
+        supervised = [shared_cross_entropy(each[:count], labelled.label_maps, labelled.soft) for each in logits]
+        apart = [share.part_of(F.mse_loss(each, target)) for each, target in zip(answers, targets, strict=True)]
+        flawed = [share.part_of((each.square() * bad).mean()) for each in flaws]
         loss = supervised[0] + supervised[1] + settings.weight_consistency * ramp * (apart[0] + apart[1])
         self.learn(loss + settings.weight_correction * (flawed[0] + flawed[1]), index)
         judged = self.teach_judge(pictures, [each.detach() for each in answers], labelled)
         self.judge.learn(settings.weight_detector * judged, index)
-        return {
-            "loss": float(supervised[0].detach()),
-            "disagreement": float(apart[0].detach()),
-            "judge_loss": float(judged.detach()),
-            "flawed": float(bad.float().mean()),
-        }
+        bad_part = share.part_of(bad.float().mean())
+        return distributed.summed(loss=supervised[0], disagreement=apart[0], judge_loss=judged, flawed=bad_part)
 
     def teach_judge(
         self, pictures: Float[Tensor, "n c h w"], answers: list[Float[Tensor, "n k h w"]], labelled: Batch
@@ -119,8 +117,9 @@ class GuidedCollaborationTrainer(SemiSupervisedTrainer[GuidedCollaboration]):
         losses = []
         for each in answers:
             target = flaw_truth(each[:count], truth, known, self.settings.repeats)
-            squares = (self.judge(pictures, each)[:count] - target).square() * known
-            losses.append(squares.sum() / known.sum().clamp(min=1))
+            with self.of_both:
+                said = self.judge(pictures, each)
+            losses.append(shared_mean((said[:count] - target).square(), known))
         return (losses[0] + losses[1]) / 2
 
 

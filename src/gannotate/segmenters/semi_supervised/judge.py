@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from gannotate.segmenters.semi_supervised.ramps import polynomial_decay
+from gannotate.training.descent import fill_gradients
 from gannotate.training.schedules import set_rate
 
 BETAS = (0.9, 0.99)
@@ -42,10 +43,9 @@ class Judge:
             self.network.requires_grad_(True)
 
     def learn(self, loss: Tensor, index: int) -> None:
-        """Moves the network down `loss`, at the step size of step `index`."""
+        """Moves the network down the sum of all processes' `loss`, at the step size of step `index`."""
         set_rate(self.optimizer, self.learning_rate * polynomial_decay(index, self.steps))
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        fill_gradients(self.optimizer, loss)
         self.optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:

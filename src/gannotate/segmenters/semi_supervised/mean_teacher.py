@@ -18,7 +18,8 @@ from torch import Tensor
 from gannotate.labels import IGNORE
 from gannotate.segmenters.semi_supervised.base import MethodSettings, SemiSupervisedTrainer
 from gannotate.segmenters.semi_supervised.ramps import sigmoid_ramp
-from gannotate.training.losses import masked_cross_entropy
+from gannotate.training import distributed
+from gannotate.training.losses import shared_cross_entropy, shared_mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,17 +46,18 @@ class MeanTeacherTrainer(SemiSupervisedTrainer[MeanTeacher]):
 
     def step(self, index: int) -> dict[str, float]:
         """One step on labelled pictures and on unlabelled ones that the teacher answered for."""
-        labelled = self.augmented(self.source.batch(self.training.batch, self.device))
-        pictures = self.unlabelled.batch(self.unlabelled_batch, self.device)
+        labelled = self.labelled_view(self.labelled())
+        pictures = self.pictures()
         view = self.unlabelled_view(pictures, soft=self.teach(pictures))
         assert view.soft is not None
-        logits = self.network.train()(self.noisy(torch.cat([labelled.pictures, view.pictures])))
-        known, guessed = logits[: self.training.batch], logits[self.training.batch :]
-        supervised = masked_cross_entropy(known, labelled.label_maps, labelled.soft)
+        with self.of_both:
+            logits = self.network.train()(self.noisy(torch.cat([labelled.pictures, view.pictures])))
+        known, guessed = logits[: len(labelled.pictures)], logits[len(labelled.pictures) :]
+        supervised = shared_cross_entropy(known, labelled.label_maps, labelled.soft)
         apart = disagreement(guessed.softmax(1), view.soft, view.label_maps != IGNORE)
         weight = self.settings.weight * sigmoid_ramp(index, self.settings.ramp * self.training.steps)
         self.learn(supervised + weight * apart, index)
-        return {"loss": float(supervised.detach()), "disagreement": float(apart.detach())}
+        return distributed.summed(loss=supervised, disagreement=apart)
 
     @torch.no_grad()
     def teach(self, pictures: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k h w"]:
@@ -64,7 +66,8 @@ class MeanTeacherTrainer(SemiSupervisedTrainer[MeanTeacher]):
         Normalised by the batch, as the authors do: running means lag behind in the first steps, and a student that is
         pulled to what they make of a picture learns to say the same of all.
         """
-        return self.average.train()(self.noisy(pictures)).softmax(1)
+        with self.of_unlabelled:
+            return self.average.train()(self.noisy(pictures)).softmax(1)
 
     def noisy(self, pictures: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """The pictures with Gaussian noise, drawn on the CPU so that all devices draw the same."""
@@ -74,6 +77,8 @@ class MeanTeacherTrainer(SemiSupervisedTrainer[MeanTeacher]):
 def disagreement(
     student: Float[Tensor, "n k h w"], teacher: Float[Tensor, "n k h w"], inside: Bool[Tensor, "n h w"]
 ) -> Float[Tensor, ""]:
-    """Mean square difference over the classes and the pixels that are `inside`; 0 when none is."""
-    squares = (student - teacher).square().mean(1) * inside
-    return squares.sum() / inside.sum().clamp(min=1)
+    """Mean square difference over the classes and the pixels that are `inside`; 0 when none is.
+
+    Of several processes each gives what its pictures add to it.
+    """
+    return shared_mean((student - teacher).square().mean(1), inside)

@@ -18,7 +18,8 @@ from torch import Tensor
 from gannotate.labels import IGNORE
 from gannotate.segmenters.semi_supervised.base import MethodSettings, SemiSupervisedTrainer, confident_labels
 from gannotate.segmenters.semi_supervised.ramps import linear_ramp
-from gannotate.training.losses import masked_cross_entropy
+from gannotate.training import distributed
+from gannotate.training.losses import shared_cross_entropy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,19 +53,21 @@ class PseudoLabelTrainer(SemiSupervisedTrainer[PseudoLabels]):
         weight = settings.weight * linear_ramp(index, settings.begin * steps, settings.full * steps)
         if not weight:
             return super().step(index)
-        labelled = self.augmented(self.source.batch(self.training.batch, self.device))
-        pictures = self.unlabelled.batch(self.unlabelled_batch, self.device)
+        labelled = self.labelled_view(self.labelled())
+        pictures = self.pictures()
         unlabelled = self.unlabelled_view(pictures, self.answers(pictures))
-        logits = self.network.train()(torch.cat([labelled.pictures, unlabelled.pictures]))
-        known, guessed = logits[: self.training.batch], logits[self.training.batch :]
-        supervised = masked_cross_entropy(known, labelled.label_maps, labelled.soft)
-        taught = (unlabelled.label_maps != IGNORE).float().mean()
-        pseudo = masked_cross_entropy(guessed, unlabelled.label_maps) * taught
+        with self.of_both:
+            logits = self.network.train()(torch.cat([labelled.pictures, unlabelled.pictures]))
+        known, guessed = logits[: len(labelled.pictures)], logits[len(labelled.pictures) :]
+        supervised = shared_cross_entropy(known, labelled.label_maps, labelled.soft)
+        taught = self.of_unlabelled.part_of((unlabelled.label_maps != IGNORE).float().mean())
+        pseudo = shared_cross_entropy(guessed, unlabelled.label_maps) * distributed.total(taught)
         self.learn(supervised + weight * pseudo, index)
-        return {"loss": float(supervised.detach()), "pseudo_loss": float(pseudo.detach()), "taught": float(taught)}
+        return distributed.summed(loss=supervised, pseudo_loss=pseudo, taught=taught)
 
     @torch.no_grad()
     def answers(self, pictures: Float[Tensor, "n c h w"]) -> Int[Tensor, "n h w"]:
         """The likeliest classes, IGNORE where they are not likely enough; normalised by the batch, as it learns."""
-        probabilities = self.network.train()(pictures).softmax(1)
+        with self.of_unlabelled:
+            probabilities = self.network.train()(pictures).softmax(1)
         return confident_labels(probabilities, probabilities.amax(1) >= self.settings.threshold)

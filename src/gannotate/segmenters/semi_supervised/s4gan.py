@@ -34,8 +34,9 @@ from gannotate.segmenters.semi_supervised.judge import Judge
 from gannotate.segmenters.semi_supervised.networks import PictureClassifier, PictureDiscriminator
 from gannotate.segmenters.semi_supervised.ramps import linear_ramp
 from gannotate.segmenters.sources import Batch
+from gannotate.training import distributed
 from gannotate.training.average import follow
-from gannotate.training.losses import masked_cross_entropy
+from gannotate.training.losses import shared_cross_entropy
 
 ENOUGH = 0.9
 """Part of a picture that must be labelled before a class that was not seen in it counts as absent."""
@@ -90,40 +91,44 @@ class S4GANTrainer(SemiSupervisedTrainer[S4GAN]):
 
     def step(self, index: int) -> dict[str, float]:
         """One step of segmenter and classifier, then one of the discriminator."""
-        settings, count = self.settings, self.training.batch
-        plain = self.source.batch(count, self.device)
-        labelled = self.augmented(plain)
-        pictures = self.unlabelled.batch(self.unlabelled_batch, self.device)
+        settings, plain = self.settings, self.labelled()
+        labelled, count = self.labelled_view(plain), len(plain.pictures)
+        pictures = self.pictures()
         unlabelled = self.unlabelled_view(pictures)
         both = torch.cat([labelled.pictures, unlabelled.pictures])
-        logits = self.network.train()(both)
+        with self.of_both:
+            logits = self.network.train()(both)
         answers = logits.softmax(1)
         true = completed(labelled, answers[:count])
         with self.judge.frozen():
-            _, true_features = self.judge(true, labelled.pictures)
-            verdicts, features = self.judge(answers[count:], unlabelled.pictures)
-        supervised = masked_cross_entropy(logits[:count], labelled.label_maps, labelled.soft)
+            with self.of_labelled:
+                _, true_features = self.judge(true, labelled.pictures)
+            with self.of_unlabelled:
+                verdicts, features = self.judge(answers[count:], unlabelled.pictures)
+        supervised = shared_cross_entropy(logits[:count], labelled.label_maps, labelled.soft)
         trusted = verdicts.detach().sigmoid() > settings.threshold
         own = self.own_labels(answers[count:].detach(), unlabelled, trusted)
-        loss = supervised + settings.weight_features * feature_distance(true_features, features)
-        loss = loss + settings.weight_self * masked_cross_entropy(logits[count:], own)
+        loss = supervised + settings.weight_features * self.apart(true_features, features)
+        loss = loss + settings.weight_self * shared_cross_entropy(logits[count:], own)
         loss = loss + self.classes_loss(both, labelled, plain, pictures, index)
         self.learn(loss, index)
         follow(self.teacher, self.classifier, self.training.ema, index)
         judged = self.teach_judge(true, labelled.pictures, answers[count:].detach(), unlabelled.pictures)
         self.judge.learn(judged, index)
-        return {
-            "loss": float(supervised.detach()),
-            "judge_loss": float(judged.detach()),
-            "taught": float(trusted.float().mean()),
-        }
+        taught = self.of_unlabelled.part_of(trusted.float().mean())
+        return distributed.summed(loss=supervised, judge_loss=judged, taught=taught)
+
+    def apart(self, true: Float[Tensor, "n f"], predicted: Float[Tensor, "m f"]) -> Float[Tensor, ""]:
+        """`feature_distance` of all processes' pictures, of which each process gives its share."""
+        means = [self.of_labelled.part_of(true.mean(0)), self.of_unlabelled.part_of(predicted.mean(0))]
+        return distributed.once(feature_distance(*distributed.totals(means)))
 
     def own_labels(self, answers: Float[Tensor, "n k h w"], view: Batch, trusted: Bool[Tensor, " n"]) -> Tensor:
         """The likeliest of the classes that the pictures show, for trusted pictures and inside them; else IGNORE.
 
         The teacher is normalised by the batch, as the authors do; see `MeanTeacherTrainer.teach`.
         """
-        with torch.no_grad():
+        with torch.no_grad(), self.of_unlabelled:
             presence = self.teacher.train()(view.pictures).sigmoid()
         return confident_labels(
             without_absent(answers, presence, self.settings.absent),
@@ -142,15 +147,17 @@ class S4GANTrainer(SemiSupervisedTrainer[S4GAN]):
 
         The teacher sees the pictures as they are, the classifier moved and changed.
         """
-        said = self.classifier.train()(both)
+        with self.of_both:
+            said = self.classifier.train()(both)
         shown, counts = classes_shown(labelled, plain, said.shape[1])
         known, guessed = said[: len(shown)], said[len(shown) :].sigmoid()
-        with torch.no_grad():
+        with torch.no_grad(), self.of_unlabelled:
             taught = self.teacher.train()(pictures).sigmoid()
         steps = self.training.steps
         ramp = linear_ramp(index, CONSISTENCY_BEGIN * steps, CONSISTENCY_FULL * steps)
         named = F.binary_cross_entropy_with_logits(known, shown, weight=counts, reduction="sum")
-        return named / counts.sum().clamp(min=1) + self.settings.weight_classes * ramp * F.mse_loss(guessed, taught)
+        agreed = self.of_unlabelled.part_of(F.mse_loss(guessed, taught))
+        return named / distributed.total(counts.sum()).clamp(min=1) + self.settings.weight_classes * ramp * agreed
 
     def teach_judge(
         self,
@@ -160,13 +167,15 @@ class S4GANTrainer(SemiSupervisedTrainer[S4GAN]):
         predicted_pictures: Float[Tensor, "m c h w"],
     ) -> Float[Tensor, ""]:
         """The discriminator's loss: -log D(true pair) - log(1 - D(predicted pair)) (equation 3)."""
-        verdicts, _ = self.judge(torch.cat([true, predicted]), torch.cat([true_pictures, predicted_pictures]))
-        return F.softplus(-verdicts[: len(true)]).mean() + F.softplus(verdicts[len(true) :]).mean()
+        with self.of_both:
+            verdicts, _ = self.judge(torch.cat([true, predicted]), torch.cat([true_pictures, predicted_pictures]))
+        taken = self.of_labelled.part_of(F.softplus(-verdicts[: len(true)]).mean())
+        return taken + self.of_unlabelled.part_of(F.softplus(verdicts[len(true) :]).mean())
 
 
-def feature_distance(true: Float[Tensor, "n f"], predicted: Float[Tensor, "m f"]) -> Float[Tensor, ""]:
-    """Mean absolute difference of the mean features (equation 4, divided by the number of features as in the code)."""
-    return (true.mean(0) - predicted.mean(0)).abs().mean()
+def feature_distance(true: Float[Tensor, " f"], predicted: Float[Tensor, " f"]) -> Float[Tensor, ""]:
+    """Mean absolute difference of mean features (equation 4, divided by the number of features as in the code)."""
+    return (true - predicted).abs().mean()
 
 
 def without_absent(

@@ -75,6 +75,8 @@ def test_a_small_coco_file_is_read(entries: Made):
         {"segmentation": [[0, 0, 1]]},
         {"segmentation": [[0, 0, 1, 1]]},
         {"segmentation": [[0, 0, 1e300, 1, 0, 5]]},
+        {"segmentation": [[0, 0, 900, 0, 900, 900]]},
+        {"segmentation": [[-5, 0, 3, 0, 3, 2]]},
     ],
 )
 def test_coco_regions_that_do_not_fit(entries: Made, region: dict):
@@ -149,6 +151,12 @@ def npy(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def test_an_array_whose_header_python_cannot_parse():
+    for header in (b"{'descr': '<i4', 'shape': (2,", b'"""', b"(" * 3000, b"\\", b"{'shape': 1 +"):
+        with pytest.raises(GannotateError, match="is no whole npy file"):
+            arrays.decode(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+
+
 def test_arrays_that_claim_more_than_there_is_take_no_memory():
     lying = npy(np.zeros((2, 2), np.uint8)).replace(b"(2, 2)", b"(9999999999, 99999)")
     with pytest.raises(GannotateError, match=r"not as long as it says|no whole npy"):
@@ -178,6 +186,23 @@ def test_a_stack_of_label_maps_with_names(tmp_path: Path):
         assert found[1].labels().label_map.tolist() == [[0, 1], [0, 1]]
 
 
+def test_thousands_of_regions_over_a_huge_picture_are_refused(entries: Made):
+    """40 bytes each, which would be hours of painting."""
+    side = 10_000
+    whole = {"image_id": 1, "category_id": 1, "segmentation": {"counts": [0, side**2], "size": [side, side]}}
+    content = json.loads(coco(image={"width": side, "height": side})) | {"annotations": [whole] * 3000}
+    (entry,) = entries("coco", {"x.json": json.dumps(content)})
+    with pytest.raises(GannotateError, match="cover its 10000x10000 px more than 100 times over"):
+        entry.labels()
+
+
+def test_many_regions_over_a_small_picture_are_fine(entries: Made):
+    content = json.loads(coco())
+    content["annotations"] *= 1000
+    (entry,) = entries("coco", {"x.json": json.dumps(content)})
+    assert entry.labels().label_map.tolist() == [[0, 1, 1, 1], [1, 1, 1, 1]]
+
+
 YOLO = {"data.yaml": "names: [left]"}
 
 
@@ -196,7 +221,26 @@ def test_yolo_lines_that_are_no_outline(tmp_path: Path, line: str):
         entry.labels()
 
 
-@pytest.mark.parametrize("text", ["", "names: 3", "names: {a: b}", "a: [", "- 1", "!!python/object/apply:os.getcwd []"])
+LAUGHS = "\n".join(
+    ["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)), "names: *a11"]
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "names: 3",
+        "names: {a: b}",
+        "a: [",
+        "- 1",
+        "!!python/object/apply:os.getcwd []",
+        "names: {.inf: a}",
+        "names: !!int ''",
+        "names: 2001-99-99",
+        LAUGHS,  # each name would be a text of nine to the eleventh
+    ],
+)
 def test_yolo_without_names_of_classes(entries: Made, text: str):
     with pytest.raises(GannotateError, match="has no list"):
         entries("yolo", {"data.yaml": text})

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
+from gannotate.data.formats import raster
 from gannotate.data.formats.base import Blended, ReadOptions
 from gannotate.data.formats.raster import Scheme, packed, read_mask
 from gannotate.errors import GannotateError
@@ -148,3 +149,18 @@ def test_a_picture_that_says_it_is_huge_is_refused_before_memory_is_taken():
 def test_bytes_of_chance_are_no_mask(data: bytes):
     with pytest.raises(GannotateError, match="no whole picture"):
         read_mask(data, Scheme(), OPTIONS)
+
+
+@given(
+    values=st.lists(st.lists(st.integers(0, 5) | st.integers(-(2**31), 2**31 - 1), min_size=3, max_size=3), min_size=1),
+    block=st.integers(1, 9),
+)
+def test_distinct_values_are_numpys(values: list[list[int]], block: int):
+    array = np.array(values, np.int32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(raster, "BLOCK_PX", block)
+        found, places, counts = raster.distinct(array)
+    expected = np.unique(array, return_inverse=True, return_counts=True)
+    assert found.tolist() == expected[0].tolist()
+    assert counts.tolist() == expected[2].tolist()
+    assert (found[places] == array).all()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pycocotools import mask as coco_mask
 
-from gannotate.data.formats import brush_code
+from gannotate.data.formats import brush_code, outlines, regions
 from gannotate.data.formats.outlines import fill, outer_loops, rasterise, to_polygons
 from gannotate.data.formats.regions import Region, decompressed, paint, to_mask, to_runs
 from gannotate.errors import GannotateError
@@ -77,7 +77,7 @@ def test_the_smaller_region_lies_above_whatever_the_order():
     [
         ([[0, 0], [1, 1]], "fewer than 3 corners"),
         ([[0, 0], [1, np.nan], [2, 2]], "no number"),
-        ([[0, 0], [1e12, 0], [0, 5]], "px around"),
+        ([[0, 0], [1e12, 0], [0, 5]], "far outside"),
     ],
 )
 def test_polygons_that_are_none(polygon: list, part: str):
@@ -150,3 +150,25 @@ def test_a_code_that_says_it_is_huge_is_refused_before_memory_is_taken():
         brush_code.decode(code, 5, 3)
     with pytest.raises(GannotateError, match="label maps have 1 px to 100 Mpx"):
         brush_code.decode(code, 1 << 20, 1 << 20)
+
+
+def test_an_outline_of_absurd_length_is_refused(monkeypatch: pytest.MonkeyPatch):
+    zigzag = np.array([[7.0 * (index % 2), index % 9] for index in range(300)])
+    rasterise([zigzag], 8, 8)
+    monkeypatch.setattr(outlines, "LONGEST_PX", 1000)
+    with pytest.raises(GannotateError, match="px around; 1000 at most are read"):
+        rasterise([zigzag], 8, 8)
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data(), mask=masks)
+def test_regions_of_many_runs_are_painted_as_those_of_few(data: st.DataObject, mask: np.ndarray):
+    others = [data.draw(arrays.arrays(bool, mask.shape)) for _ in range(2)]
+    found = [Region(name, to_runs(one)) for name, one in zip("abc", (mask, *others), strict=True)]
+    painted = []
+    for few in (0, 10**6):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(regions, "FEW_RUNS", few)
+            painted.append(paint(found, *mask.shape).label_map)
+    assert np.array_equal(*painted)
+    assert ((painted[0] > 0) == np.any([mask, *others], axis=0)).all()

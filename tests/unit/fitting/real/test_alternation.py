@@ -14,7 +14,8 @@ import torch
 from gannotate.data.augment import Augmentation, Warp
 from gannotate.errors import UsageError
 from gannotate.fitting.alternation import AlternatingTrainer, class_weights, move
-from gannotate.fitting.gradient_matching import Matching, MatchingConfig
+from gannotate.fitting.gradient_matching import Matching, MatchingConfig, fit_gradient_matching
+from gannotate.fitting.inversion_labels import INVERTED
 from gannotate.fitting.real import fit_real
 from gannotate.fitting.real_task import RealTask, score
 from gannotate.fitting.teacher import TEACHER, teach_teacher
@@ -172,6 +173,38 @@ def test_a_warm_start_killed_and_resumed_equals_uninterrupted(tiny: StyleGAN2, t
         run(folder, until)
         for name, value in run(folder, 6).finish().state_dict().items():
             assert torch.equal(value, whole.state_dict()[name]), name
+
+
+def test_a_warm_start_from_inversion_teaches_the_labels_and_goes_on_after_a_stop(
+    tiny: StyleGAN2, tmp_path: Path
+) -> None:
+    task = bright_task(tiny, 3)
+    config = MatchingConfig(**TINY, warm_from="inversion", warm_start=20, inversion_steps=3, steps=22)
+
+    def run(folder: Path, until: int) -> list[dict[str, float]]:
+        found = []
+        for progress in fit_gradient_matching(task, config, folder, True, None):
+            if "loss" in progress.metrics:
+                found.append(progress.metrics)
+                if progress.done == until:
+                    break
+        return found
+
+    whole = run(tmp_path / "whole", 22)
+    assert [path.name for path in (tmp_path / "whole" / INVERTED).iterdir()] == ["000000.safetensors"]
+    assert whole[19]["loss"] < 0.9 * whole[0]["loss"]  # cross-entropy, of the labels themselves
+    assert run(tmp_path / "torn", 4) == whole[:4]
+    rest = run(tmp_path / "torn", 22)
+    assert rest[-1] == whole[-1]
+
+
+def test_a_warm_start_from_inversion_needs_pictures_of_the_generators_size(tiny: StyleGAN2, tmp_path: Path) -> None:
+    task = bright_task(tiny, 2, size=2 * tiny.size)
+    config = MatchingConfig(
+        **TINY, warm_from="inversion", warm_start=2, inversion_steps=3, steps=4, segmenter_size=2 * tiny.size
+    )
+    with pytest.raises(UsageError, match="leave the segmenter's size out"):
+        list(fit_gradient_matching(task, config, tmp_path, True, None))
 
 
 def test_generated_pictures_move_with_their_labels(tiny: StyleGAN2) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,15 @@ from torch import Tensor
 
 from gannotate.data.augment import Augmentation, Warp
 from gannotate.decoders.build import load_decoder
-from gannotate.errors import UsageError
 from gannotate.fitting.alternation import AlternatingTrainer
 from gannotate.fitting.gradient_matching import Matching, MatchingConfig
+from gannotate.fitting.inversion_labels import InversionLabelsConfig
 from gannotate.fitting.maml import MAMLConfig, Unrolled
 from gannotate.fitting.pseudo_labels import PseudoLabelsConfig
 from gannotate.fitting.real import fit_real
-from gannotate.fitting.real_task import RealTask
+from gannotate.fitting.real_task import RealConfig, RealTask
 from gannotate.generators.stylegan2 import StyleGAN2
+from gannotate.training import distributed
 from gannotate.training.loop import LoopConfig, train
 
 from .tasks import TINY, bright_task, changed
@@ -33,9 +35,9 @@ HOW: dict[str, Any] = {**TINY, "batch": 4, "generated": 5, "augment": True, "bal
 HOW |= {"optimizer": "sgd", "learning_rate": 0.02, "segmenter_rate": 0.02}
 
 
-def moving_task(tiny: StyleGAN2) -> RealTask:
+def moving_task(tiny: StyleGAN2, pictures: int = 5) -> RealTask:
     """Labelled pictures that are moved in each step, some of whose labels are not known."""
-    task = bright_task(tiny, 5)
+    task = bright_task(tiny, pictures)
     task.labelled.label_maps[:2, :7] = 255
     return RealTask(
         generator=task.generator,
@@ -82,6 +84,20 @@ def test_processes_learn_what_one_does(
         assert torch.equal(answer[1], found[0][1])
 
 
+@pytest.mark.parametrize("count", [2, 3])
+def test_fewer_labels_than_the_batch_takes_are_picked_alike(
+    tmp_path: Path, tiny: StyleGAN2, together: Together, count: int
+) -> None:
+    def learned(folder: str) -> list[dict[str, float]]:
+        trainer = matching(moving_task(tiny, 3))  # and batches of 4
+        return [step.metrics for step in train(trainer, tmp_path / folder, LoopConfig(steps=3))]
+
+    expected = learned("one")
+    for found in together(lambda: learned("many"), count):
+        for now, then in zip(found, expected, strict=True):
+            assert now == pytest.approx(then, rel=2e-3)
+
+
 def test_the_first_process_alone_leaves_the_decoder(tmp_path: Path, tiny: StyleGAN2, together: Together) -> None:
     config = MatchingConfig(**changed(HOW, steps=2, pretrain=2, warm_start=1))
     together(lambda: len(list(fit_real(moving_task(tiny), config, tmp_path))), 2)
@@ -90,12 +106,29 @@ def test_the_first_process_alone_leaves_the_decoder(tmp_path: Path, tiny: StyleG
     assert not (tmp_path / "teacher" / "checkpoint.safetensors").exists()
 
 
-def test_other_methods_are_refused(tmp_path: Path, tiny: StyleGAN2, together: Together) -> None:
-    config = PseudoLabelsConfig(segmenter="unet-classic", segmenter_width=8, pretrain=2, steps=2)
+LESSONS: dict[str, RealConfig] = {
+    "pseudo-labels": PseudoLabelsConfig(
+        segmenter="unet-classic", segmenter_width=8, pretrain=1, confidence=0.3, generated=5, fresh_noise=True
+    ),
+    "inversion": InversionLabelsConfig(batch=5, inversion_steps=2),
+}
 
-    def work() -> str:
-        with pytest.raises(UsageError) as caught:
-            list(fit_real(moving_task(tiny), config, tmp_path))
-        return str(caught.value)
 
-    assert "method pseudo-labels runs in one process" in together(work, 2)[0]
+@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("config", LESSONS.values(), ids=list(LESSONS))
+def test_lessons_are_shared(
+    tmp_path: Path, tiny: StyleGAN2, together: Together, config: RealConfig, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gannotate.fitting.inversion_labels.TOGETHER", 2)  # three parts of the five pictures
+    how = replace(config, steps=STEPS, optimizer="sgd", learning_rate=0.02)
+
+    def work(folder: Path) -> tuple[list[float], dict[str, Tensor]]:
+        steps = [step.metrics for step in fit_real(moving_task(tiny), how, folder) if "loss" in step.metrics]
+        distributed.wait_for_first()  # it writes the decoder
+        return [step["loss"] for step in steps[-STEPS:]], load_decoder(folder).state_dict()
+
+    losses, weights = work(tmp_path / "one")
+    for found in together(lambda: work(tmp_path / "many"), count):
+        torch.testing.assert_close(torch.tensor(found[0]), torch.tensor(losses), rtol=1e-3, atol=1e-5)
+        for name, tensor in weights.items():
+            torch.testing.assert_close(found[1][name], tensor, rtol=1e-2, atol=1e-3, msg=name)

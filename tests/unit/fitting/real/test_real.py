@@ -77,6 +77,24 @@ def test_beginning_with_pseudo_labels() -> None:
         assert (plain.pretrain, plain.warm_start, plain.teacher) == (0, 0, "")
         assert (begun.pretrain, begun.warm_start, begun.teacher, begun.segmenter_start) == (500, 300, "unet", "new")
         assert real_schedule(method, "ours", None, "pseudo-labels", pretrain=7) == replace(begun, pretrain=7)
+    short = real_schedule("gradient-matching", "ours", None, "pseudo-labels", steps=200)
+    assert isinstance(short, MatchingConfig)
+    assert short.warm_start == 100  # so that something is matched
+    still = real_schedule("maml", "ours", None, "pseudo-labels", augment=False, segmenter_start="pretrained")
+    assert isinstance(still, MAMLConfig)
+    assert (still.augment_generated, still.teacher) == (False, "")
+    with pytest.raises(UsageError, match="the warm start is 300 of 200 steps, and nothing would be matched"):
+        real_schedule("gradient-matching", "ours", None, "pseudo-labels", steps=200, warm_start=300)
+    redrawn = real_schedule("gradient-matching", "ours", None, "inversion", inversion_steps=50)
+    assert isinstance(redrawn, MatchingConfig)
+    assert (redrawn.warm_from, redrawn.warm_start, redrawn.pretrain, redrawn.inversion_steps) == (
+        "inversion",
+        200,
+        0,
+        50,
+    )
+    with pytest.raises(UsageError, match="inversion-steps means nothing to gradient-matching"):
+        real_schedule("gradient-matching", "ours", inversion_steps=50)
     with pytest.raises(UsageError, match="begin pseudo-labels means nothing to inversion; leave it out"):
         real_schedule("inversion", "ours", None, "pseudo-labels")
     with pytest.raises(UsageError, match="begin 'labels' is not known; use nothing, pseudo-labels"):

@@ -65,7 +65,7 @@ def test_killed_in_either_phase_and_resumed_equals_uninterrupted(
     with pytest.raises(UsageError, match="had other settings; resume it with the same ones"):
         run(tmp_path / "cut", drawn, replace(config, learning_rate=0.1))
     before = (tmp_path / "cut" / "model.safetensors").read_bytes()
-    assert run(tmp_path / "cut", drawn, config) == []  # finished: stays as it is
+    assert run(tmp_path / "cut", drawn, config) == [6]  # finished: its end is told again, and it stays as it is
     assert (tmp_path / "cut" / "model.safetensors").read_bytes() == before
     assert run(tmp_path / "cut", drawn, config, resume=False) == [1, 2, 3, 4, 5, 6]
 

@@ -126,7 +126,7 @@ def test_so_many_unlabelled_pictures_a_step(
     trainer: Any = make_trainer(method, squares(2), squares(9).pictures, narrow, replace(QUICK, warp=STILL), settings)
     drawn: list[int] = []
     draw = trainer.unlabelled.batch
-    trainer.unlabelled.batch = lambda wanted, device: (drawn.append(wanted), draw(wanted, device))[1]
+    trainer.unlabelled.batch = lambda wanted, *more: (drawn.append(wanted), draw(wanted, *more))[1]
     trainer.step(5)
     assert drawn == [count]
 

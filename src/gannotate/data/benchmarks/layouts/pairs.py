@@ -6,22 +6,20 @@ Images/car_imagenet_cropped/n01.JPEG   Annotations_png/.../n01.png             C
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from functools import partial
 from pathlib import PurePosixPath
 from typing import ClassVar, Literal
 
 import numpy as np
-from PIL import Image
 
 from gannotate.data.benchmarks.classes import Merge, merged
 from gannotate.data.benchmarks.items import Item, LabelMap
 from gannotate.data.benchmarks.splits import Split
 from gannotate.data.benchmarks.tree import Tree, safe
-from gannotate.data.formats.base import check_area
 from gannotate.data.pictures import SUFFIXES
 from gannotate.errors import GannotateError
+from gannotate.picture_files import open_picture
 from gannotate.project_config import Strict
 
 NAME = "{name}"
@@ -72,16 +70,13 @@ def _found(tree: Tree, pattern: str) -> list[str]:
 
 
 def _label_map(tree: Tree, file: str, source: tuple[str, ...], merge: Merge) -> LabelMap:
+    data = tree.read(file)
     try:
-        with Image.open(io.BytesIO(tree.read(file))) as image:
-            check_area(*image.size)
-            if image.mode not in ("P", "L", "1"):
-                raise GannotateError(f"{file} is {image.mode}; a label map has one channel of class ids")
-            ids = np.asarray(image.convert("L") if image.mode == "1" else image, np.uint8)
-            ids = (ids > 0).astype(np.uint8) if image.mode == "1" else ids
+        image = open_picture(data)
     except GannotateError as error:
-        raise error if file in str(error) else GannotateError(f"{file} {error}") from error
-    except Exception as error:  # Pillow raises many kinds on a broken file
-        reason = str(error).split(" <_io.")[0]
-        raise GannotateError(f"{file} is not a whole picture ({reason})") from error
+        raise GannotateError(f"{file} is {error}") from error
+    if image.mode not in ("P", "L", "1"):
+        raise GannotateError(f"{file} is {image.mode}; a label map has one channel of class ids")
+    ids = np.asarray(image.convert("L") if image.mode == "1" else image, np.uint8)
+    ids = (ids > 0).astype(np.uint8) if image.mode == "1" else ids
     return merged(ids, source, merge, file)
