@@ -7,8 +7,8 @@ A generator with random weights, `classes` classes, label maps of random patches
 to end with our schedule. `ratio` sets our steps beside the same steps on features at picture size, held in half
 precision as DatasetGAN holds them: whole stacks for the CNN, one array of every pixel for pixel networks (the
 ensemble's members learn one after the other). Each runs in a process of its own. Seconds of a fit by gradient are those
-of getting ready and of `--steps` timed steps, times the schedule's number of steps; CPU seconds of one thread.
-Memory is what the fit adds to the process.
+of getting ready and of timed steps, times the schedule's number of steps; CPU seconds of one thread. Memory is what the
+fit adds to the process.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from measure import in_child, peak_mb, resident_mb, show
-from torch import Tensor, nn
+from measure import How, Step, Work, forget_peak, in_child, peak_mb, resident_mb, show
+from naive import cnn_on, learn, pixels_on, stack_mb
+from parts import CLASSES, OURS, SHOTS, SIZES, Part, measure
+from torch import Tensor
 
 from gannotate.decoders.build import decoder_config, make_decoder
-from gannotate.decoders.cnn import SLOPE, CNNDecoder
+from gannotate.decoders.cnn import CNNDecoder
 from gannotate.decoders.ensemble import EnsembleDecoder
-from gannotate.decoders.mlp import MLPDecoder
 from gannotate.decoders.pointwise import PointwiseDecoder
-from gannotate.features.projection import ProjectedLinear
 from gannotate.features.stack import stack
 from gannotate.fitting.closed_form import discriminant, moments
 from gannotate.fitting.config import FitConfig, scheduled
@@ -43,31 +43,72 @@ from gannotate.generators.adversarial.presets import preset
 from gannotate.generators.base import DrawOptions, Generator
 from gannotate.generators.stylegan2 import StyleGAN2
 
-Step = Callable[[], object]
 OPTIONS = DrawOptions()
-SHOWN = ("preset", "size", "shots", "threads")
+WAYS = ("naive", OURS)
 EVERY_KIND = ("light", "cnn", "mlp", "ensemble", "fpn", "linear")
+ON_STACKS = ("cnn", "mlp", "ensemble", "linear")
+"""Decoders whose papers hold all features at picture size."""
+
+
+def prepare(way: str, how: How, decoder: str, network: str, size: int, shots: int, classes: int) -> Work:
+    """A whole fit: getting ready, and a step as often as our schedule says."""
+    task = make_task(decoder, network, size, shots, classes, how.device)
+    return task.ours() if way == OURS else task.naive()
+
+
+def make_task(decoder: str, network: str, size: int, shots: int, classes: int, device: str = "cpu") -> Task:
+    """A fit to label maps of random patches."""
+    generator = StyleGAN2(preset(network, size, 3).network).to(device).eval()
+    labelled = [Shot(seed, patches(size, classes, seed)) for seed in range(shots)]
+    config = scheduled(decoder_config(decoder, {}), "ours", shots, size)
+    draw_taps(generator, [0], [tap.name for tap in generator.taps], OPTIONS)  # drawing has a peak of its own
+    return Task(generator, labelled, classes, config)
+
+
+def needs_mb(way: str, network: str, size: int, shots: int, **_: Any) -> float:
+    """Every picture's features in half precision, and one picture's while they are made."""
+    return (shots / 2 + 2.5) * stack_mb(network, size) if way == "naive" else 0.0
+
+
+PART = Part(
+    title="A decoder's fit, from start to end",
+    unit="fit",
+    ways={OURS: "taps at their own resolution, or sampled pixels", "naive": "full-size features in memory (half)"},
+    prepare=prepare,
+    cases=[
+        {"decoder": kind, "network": "tiny", "size": 64, "shots": 5, "classes": 11}
+        for kind in ("mlp", "ensemble", "cnn", "linear", "light")
+    ],
+    growth={"size": SIZES, "classes": CLASSES, "shots": SHOTS},
+    quick={"shots": 1},
+    needs_mb=needs_mb,
+    only=lambda way, decoder, **_: way == OURS or decoder in ON_STACKS,
+)
 
 
 def main() -> None:
-    """All decoders, each in a child process, or in a child process one of them."""
+    """All decoders, each in a child process."""
     flags = parse()
-    if flags.way:
-        show(measure(flags))
-        return
-    names = ("preset", "size", "shots", "classes", "steps", "threads")
-    shared = {name: getattr(flags, name) for name in names}
+    how = How(threads=flags.threads, repeats=flags.steps)
+    shared = {"size": flags.size, "shots": flags.shots, "classes": flags.classes}
+    about = {"preset": flags.preset, "size": flags.size, "shots": flags.shots, "threads": flags.threads}
     for kind in flags.decoders:
+        case = shared | {"decoder": kind, "network": flags.preset}
         if flags.what == "cost":
-            in_child(__file__, {"what": "cost", "way": "ours", "decoders": kind} | shared)
+            show({"decoder": kind} | about | in_child(whole, case=case, threads=flags.threads))
             continue
-        rows = {way: in_child(__file__, shared | {"way": way, "decoders": kind}) for way in ("naive", "ours")}
-        naive, ours = rows["naive"], rows["ours"]
-        ratios = {
-            "times_faster": round(naive["fit_cpu_s"] / ours["fit_cpu_s"], 1),
-            "times_less_memory": round(naive["added_mb"] / max(1, ours["added_mb"]), 1),
-        }
-        show({"decoder": kind, "preset": flags.preset, "size": flags.size, "shots": flags.shots, **ratios})
+        rows = {}
+        for way in (flags.way,) if flags.way else WAYS:
+            row = in_child(measure, prepare=prepare, way=way, how=how, case=case)
+            rows[way] = row | {"fit_cpu_s": row["cpu_s"], "added_mb": row["peak_mb"] - row["before_mb"]}
+            show({"decoder": kind, "way": way} | about | rows[way])
+        if len(rows) > 1:
+            naive, ours = rows["naive"], rows[OURS]
+            ratios = {
+                "times_faster": round(naive["fit_cpu_s"] / ours["fit_cpu_s"], 1),
+                "times_less_memory": round(naive["added_mb"] / max(1, ours["added_mb"]), 1),
+            }
+            show({"decoder": kind} | about | ratios)
 
 
 def parse() -> argparse.Namespace:
@@ -79,27 +120,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--shots", type=int, default=1)
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--decoders", nargs="+", default=["cnn", "mlp", "ensemble", "linear"], choices=EVERY_KIND)
-    parser.add_argument("--steps", type=int, default=3, help="timed steps of `ratio`")
+    parser.add_argument("--steps", type=int, default=3, help="timed steps of `ratio`, the median counts")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--way", choices=("naive", "ours"), help="measure this one only, in this process")
+    parser.add_argument("--way", choices=WAYS, help="measure this one only")
     return parser.parse_args()
-
-
-def measure(flags: argparse.Namespace) -> dict[str, Any]:
-    """Seconds and memory of one decoder's fit."""
-    torch.set_num_threads(flags.threads)
-    torch.manual_seed(0)
-    kind = flags.decoders[0]
-    generator = StyleGAN2(preset(flags.preset, flags.size, 3).network).eval()
-    shots = [Shot(seed, patches(flags.size, flags.classes, seed)) for seed in range(flags.shots)]
-    config = scheduled(decoder_config(kind, {}), "ours", len(shots), flags.size)
-    draw_taps(generator, [0], [tap.name for tap in generator.taps], OPTIONS)  # drawing has a peak of its own
-    before_mb = resident_mb()
-    task = Task(generator, shots, flags.classes, config, flags.steps)
-    ways = {"ours": task.ours, "naive": task.naive}
-    row = whole(task) if flags.what == "cost" else ways[flags.way]()
-    about = {"decoder": kind, "way": flags.way} | {name: getattr(flags, name) for name in SHOWN}
-    return about | row | {"peak_mb": peak_mb(), "added_mb": peak_mb() - before_mb}
 
 
 def patches(size: int, classes: int, seed: int) -> np.ndarray:
@@ -116,29 +140,33 @@ class Task:
     shots: list[Shot]
     classes: int
     config: FitConfig
-    steps: int
 
-    def ours(self) -> dict[str, float]:
+    def ours(self) -> Work:
         """The library's own trainer."""
         if self.config.solver == "closed":
-            return timed(lambda: exhaust(closed_form(*self.arguments)), lambda: None, 0, 0)
-        trainer: list[FitTrainer] = []
-        return timed(
-            lambda: trainer.append(FitTrainer(*self.arguments)),
-            lambda: trainer[0].step(0),
-            self.steps,
-            self.config.steps,
-        )
+            return Work([(lambda: exhaust(closed_form(*self.arguments)), 1)])
+        made: dict[str, FitTrainer] = {}
 
-    def naive(self) -> dict[str, float]:
+        def ready() -> None:
+            made["trainer"] = FitTrainer(*self.arguments)
+
+        return Work([(ready, 1), (lambda: made["trainer"].step(0), self.config.steps)])
+
+    def naive(self) -> Work:
         """The same network and steps on features at picture size."""
-        decoder = make_decoder(self.config.kind, self.generator, self.classes, self.config.decoder).train()
+        device = next(self.generator.parameters()).device
+        decoder = make_decoder(self.config.kind, self.generator, self.classes, self.config.decoder).to(device).train()
         assert isinstance(decoder, CNNDecoder | PointwiseDecoder)
         if self.config.solver == "closed":
-            return timed(lambda: self._solve(decoder), lambda: None, 0, 0)
+            return Work([(lambda: self._solve(decoder), 1)])
         on = self._on_stacks if isinstance(decoder, CNNDecoder) else self._on_pixels
-        ready: list[Step] = []
-        return timed(lambda: ready.append(on(decoder)), lambda: ready[0](), self.steps, self.config.steps)
+        made: dict[str, Step] = {}
+
+        def ready() -> None:
+            made.clear()  # or the features of the pass before would stay in memory beside the new ones
+            made["step"] = on(decoder)
+
+        return Work([(ready, 1), (lambda: made["step"](), self.config.steps)])
 
     @property
     def arguments(self) -> tuple[Generator, list[Shot], int, FitConfig, DrawOptions]:
@@ -151,7 +179,8 @@ class Task:
             yield stack(taps, decoder.taps, size, "bilinear").half()
 
     def _labels(self) -> Tensor:
-        return torch.from_numpy(np.stack([shot.label_map for shot in self.shots])).long()
+        label_maps = torch.from_numpy(np.stack([shot.label_map for shot in self.shots])).long()
+        return label_maps.to(next(self.generator.parameters()).device)
 
     def _on_stacks(self, decoder: CNNDecoder | PointwiseDecoder) -> Step:
         assert isinstance(decoder, CNNDecoder)
@@ -161,8 +190,7 @@ class Task:
 
         def step() -> None:
             picked = torch.randperm(len(held))[:batch]
-            x = naive_cnn_on(decoder, held[picked].float())
-            learn(optimizer, F.cross_entropy(x, labels[picked]))
+            learn(optimizer, F.cross_entropy(cnn_on(decoder, held[picked].float()), labels[picked]))
 
         return step
 
@@ -183,10 +211,7 @@ class Task:
             for member, optimizer in zip(members, optimizers, strict=True):
                 # uniform here and class-balanced in ours: what a step costs is the same
                 picked = torch.randint(len(features), (self.config.pixels,))
-                tail = member.layers if isinstance(member, MLPDecoder) else nn.Identity()
-                weight, bias = member.first.stacked_weight(), member.first.stacked_bias()
-                logits = tail(F.linear(features[picked].float(), weight, bias))
-                learn(optimizer, F.cross_entropy(logits, labels[picked]))
+                learn(optimizer, F.cross_entropy(pixels_on(member, features[picked].float()), labels[picked]))
 
         return step
 
@@ -195,49 +220,25 @@ class Task:
         discriminant(moments(features, labels, self.classes, torch.ones(len(labels))))
 
 
-def naive_cnn_on(decoder: CNNDecoder, features: Tensor) -> Tensor:
-    """The CNN's layers on a stack."""
-    first, slope = decoder.first, SLOPE
-    assert isinstance(first, ProjectedLinear)
-    x = F.conv2d(features, first.stacked_weight()[:, :, None, None], first.stacked_bias())
-    for conv in decoder.convs:
-        x = conv(F.leaky_relu(x, slope))
-    return x
-
-
-def learn(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    """One step down the loss."""
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
-
-
-def timed(prepare: Callable[[], object], step: Step, steps: int, schedule: int) -> dict[str, float]:
-    """CPU seconds of getting ready, of a step, and of a whole fit of `schedule` steps."""
-    begin = time.process_time()
-    prepare()
-    ready = time.process_time()
-    for _ in range(steps):
-        step()
-    a_step = (time.process_time() - ready) / max(1, steps)
-    seconds = ready - begin
-    return {
-        "prepare_cpu_s": round(seconds, 3),
-        "step_cpu_s": round(a_step, 4),
-        "fit_cpu_s": round(seconds + schedule * a_step, 2),
-    }
-
-
-def whole(task: Task) -> dict[str, Any]:
+def whole(case: dict[str, Any], threads: int) -> dict[str, Any]:
     """A fit from start to end, with a folder that holds it."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    task = make_task(**case)
+    before_mb = resident_mb()
+    forget_peak()
     begin, begin_cpu = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         exhaust(fit(*task.arguments, folder))
+    wall_s, cpu_s = time.perf_counter() - begin, time.process_time() - begin_cpu
+    most_mb = peak_mb()
     decoder = make_decoder(task.config.kind, task.generator, task.classes, task.config.decoder)
     return {
-        "wall_s": round(time.perf_counter() - begin, 1),
-        "fit_cpu_s": round(time.process_time() - begin_cpu, 1),
+        "wall_s": round(wall_s, 1),
+        "fit_cpu_s": round(cpu_s, 1),
         "parameters": sum(parameter.numel() for parameter in decoder.parameters()),
+        "peak_mb": most_mb,
+        "added_mb": most_mb - before_mb,
     }
 
 

@@ -41,9 +41,11 @@ METHODS = {
     "maml1-warm": "MAML, one step, started from pseudo-labels",
     "gradient-matching": "**gradient matching**",
     "gradient-matching-warm": "gradient matching, started from pseudo-labels",
+    "gradient-matching-inverted": "gradient matching, started from inversion labels",
     "pseudo-labels-mixed": "pseudo-labels, and the real labels in each batch",
     "gradient-matching-mixed": "gradient matching, and the real labels in each batch",
-    "gradient-matching-warm-mixed": "gradient matching, started, and the real labels in each batch",
+    "gradient-matching-warm-mixed": "gradient matching, started from pseudo-labels, and the real labels in each batch",
+    "gradient-matching-inverted-mixed": "gradient matching, started from inversion, and the real labels in each batch",
     "generated": "supervised, as many generated pictures (upper line)",
 }
 CELL = re.compile(r"(?P<domain>\w+)-(?P<method>[\w-]+)-(?P<shots>\d+)-seed(?P<seed>\d+)-(?P<kind>\w+)\.json")

@@ -38,6 +38,7 @@ flags_of() {
   case $1 in
   maml1) echo "--method maml --inner-steps 1" ;;
   maml2) echo "--method maml --inner-steps 2" ;;
+  gradient-matching-inverted) echo "--method gradient-matching --begin inversion" ;;
   maml1-warm) echo "--method maml --inner-steps 1 --begin pseudo-labels" ;;
   # a decoder that starts from pseudo-labels, matched against a new segmenter (docs/log.md: what portraits need)
   gradient-matching-warm)

@@ -13,7 +13,10 @@ import statistics
 import sys
 from pathlib import Path
 
+from result_bench import bench
 from result_cells import TITLES, cells, spread
+from result_faults import faults
+from result_fuzz import fuzzed
 from result_real import inversion, real_labels
 from result_studies import claims, costs, decoders, filters, methods, regions, scales
 
@@ -145,6 +148,9 @@ SECTIONS = {
     "real": real_labels,
     "inversion": inversion,
     "claims": claims,
+    "bench": bench,
+    "faults": faults,
+    "fuzz": fuzzed,
 }
 
 

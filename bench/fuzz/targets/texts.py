@@ -1,0 +1,123 @@
+"""Settings and lists in YAML and JSON that people write or programs leave: configuration, studies, domains, records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench.fuzz.target import Target, put
+from gannotate.cli.config_file import read_flags
+from gannotate.data.shards import Manifest
+from gannotate.data.sharing import PartNotes
+from gannotate.inversion.gate import Gate, load_gate, save_gate
+from gannotate.jsonlines import read_rows
+from gannotate.project_config import parse_config
+from gannotate.record import Record, as_json, is_finished, read_record
+from gannotate.report.examples import read_examples, read_pictures
+from gannotate.studies.documents import parse_document
+from gannotate.studies.domain import DomainFile, load_domain
+from gannotate.studies.reading import read_study
+from gannotate.studies.study import Shared, Study, library
+
+PROJECT = """format_version: 2
+name: parts
+created: '2025-01-01T00:00:00+00:00'
+size: 16
+image_channels: 3
+classes:
+- {name: background, colour: [0, 80, 90]}
+- {name: left, colour: [40, 80, 90]}
+- {name: right, colour: [80, 80, 90]}
+mirror: {rule: swap, pairs: [[left, right]]}
+draw: {psi: 1.0, cutoff: null, noise: const}
+generator: {source: x, architecture: stylegan2, sha256: '0', about: {kid: 0.1}}
+"""
+
+FLAGS = "steps: 500\nlearning-rate: 0.001\nclasses: [a, b]\n"
+
+
+def yaml_files(folder: Path) -> Target:
+    """project.yaml, --config files, studies, domains."""
+    study = min((path for path in library().glob("*.yaml") if path.stem != "shared"), key=lambda p: p.stat().st_size)
+    domain = min((library() / "domains").glob("*.yaml"), key=lambda path: path.stat().st_size)
+    readers: dict[str, Callable[[str], object]] = {
+        "project.yaml": lambda text: parse_config(text, "project.yaml").to_yaml(),
+        "study.yaml": lambda text: parse_document(text, "study.yaml", Study),
+        "shared.yaml": lambda text: parse_document(text, "shared.yaml", Shared),
+        "domain.yaml": lambda text: parse_document(text, "domain.yaml", DomainFile),
+    }
+
+    def read(kind: str, data: bytes) -> None:
+        if kind == "flags.yaml":
+            return void(read_flags(put(folder, kind, data)))
+        void(readers[kind](data.decode("utf-8", "replace")))
+
+    return Target(
+        about="project_config.parse_config, cli.config_file.read_flags, studies.documents",
+        seeds={
+            "project.yaml": [PROJECT.encode()],
+            "flags.yaml": [FLAGS.encode()],
+            "study.yaml": [study.read_bytes()],
+            "shared.yaml": [(library() / "shared.yaml").read_bytes()],
+            "domain.yaml": [domain.read_bytes()],
+        },
+        read=read,
+    )
+
+
+def void(value: object) -> None:
+    """Drops a value."""
+
+
+def json_files(folder: Path) -> Target:
+    """What runs leave: records, logs, manifests, gates, notes, studies' tables, examples."""
+    gate = folder / "whole.json"
+    ones = {"distance": 1.0, "typicality": 1.0}
+    save_gate(gate, Gate(refusals=0.05, pictures=9, centre=ones, scale=ones, threshold=2.0))
+    record: Any = as_json(Record("fit", {"steps": 3}, 0, status="done", started="2025", result={"miou": 0.5}))
+    settings = {"format": "folder", "count": 2, "classes": [], "soft": False}
+    manifest = {"format_version": 1, "settings": settings, "parts": [{"first_seed": 0, "samples": 2}], "complete": True}
+    tested = [{"name": "a", "miou": 0.5, "uncertainty": 0.1}]
+    classes = {"classes": {"0": "background", "1": "nose"}, "colours": {"0": [0, 0, 0]}}
+    for name in ("labelled", "test"):
+        (folder / name).mkdir()
+    readers: dict[str, Callable[[Path], object]] = {
+        "run.json": lambda path: (read_record(folder), is_finished(folder)),
+        "log.jsonl": lambda path: read_rows(path, ("step",)),
+        "manifest.json": lambda path: Manifest.read(folder).samples,
+        "gate.json": load_gate,
+        "000000.json": lambda path: PartNotes(folder, ("samples",)).get(0),
+        "study.json": lambda path: read_study(folder),
+        "pictures.json": lambda path: read_pictures(folder),
+        "examples.json": lambda path: read_examples(folder, 3),
+        "classes.json": lambda path: load_domain(str(folder), environment={}),
+    }
+    seeds: dict[str, Any] = {
+        "run.json": record,
+        "manifest.json": manifest,
+        "gate.json": json.loads(gate.read_text()),
+        "000000.json": {"samples": 3, "first_seed": 0},
+        "study.json": {"format_version": 1, "study": "x", "points": [], "findings": []},
+        "pictures.json": tested,
+        "examples.json": [{"name": "a", "chosen": "best", "miou": 0.5}],
+        "classes.json": classes,
+    }
+
+    def read(kind: str, data: bytes) -> None:
+        path = put(folder, kind, data)
+        try:
+            void(readers[kind](path))
+        finally:
+            path.unlink()
+
+    return Target(
+        about="record, jsonlines, shards.Manifest, sharing, inversion.gate, studies.reading, report.examples",
+        seeds={kind: [json.dumps(value).encode()] for kind, value in seeds.items()}
+        | {"log.jsonl": [b'{"step": 1, "loss": 0.5}\n{"step": 2, "loss": 0.25}\n']},
+        read=read,
+    )
+
+
+TARGETS = {"yaml": yaml_files, "json": json_files}
