@@ -27,13 +27,19 @@ def real_labels(folder: Path) -> list[str]:
         "a U-Net on ResNet-18 trained on it from random weights; 64 px. mIoU of this segmenter on the test pictures / "
         "of the decoder on annotated pool pictures. Supervised: the same U-Net on the real labels alone; the upper "
         'line has as many annotated generated pictures. "Started": the decoder first learns 300 steps from the labels '
-        "of a U-Net that was trained on the real labels, and is then matched against a new segmenter. One seed. "
+        "of a U-Net that was trained on the real labels (or 200 from the labels at the activations that redraw their "
+        "pictures), and is then matched against a new segmenter. One seed. "
         "Made by `COUNT=1500 SEEDS=0 runs/real_labels.sh`, with METHODS naming the rows.",
         "",
         "![Generated portraits labelled by decoders from ten real labels](images/real-labels-portraits.png)",
         "",
         "Ten labelled portraits: generated pictures, and what decoders say of them by pseudo-labels, gradient "
         "matching, gradient matching started from pseudo-labels, and from as many annotated generated pictures.",
+        "",
+        "![Generated portraits labelled by decoders from two real labels](images/real-labels-two-portraits.png)",
+        "",
+        "Two labelled portraits: pseudo-labels, inversion labels, gradient matching started from pseudo-labels, started "
+        "from inversion labels, and as many annotated generated pictures.",
         "",
     ]
     for domain in (name for name in TITLE if any(key[0] == name for key in found)):
