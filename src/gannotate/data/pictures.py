@@ -122,7 +122,15 @@ def decode_picture(data: bytes) -> Image.Image:
             raise GannotateError(f"not a whole picture ({error})") from error
         if image.mode.startswith("I;16") or image.mode in ("I", "F"):
             return _from_deep(image)
-        return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode in ("1", "LA") else "RGB")
+        if image.mode in (
+            "La",
+            "RGBa",
+        ):  # multiplied by their alpha, as some TIFFs are: Pillow knows one way from there
+            image = image.convert(image.mode.upper())
+        try:
+            return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode in ("1", "LA") else "RGB")
+        except ValueError as error:
+            raise GannotateError(f"a picture of a kind that is not read ({error})") from error
 
 
 def _from_deep(image: Image.Image) -> Image.Image:

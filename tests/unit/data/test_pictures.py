@@ -90,6 +90,18 @@ def test_sixteen_bit_pictures_fill_the_range():
     assert (array.min(), array.max(), array.dtype) == (0, 255, np.uint8)
 
 
+def test_a_grey_level_multiplied_by_its_alpha_is_divided_by_it():
+    buffer = io.BytesIO()
+    Image.new("LA", (5, 4), (50, 100)).save(buffer, "TIFF")
+    extra = b"\x52\x01\x03\x00\x01\x00\x00\x00"  # the tag ExtraSamples; 2: alpha is apart from the grey level, 1: in it
+    assert extra + b"\x02" in buffer.getvalue()
+    data = buffer.getvalue().replace(extra + b"\x02", extra + b"\x01")
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.mode == "La"
+    picture = decode_picture(data)
+    assert (picture.mode, picture.getpixel((0, 0))) == ("L", 50 * 255 // 100)
+
+
 def test_pictures_are_turned_upright():
     image = Image.fromarray(np.zeros((4, 8), np.uint8))
     exif = Image.Exif()
