@@ -38,12 +38,20 @@ def real_labels(folder: Path) -> list[str]:
         "",
         "![Generated portraits labelled by decoders from two real labels](images/real-labels-two-portraits.png)",
         "",
-        "Two labelled portraits: pseudo-labels, inversion labels, gradient matching started from pseudo-labels, started "
-        "from inversion labels, and as many annotated generated pictures.",
+        "Two labelled portraits: pseudo-labels, inversion labels, gradient matching started from pseudo-labels, "
+        "started from inversion labels, and as many annotated generated pictures.",
         "",
     ]
     for domain in (name for name in TITLE if any(key[0] == name for key in found)):
         lines += [f"### {TITLE[domain]}", "", *_table(found, domain), ""]
+        if domain == "flat":
+            lines += [
+                "![Generated portraits labelled by decoders from flat portraits](images/real-labels-flat.png)",
+                "",
+                "Labels of 50 flat portraits: pseudo-labels, inversion labels, and gradient matching started from "
+                "pseudo-labels, on generated portraits of the natural style.",
+                "",
+            ]
     return lines
 
 

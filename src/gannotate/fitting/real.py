@@ -158,8 +158,10 @@ def real_schedule(
         if "warm_start" not in known:
             raise UsageError(f"begin {beginning} means nothing to {method}; leave it out")
         settings = _begun(settings | BEGINNINGS[beginning], chosen)
-    elif "warm_from" in known:
-        known.remove("inversion_steps")
+    if beginning != "inversion" and "warm_from" in known and "inversion_steps" in chosen:
+        raise UsageError(
+            f"inversion-steps means nothing to {method} unless it begins so; add begin inversion, or leave it out"
+        )
     for name in chosen:
         if name not in known:
             flag = name.replace("_", "-")

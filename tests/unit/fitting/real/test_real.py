@@ -93,8 +93,10 @@ def test_beginning_with_pseudo_labels() -> None:
         0,
         50,
     )
-    with pytest.raises(UsageError, match="inversion-steps means nothing to gradient-matching"):
+    with pytest.raises(UsageError, match="inversion-steps means nothing to gradient-matching unless it begins so"):
         real_schedule("gradient-matching", "ours", inversion_steps=50)
+    with pytest.raises(UsageError, match="inversion-steps means nothing to maml unless it begins so"):
+        real_schedule("maml", "ours", None, "pseudo-labels", inversion_steps=50)
     with pytest.raises(UsageError, match="begin pseudo-labels means nothing to inversion; leave it out"):
         real_schedule("inversion", "ours", None, "pseudo-labels")
     with pytest.raises(UsageError, match="begin 'labels' is not known; use nothing, pseudo-labels"):
