@@ -13,8 +13,7 @@ from typing import Any, Protocol
 from jaxtyping import Float
 from torch import Tensor
 
-from gannotate.errors import UsageError, nearest
-from gannotate.generators.base import Tap
+from gannotate.generators.base import Tap, find_tap
 
 
 class Tapped(Protocol):
@@ -63,8 +62,4 @@ class FeatureSource(ABC):
         Raises:
             UsageError: no such tap; names the nearest.
         """
-        for tap in self.taps:
-            if tap.name == name:
-                return tap
-        names = [tap.name for tap in self.taps]
-        raise UsageError(f"no tap {name!r}; these features have {', '.join(names)}{nearest(name, names)}")
+        return find_tap(self.taps, name, "these features have")

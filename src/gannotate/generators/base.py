@@ -38,6 +38,19 @@ class Tap:
     width: int
 
 
+def find_tap(taps: Sequence[Tap], name: str, having: str) -> Tap:
+    """The one of `taps` called `name`; `having` begins the list of them in the error, e.g. "this generator has".
+
+    Raises:
+        UsageError: no such tap; names the nearest.
+    """
+    for tap in taps:
+        if tap.name == name:
+            return tap
+    names = [tap.name for tap in taps]
+    raise UsageError(f"no tap {name!r}; {having} {', '.join(names)}{nearest(name, names)}")
+
+
 @dataclass(frozen=True)
 class Drawing:
     """One batch of pictures.
@@ -170,11 +183,7 @@ class Generator(nn.Module, ABC):
         Raises:
             UsageError: no such tap; names the nearest.
         """
-        for tap in self.taps:
-            if tap.name == name:
-                return tap
-        names = [tap.name for tap in self.taps]
-        raise UsageError(f"no tap {name!r}; this generator has {', '.join(names)}{nearest(name, names)}")
+        return find_tap(self.taps, name, "this generator has")
 
 
 @dataclass(frozen=True, kw_only=True)

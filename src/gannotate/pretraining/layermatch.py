@@ -36,7 +36,7 @@ from gannotate.training.checkpoint import load_checkpoint
 from gannotate.training.descent import Compute, Descent
 from gannotate.training.loop import LoopConfig, Progress, read_log, train
 from gannotate.training.resuming import check_same, plain
-from gannotate.training.schedules import half_cosine, set_rate
+from gannotate.training.schedules import check_steps, half_cosine, set_rate
 from gannotate.training.shares import Share
 
 PRETRAIN_FIRST_SEED = 50_000_000
@@ -80,12 +80,7 @@ class LayerMatchConfig:
     """Seed of the first weights and of the taps that are redrawn from."""
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch < 2:
-            raise UsageError(
-                f"{self.steps} steps of {self.batch} pictures were asked for; give at least 1 step and 2 pictures"
-            )
-        if not self.learning_rate > 0:
-            raise UsageError(f"the learning rate is {self.learning_rate}; give one above 0, e.g. 1e-4")
+        check_steps(self.steps, self.batch, self.learning_rate)
         if self.reconstruction < 0 or self.distillation < 0 or self.head_width < 0:
             raise UsageError("reconstruction, distillation and head_width are not below 0; give 0 or more")
         if self.first_seed < SCALE_SEEDS or self.first_seed + self.steps * self.batch > 2**32:

@@ -25,7 +25,7 @@ from gannotate.segmenters.sources import pick, to_float
 from gannotate.training.checkpoint import load_checkpoint
 from gannotate.training.loop import LoopConfig, Progress, read_log, train
 from gannotate.training.resuming import check_same, hash_of, plain
-from gannotate.training.schedules import half_cosine, set_rate
+from gannotate.training.schedules import check_steps, half_cosine, set_rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +44,7 @@ class UnlabelledConfig:
     """Seed of every random draw."""
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch < 2:
-            raise UsageError(
-                f"{self.steps} steps of {self.batch} pictures were asked for; give at least 1 step and 2 pictures"
-            )
-        if not self.learning_rate > 0:
-            raise UsageError(f"the learning rate is {self.learning_rate}; give one above 0, e.g. 1e-3")
+        check_steps(self.steps, self.batch, self.learning_rate)
 
 
 class UnlabelledTrainer(ABC):
