@@ -32,6 +32,7 @@ from gannotate.segmenters.build import SegmenterConfig, load_segmenter
 from gannotate.segmenters.onnx_runtime import FORMAT_VERSION, OnnxSegmenter, need_packages
 from gannotate.segmenters.predict import BATCH, Predictor, Segmenter
 from gannotate.segmenters.resample import resize_like_pillow
+from gannotate.segmenters.upsampled import folded
 
 OPSETS = (18, 19, 20, 21)
 """Versions of the ONNX operators that can be written; the first, which the most programs read, unless asked."""
@@ -188,7 +189,7 @@ def _exported(network: nn.Module, config: SegmenterConfig, opset: int) -> Any:
     free = torch.export.Dim
     example = torch.zeros(2, config.size + 3, config.size + 5, config.image_channels, dtype=torch.uint8)
     program = torch.onnx.export(
-        ExportedNetwork(network, config.size).eval(),
+        ExportedNetwork(folded(network), config.size).eval(),
         (example,),
         dynamo=True,
         opset_version=opset,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
@@ -25,11 +26,23 @@ def resize_like_pillow(pictures: UInt8[Tensor, "n h w c"], size: int) -> Float[T
 
     Pillow sums whole numbers and this float32, so that a sum within a hair of one half may round the other way.
     """
-    height, width = _positions(pictures, 1), _positions(pictures, 2)
-    whole = (_count(height) % size == 0) & (_count(width) % size == 0)
-    x = pictures.permute(0, 3, 1, 2).float()
-    x = _rounded(x @ _weights(width, size, whole).T)
-    return _rounded(_weights(height, size, whole) @ x)
+
+    def resized(pictures: Tensor) -> Tensor:
+        height, width = _positions(pictures, 1), _positions(pictures, 2)
+        whole = (_count(height) % size == 0) & (_count(width) % size == 0)
+        x = pictures.permute(0, 3, 1, 2).float()
+        x = _rounded(x @ _weights(width, size, whole).T)
+        return _rounded(_weights(height, size, whole) @ x).contiguous()
+
+    def as_they_are(pictures: Tensor) -> Tensor:
+        # what is resized to its own size; only this tells the exporter that the sides are known here
+        return F.interpolate(pictures.permute(0, 3, 1, 2).float(), (size, size)).contiguous()
+
+    if not torch.compiler.is_exporting():
+        return resized(pictures)
+    own = (_count(_positions(pictures, 1)) == size) & (_count(_positions(pictures, 2)) == size)
+    # the file decides at every call: the weights and products are a twentieth of a small network's time
+    return torch.cond(own, as_they_are, resized, (pictures,))
 
 
 def _positions(pictures: Tensor, axis: int) -> Float[Tensor, " l"]:

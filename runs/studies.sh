@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Every study that ships, at reduced size, on a CPU: portraits all of them, X-rays and blood cells the main ones; then the
+# table of claims. Usage: runs/studies.sh [FOLDER to work in]
+# Needs gannotate on the PATH, and for X-rays and cells the real pictures of ../shared/data (or $DATA). The same command goes
+# on where it stopped, and several at once on one FOLDER share the cells. Narrow first: one seed, few steps, few labels; widen
+# by SEEDS=3, NARROW=no (all values of the axes) and FULL=yes (each study's own steps and pictures).
+# Settings: DOMAINS, STUDIES (names, in place of all), SEEDS, NARROW, FULL, PROCESSES.
+# Time on one idle core: portraits about 4 hours, X-rays and cells 1 hour each. DRY=--dry-run says what would be done.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+: "${DOMAINS:=portraits xray wbc}" "${STUDIES:=}" "${SEEDS:=1}" "${NARROW:=yes}" "${FULL:=no}" "${PROCESSES:=1}" "${DRY:=}"
+export DATA=${DATA:-../shared/data}
+out=${1:-scratch/studies/reduced}
+failed=""
+
+# study NAME [AXIS=VALUES...] [-- NAME=VALUE...]: one study on $domain, with the narrow values of its axes and the reduced
+# values of its settings
+study() {
+  local name=$1 flags=() kind=--only
+  shift
+  [[ -z "$STUDIES" || " $STUDIES " == *" $name "* ]] || return 0
+  [[ $domain == portraits || " $main " == *" $name "* ]] || return 0
+  for one in "$@"; do
+    if [[ $one == -- ]]; then
+      kind=--set
+    elif [[ ($kind == --only && $NARROW == yes) || ($kind == --set && $FULL == no) ]]; then
+      flags+=("$kind" "$one")
+    fi
+  done
+  gannotate study run "$name" --domain "$domain" --seeds "$SEEDS" --out "$out" --processes "$PROCESSES" $DRY "${flags[@]}" ||
+    failed="$failed $name-$domain"
+}
+
+# reduced settings that many have; one value of each for all studies, so that they share their cells
+fit="annotator_steps=1000 fit_most=300" own="generated_steps=200" real="steps=200" match="pretrain_steps=600"
+data="$fit $own count=800"
+# the few-label curve, algorithm 2, auto-shot, LayerMatch and gradient matching
+main="algorithm2 auto-shot few-shot-decoders semantic-projection-pictures layermatch gradient-matching real-label-methods supervised-labels"
+
+for domain in $DOMAINS; do
+  study algorithm2 -- $data $real
+  study auto-shot -- $data
+  study semantic-projection-pictures -- $fit
+  study few-shot-decoders -- $fit
+  study few-shot-classes -- $fit
+  study semantic-projection-width -- $fit
+  study taps -- $fit
+  study layermatch shots=1,5,20 -- $real $match
+  study layermatch-classes -- labels=5 $real $match
+  study layermatch-features -- $match
+  study gradient-matching shots=2,10 way=supervised,mean-teacher,gct,adversarial,gradient-matching -- $data $real
+  study supervised-labels shots=1,5,20,100 -- $data $real
+  study teaching-gan shots=1,5,20 -- $data $real
+  study filter -- labels=5 $data
+  study synthetic-labels -- $data $real
+  study real-label-methods shots=2,10 -- first_steps=200 inversion_steps=100 $data
+  study semi-supervised shots=1,5 -- gan_steps=300 encoder_steps=300 $data $real $match
+  study segmenter-interval -- $fit
+  study match-blocks -- $fit
+  study pupil-size -- $fit
+  study segmenter-states -- first_steps=200 $fit
+  study segmenter-size -- $fit
+  study more-labels -- $data
+  study real-or-generated-labels -- $data
+  study large-scale shots=10,40 -- $data $real
+  study architectures -- $data
+  study out-of-domain -- first_steps=200 inversion_steps=100 $data $real
+  study inversion -- encoder_steps=1000 projector_steps=300 short=30 longer=60
+  study generator-quality kimg=4,12 -- $data
+  study feature-sources shots=1,5 -- vae_steps=500 simclr_steps=150 other_count=300 other_steps=200 projector_steps=100 tested=40 $fit $real $match
+done
+
+[[ -n $DRY ]] || gannotate study claims "$out" --write "$out/claims.md"
+[[ -z $failed ]] || { echo "not whole:$failed" >&2 && exit 1; }
