@@ -10,10 +10,10 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from gannotate.cli.app import VERBS, main
 
@@ -151,21 +151,32 @@ def run(words: Sequence[str], folder: Path, prepare: Prepare | None = None) -> E
 
 
 class Forked:
-    """Stands for subprocess.Popen where a study starts its commands, so that these are forks too."""
+    """Stands for a study's `Fresh`, so that its commands are forks of this process too."""
 
-    def __init__(self, words: Sequence[str], *, stdout: IO[bytes], stderr: IO[bytes], cwd: Path, **more: Any) -> None:
+    def __init__(
+        self, words: Sequence[str], folder: Path, environment: Mapping[str, str], shown: IO[bytes], log: IO[bytes]
+    ) -> None:
         from gannotate.cli.ending import main_until_closed
-        from gannotate.studies.cell import RUNNER
+        from gannotate.studies.starting import FRESH
 
         read, write = os.pipe()
 
         def begin() -> int:
             os.close(write)  # else its stdin would stay open when the runner is gone
-            return main_until_closed(words[len(RUNNER) :])
+            return main_until_closed(words[len(FRESH) :])
 
         with os.fdopen(read, "rb") as stdin:
-            self.pid = _fork(begin, stdin, stdout, stderr, cwd)
-        self.stdin, self.returncode = os.fdopen(write, "wb"), None
+            self.pid = _fork(begin, stdin, shown, log, folder)
+        self._stdin = os.fdopen(write, "wb")
+
+    def ended(self) -> tuple[int, float | None] | None:
+        """Exit code, and no memory; None while it runs."""
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        return (os.waitstatus_to_exitcode(status), None) if pid else None
+
+    def ask_to_end(self) -> None:
+        """Closes its stdin."""
+        self._stdin.close()
 
     def kill(self) -> None:
         """Ends it at once."""
@@ -173,16 +184,13 @@ class Forked:
 
 
 def _run(words: Sequence[str], prepare: Prepare | None) -> int:
-    from gannotate.studies import cell
+    from gannotate.studies import cell, runner
 
-    cell.subprocess = _Subprocess  # type: ignore[assignment]
+    cell.Fresh = Forked  # type: ignore[assignment, misc]
+    runner.warm = lambda *about: contextlib.nullcontext()  # type: ignore[assignment]
     if prepare is not None:
         prepare()
     return main(list(words))
-
-
-class _Subprocess:
-    PIPE, Popen = -1, Forked
 
 
 def _fork(work: Callable[[], int], stdin: IO[bytes], stdout: IO[bytes], stderr: IO[bytes], folder: Path) -> int:

@@ -12,8 +12,6 @@ import json
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -27,13 +25,11 @@ from gannotate.record import now
 from gannotate.studies.claim import Claim, claimed
 from gannotate.studies.linking import PROJECT, link_project
 from gannotate.studies.plan import Cell
+from gannotate.studies.starting import FRESH, Command, Fresh, Warm
 from gannotate.studies.words import as_command, fill
 
 CELLS, RESULT, RECORD, LOG, SHOWN = "cells", "result.json", "cell.json", "log.txt", "stdout.txt"
 FORMAT_VERSION = 1
-
-RUNNER = (sys.executable, "-P", "-m", "gannotate.cli.study_cell")
-"""`gannotate`, ended as by Ctrl-C when its stdin is closed: by the runner, or because that one is gone."""
 
 RESUMABLE = ("fit", "synthesize", "train", "train-generator", "pretrain", "invert")
 """Verbs that go on in a folder where they were stopped; others begin in an empty one."""
@@ -64,14 +60,23 @@ class Ran:
 class How:
     """How cells are run. folder: of all studies. runner: words before the verb. device: of all commands.
 
-    environment: variables that they have besides.
+    environment: variables that they have besides. warm: what forks them, where that is not their own Python each.
     """
 
     folder: Path
-    runner: Sequence[str] = RUNNER
+    runner: Sequence[str] = FRESH
     threads: int = 1
     device: str = "auto"
     environment: Mapping[str, str] = field(default_factory=dict)
+    warm: Warm | None = None
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """All environment variables of a command."""
+        threads = str(self.threads)
+        alone = {name: value for name, value in os.environ.items() if name not in LAUNCH}
+        counts = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
+        return {**alone, **counts, **self.environment}
 
 
 def place(folder: Path, cell: str) -> Path:
@@ -182,7 +187,7 @@ def _run(
         return _failed(where, _record(cell, [], spent_s, claim), str(error))
     record = _record(cell, words, spent_s, claim)
     begin = time.monotonic()
-    code, peak_mb = _execute([*how.runner, *words, "--json"], how, where, record, stopping)
+    code, peak_mb = _execute([*words, "--json"], how, where, record, stopping)
     record |= {"seconds": round(spent_s + time.monotonic() - begin, 2), "peak_mb": peak_mb, "exit_code": code}
     if not claim.is_held():
         return Ran("busy")
@@ -225,52 +230,28 @@ def _execute(
     words: Sequence[str], how: How, where: Path, record: dict[str, Any], stopping: Callable[[], bool]
 ) -> tuple[int, float | None]:
     """Exit code and peak memory of the command."""
-    threads = str(how.threads)
-    alone = {name: value for name, value in os.environ.items() if name not in LAUNCH}
-    environment = alone | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
-    environment |= how.environment
     with (where / SHOWN).open("wb") as shown, (where / LOG).open("ab") as log:
-        child = subprocess.Popen(
-            words,
-            stdin=subprocess.PIPE,
-            stdout=shown,
-            stderr=log,
-            cwd=how.folder,
-            env=environment,
-            start_new_session=True,  # Ctrl-C in the terminal reaches the runner alone, which ends its commands in order
-        )
-        try:
-            write_json(where / RECORD, record | {"pid": child.pid, "host": socket.gethostname()})
-            return _wait(child, stopping)
-        finally:
-            if child.stdin is not None:
-                child.stdin.close()
+        if how.warm is not None:
+            command = how.warm.start(words, shown, log)
+        else:
+            command = Fresh([*how.runner, *words], how.folder, how.variables, shown, log)
+    try:
+        write_json(where / RECORD, record | {"pid": command.pid, "host": socket.gethostname()})
+        return _wait(command, stopping)
+    finally:
+        command.ask_to_end()
 
 
-def _wait(child: subprocess.Popen[bytes], stopping: Callable[[], bool]) -> tuple[int, float | None]:
+def _wait(command: Command, stopping: Callable[[], bool]) -> tuple[int, float | None]:
     asked_s: float | None = None
-    while True:
-        ended, peak_mb = _look(child)
-        if ended:
-            return int(child.returncode), peak_mb
+    while (ended := command.ended()) is None:
         if asked_s is None and stopping():
             asked_s = time.monotonic()
-            if child.stdin is not None:
-                child.stdin.close()
+            command.ask_to_end()
         if asked_s is not None and time.monotonic() - asked_s > PATIENCE_S:
-            child.kill()
+            command.kill()
         time.sleep(LOOK_S)
-
-
-def _look(child: subprocess.Popen[bytes]) -> tuple[bool, float | None]:
-    """Whether it has ended, and then its largest resident memory in MB where the system tells."""
-    if not hasattr(os, "wait4"):  # Windows
-        return child.poll() is not None, None
-    pid, status, usage = os.wait4(child.pid, os.WNOHANG)
-    if pid == 0:
-        return False, None
-    child.returncode = os.waitstatus_to_exitcode(status)
-    return True, round(usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
+    return ended
 
 
 def _wait_for_leftover(before: Mapping[str, Any], stopping: Callable[[], bool]) -> None:

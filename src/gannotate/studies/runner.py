@@ -11,13 +11,14 @@ import threading
 import time
 from collections.abc import Generator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any, Literal
 
 from gannotate.errors import GannotateError
 from gannotate.studies.cell import How, Ran, failed_attempt, read_result, read_state, run_cell
 from gannotate.studies.plan import Cell, Plan
+from gannotate.studies.starting import warm
 
 TICK_S, BUSY_S = 0.5, 2.0
 """How often is looked for Ctrl-C; how long a cell of another runner is left alone."""
@@ -81,6 +82,11 @@ def run_plan(plan: Plan, how: How, processes: int, outcomes: Outcomes) -> Genera
 
     Stopping the iteration asks the commands that run to end, and waits for them.
     """
+    with warm(how.runner, how.folder, how.variables) as forks:
+        yield from _run_all(plan, replace(how, warm=forks), processes, outcomes)
+
+
+def _run_all(plan: Plan, how: How, processes: int, outcomes: Outcomes) -> Generator[Done, None, None]:
     todo = _Todo(plan, how, outcomes)
     begin, stop = time.monotonic(), threading.Event()
     total = len(todo.waiting)
