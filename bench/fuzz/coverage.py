@@ -45,6 +45,7 @@ def run_atheris(flags: argparse.Namespace, folder: Path) -> None:
     import atheris
 
     name = flags.only
+    flags.out.mkdir(parents=True, exist_ok=True)
     hook: Any = atheris.instrument_imports  # pyright: ignore[reportAttributeAccessIssue]
     with hook(include=list(OURS), enable_loader_override=False):
         target = make(name, folder)
@@ -67,7 +68,7 @@ def run_atheris(flags: argparse.Namespace, folder: Path) -> None:
             _finish(tally, flags, folder)
 
     words = [sys.argv[0], str(corpus), f"-seed={flags.seed + 1}", "-runs=-1", "-max_len=65536", "-timeout=100",
-             "-rss_limit_mb=0", "-verbosity=0", "-print_final_stats=0"]  # fmt: skip
+             "-rss_limit_mb=0", "-verbosity=0", "-print_final_stats=0", f"-artifact_prefix={flags.out}/"]  # fmt: skip
     atheris.Setup(words, test_one, custom_mutator=_mutator(atheris, target, kinds))
     atheris.Fuzz()
 
