@@ -1,8 +1,8 @@
 """What a picture costs when there are many already: 1e2 to 1e6 of them, by simulation. Run by bench/all.py.
 
-What a dataset, a project or a zip of so many pictures keeps of them (manifest, pool.jsonl, annotations.jsonl, names) is
-written as the real thing would be, the pictures themselves are not; then one more step is timed. A step that costs the
-same whatever there is already makes a whole of N pictures cost N times it.
+What a dataset, a project or a zip of so many pictures keeps of them (notes of parts, pool.jsonl, annotations.jsonl,
+names) is written as the real thing would be, the pictures themselves are not; then one more step is timed. A step that
+costs the same whatever there is already makes a whole of N pictures cost N times it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from parts import OURS, Part
 
 from gannotate.annotate.order import distances, diverse
 from gannotate.annotate.store import Store
+from gannotate.data.manifest import Manifest, is_complete, part_notes
 from gannotate.data.pictures import PictureSource
-from gannotate.data.shards import Labelled, Manifest, encode_sample, sample_key, write_part
+from gannotate.data.shards import Labelled, encode_sample, sample_key, write_part
 from gannotate.data.writing import encode_picture
 from gannotate.labels import ClassInfo, make_classes
 from gannotate.project import PoolPicture, Project
@@ -33,6 +34,10 @@ from gannotate.project_config import ClassEntry, GeneratorEntry, ProjectConfig
 SIZE, CLASSES, PART = 8, 11, 256
 COUNTS = (100, 1000, 10_000, 100_000, 1_000_000)
 Step = Callable[[], object]
+
+ROW = {"first_seed": 0, "samples": PART, "confidence": 0.987654, "uncertainty": 0.123456}
+ROW |= {"class_px": [65536] * CLASSES, "sha256": "0" * 64}
+"""What is noted of a part."""
 
 
 def prepare(way: str, how: How, pictures: int, make: Callable[[Path, int, str], tuple[Step, float]]) -> Work:
@@ -47,21 +52,16 @@ def prepare(way: str, how: How, pictures: int, make: Callable[[Path, int, str], 
 
 
 def next_part(folder: Path, pictures: int, way: str) -> tuple[Step, float]:
-    """Writing a shard of a dataset and naming it in the manifest; or plain files, and a list of all in one file."""
+    """Writing a shard of a dataset and noting it; or plain files, and a list of all in one file."""
     classes = make_classes([f"class {index}" for index in range(CLASSES)])
     samples = [_sample(seed, classes) for seed in range(PART)]
     if way == OURS:
-        row = {"first_seed": 0, "samples": PART, "confidence": 0.987654, "uncertainty": 0.123456}
-        row |= {"class_px": [65536] * CLASSES, "sha256": "0" * 64}
-        settings = {"format": "shards", "count": 10**7, "classes": [], "soft": True}
-        manifest = Manifest(settings, [row] * (pictures // PART))
-        known = len(manifest.parts)
+        known = _noted(folder, pictures)
 
         def write() -> None:
-            del manifest.parts[known:]
+            assert not is_complete(folder)
             write_part(folder, "shards", known, samples)
-            manifest.parts.append(row)
-            manifest.write(folder)
+            part_notes(folder).add(known, ROW)
 
         return write, PART
     listed = [{"file": f"images/{sample_key(seed)}.png", "confidence": 0.987654} for seed in range(pictures)]
@@ -71,6 +71,21 @@ def next_part(folder: Path, pictures: int, way: str) -> tuple[Step, float]:
         (folder / "list.json").write_text(json.dumps(listed))
 
     return files, PART
+
+
+def whole_dataset(folder: Path, pictures: int, way: str) -> tuple[Step, float]:
+    """Naming all parts of a dataset in its manifest, once, from their notes."""
+    _noted(folder, pictures)
+
+    return lambda: Manifest.read(folder).write(folder / "whole"), pictures
+
+
+def _noted(folder: Path, pictures: int) -> int:
+    """Makes what an unfinished dataset knows of its parts; returns how many there are."""
+    Manifest({"format": "shards", "count": 10**7, "classes": [], "soft": True}).write(folder)
+    for index in range(pictures // PART):
+        part_notes(folder).add(index, ROW)
+    return pictures // PART
 
 
 def _sample(seed: int, classes: tuple[ClassInfo, ...]) -> tuple[str, dict[str, bytes]]:
@@ -158,9 +173,10 @@ PARTS = {
         "picture",
         next_part,
         10**6,
-        "a shard, named in the manifest",
+        "a shard, and a note of it",
         "plain files, and one list of all of them",
     ),
+    "many-whole": _part("Naming all parts of a dataset", "picture", whole_dataset, 10**6, "`Manifest`, once"),
     "many-pool": _part("Listing a project's pool", "picture", read_pool, 10**6, "`Project.pool`"),
     "many-zip": _part("Listing a zip of pictures", "picture", list_zip, 10**5, "`PictureSource`"),
     "many-save": _part("Saving labels, all of the pool labelled", "save", save_labels, 10**5, "`Store.save`"),

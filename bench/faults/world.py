@@ -8,35 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
-from gannotate.generators.build import save_generator
-from gannotate.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from gannotate.labels import make_classes, write_label_map
 from gannotate.project import Project
 
+from .standins import CLASSES, SIZE, STUDY, label, make_generator
 from .warm import run
-
-SIZE = 16
-CLASSES = ("background", "left", "right")
-
-STUDY = """
-title: Renders
-paper: {of: Nobody, where: nowhere}
-claim: Twice as many are more.
-seeds: 1
-axes: {many: {title: pictures, values: [2, 4]}, size: [16]}
-settings: {style: natural}
-steps:
-  drawn: render portraits -n {many} --size {size} --style {style} --seed {seed} --workers 1 --out {here}/pictures
-measures:
-  pictures: {from: "{drawn.pictures}", format: count}
-tables:
-  - {rows: [many], measures: [pictures]}
-plots:
-  - {x: many, measure: pictures}
-"""
 
 NETWORK = "--encoder tu-resnet10t --depth 3 --batch 2 --max-steps 4"
 REAL = "--from real --labelled labelled --max-steps 4 --segmenter unet-classic --segmenter-width 8"
@@ -155,25 +133,21 @@ CASES = (
 def make_world(folder: Path) -> Path:
     """Fills a folder with a generator, a project with all that can be in one, and pictures."""
     folder.mkdir(parents=True)
-    torch.manual_seed(0)
-    shape = StyleGAN2Config(
-        size=SIZE, image_channels=1, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=16
-    )
-    save_generator(folder / "generator", StyleGAN2(shape))
+    make_generator(folder / "generator")
     rng = np.random.default_rng(0)
     for name, count in (("pictures", 14), ("many", 50)):
         for index in range(count):
             _save(folder / name / f"{index:02d}.png", rng)
     for name in "abcd":
         picture = _save(folder / "labelled" / "images" / f"{name}.png", rng)
-        write_label_map(folder / "labelled" / "masks" / f"{name}.png", _label(picture), make_classes(list(CLASSES)))
+        write_label_map(folder / "labelled" / "masks" / f"{name}.png", label(picture), make_classes(list(CLASSES)))
     (folder / "renders.yaml").write_text(STUDY)
     _must("new project --swap 1:2 --generator generator --classes " + ",".join(CLASSES), folder)
     _must("sample project -n 8", folder)
     project = Project.open(folder / "project")
     for seed in range(4):
         with Image.open(project.pool_picture_path(seed)) as image:
-            project.write_annotation(seed, _label(np.asarray(image)), "person", {})
+            project.write_annotation(seed, label(np.asarray(image)), "person", {})
     for text in (
         "fit project --max-steps 4",
         "synthesize project -n 16",
@@ -209,13 +183,6 @@ def _save(path: Path, rng: np.random.Generator) -> np.ndarray:
     picture = rng.integers(0, 256, (SIZE, SIZE)).astype(np.uint8)
     Image.fromarray(picture).save(path)
     return picture
-
-
-def _label(picture: np.ndarray) -> np.ndarray:
-    """Dark, left half, right half."""
-    halves = np.ones_like(picture)
-    halves[:, picture.shape[1] // 2 :] = 2
-    return np.where(picture < np.median(picture), 0, halves).astype(np.uint8)
 
 
 def _must(text: str, folder: Path) -> None:

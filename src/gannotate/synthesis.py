@@ -16,17 +16,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gannotate.data.remote import Place, place_of
-from gannotate.data.shards import (
+from gannotate.data.manifest import (
     Format,
-    Labelled,
     Manifest,
     check_format,
-    encode_sample,
-    sample_key,
+    is_complete,
+    part_notes,
     write_first_manifest,
-    write_part,
 )
+from gannotate.data.remote import Place, place_of
+from gannotate.data.shards import Labelled, encode_sample, sample_key, write_part
 from gannotate.data.sharing import PartNotes, Worker
 from gannotate.decoders.base import Decoder
 from gannotate.errors import UsageError
@@ -166,39 +165,33 @@ def write_dataset(
         raise UsageError(f"the decoder knows {decoder.classes} classes, {len(classes)} were given; fit it again")
     decoder.check_fits(generator)
     manifest = _open_manifest(folder, _settings(generator, decoder, classes, count, options, config))
-    notes, parts = _notes(folder), -(-count // config.part)
-    own = worker.own(range(len(manifest.parts), parts))
-    before = manifest.samples if worker.numbers == 1 else 0
-    goal = count if worker.numbers == 1 else sum(_samples(index, count, config) for index in own)
+    notes, parts = part_notes(folder), -(-count // config.part)
+    own, noted = worker.own(range(parts)), notes.exist()  # asked once: at an address each look takes its time
+    missing = [index for index in own if index >= len(manifest.parts) and not (noted and notes.get(index))]
+    goal = sum(_samples(index, count, config) for index in own)
+    before = goal - sum(_samples(index, count, config) for index in missing)
     done, started, slowest_s = before, time.monotonic(), 0.0
-    for index in own:
-        if _is_complete(folder):  # by others that have begun since, in another number
+    for index in missing:
+        if is_complete(folder):  # by others that have begun since, in another number
             break
-        part, wanted, begun = notes.get(index), _samples(index, count, config), time.monotonic()
-        if part is None:
+        wanted, begun = _samples(index, count, config), time.monotonic()
+        confidence = None
+        if notes.get(index) is None:
             samples: list[Labelled] = []
             for drawn, samples in _draw_part(generator, decoder, config.seeds_of_part(index, count), options):
                 if len(samples) < drawn:
                     yield _progress(done + len(samples) * wanted // drawn, goal, before, started)
             samples = _most_certain(samples, wanted)
-            if _is_complete(folder):
+            if is_complete(folder):
                 break
             files = ((sample_key(sample.seed), encode_sample(sample, classes, config.soft)) for sample in samples)
             digest = write_part(folder, config.format, index, files)
-            part = {**_summary(samples, len(classes)), "sha256": digest}
-            if worker.numbers > 1:
-                notes.add(index, part)
-            slowest_s = max(slowest_s, time.monotonic() - begun)
+            summary = _summary(samples, len(classes))
+            notes.add(index, {**summary, "sha256": digest})
+            confidence, slowest_s = summary["confidence"], max(slowest_s, time.monotonic() - begun)
         done += wanted
-        if worker.numbers == 1:
-            manifest.parts.append(part)
-            manifest.complete = manifest.samples == count
-            manifest.write(folder)
-        yield _progress(done, goal, before, started, part["confidence"])
-    if worker.numbers == 1:
-        notes.drop()
-    else:
-        yield from _complete(folder, count, parts, worker, slowest_s)
+        yield _progress(done, goal, before, started, confidence)
+    yield from _complete(folder, notes, count, parts, worker, slowest_s)
 
 
 def _draw_part(
@@ -217,18 +210,16 @@ def _samples(index: int, count: int, config: DatasetConfig) -> int:
     return min(config.part, count - index * config.part)
 
 
-def _is_complete(folder: Place) -> bool:
-    return Manifest.read(folder).complete
-
-
-def _complete(folder: Place, count: int, parts: int, worker: Worker, slowest_s: float) -> Iterator[Progress]:
+def _complete(
+    folder: Place, notes: PartNotes, count: int, parts: int, worker: Worker, slowest_s: float
+) -> Iterator[Progress]:
     """Writes the whole manifest once all parts are there, whoever wrote them; the first process waits for that."""
-    notes, started = _notes(folder), time.monotonic()
-    manifest, known = Manifest.read(folder), list[dict[str, Any]]()
+    started = time.monotonic()
+    manifest, known = Manifest.read_file(folder), list[dict[str, Any]]()
 
     def found() -> int:
         nonlocal manifest, known
-        manifest = Manifest.read(folder)
+        manifest = Manifest.read_file(folder)
         noted = (notes.get(index) for index in range(len(manifest.parts), parts))
         known = [*manifest.parts, *(part for part in noted if part is not None)]
         return len(known)
@@ -243,10 +234,6 @@ def _complete(folder: Place, count: int, parts: int, worker: Worker, slowest_s: 
     notes.drop()
 
 
-def _notes(folder: Place) -> PartNotes:
-    return PartNotes(folder / "parts", ("first_seed", "samples"))
-
-
 def _most_certain(samples: list[Labelled], wanted: int) -> list[Labelled]:
     """The `wanted` least uncertain ones, in their order."""
     if len(samples) == wanted:
@@ -256,12 +243,12 @@ def _most_certain(samples: list[Labelled], wanted: int) -> list[Labelled]:
 
 
 def _open_manifest(folder: Place, settings: dict[str, Any]) -> Manifest:
-    """The folder's manifest when it is of the same dataset, or a new one, written."""
+    """The folder's manifest, without what is noted, when it is of the same dataset; or a new one, written."""
     if not (folder / "manifest.json").exists():
         manifest = Manifest(settings)
         if write_first_manifest(folder, manifest):
             return manifest
-    manifest = Manifest.read(folder)
+    manifest = Manifest.read_file(folder)
     changed = sorted(name for name in settings if manifest.settings.get(name) != settings[name])
     if changed:
         raise UsageError(

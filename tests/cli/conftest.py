@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from gannotate.cli.app import main
-from gannotate.generators.build import save_generator
-from gannotate.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from gannotate.labels import make_classes, write_label_map
 from gannotate.project import Project
 
-SIZE = 16
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from bench.faults.standins import CLASSES, SIZE, STUDY, label, make_generator  # noqa: E402
+
+sys.path.remove(str(ROOT))
+
+__all__ = ["SIZE", "TINY", "Command", "label"]
+
+TINY = f"""{STUDY}
+expect:
+  - {{text: Four are more, better: {{many: 4}}, than: {{many: 2}}}}
+"""
+"""A study that renders a few pictures, with a claim that holds."""
 
 
 @pytest.fixture(scope="session")
 def generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a generator with random weights that draws grey 16 px pictures."""
     folder = tmp_path_factory.mktemp("made") / "generator"
-    torch.manual_seed(0)
-    config = StyleGAN2Config(
-        size=SIZE, image_channels=1, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=16
-    )
-    save_generator(folder, StyleGAN2(config))
+    make_generator(folder)
     return folder
 
 
@@ -35,7 +42,7 @@ def generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(generator: Path, tmp_path: Path) -> Path:
     """A project with 6 pool pictures and no annotations; left and right are mirrored classes."""
     folder = tmp_path / "project"
-    words = ["new", str(folder), "--classes", "background,left,right", "--swap", "1:2", "--generator", str(generator)]
+    words = ["new", str(folder), "--classes", ",".join(CLASSES), "--swap", "1:2", "--generator", str(generator)]
     assert main([*words, "--quiet", "--json"]) == 0
     assert main(["sample", str(folder), "-n", "6", "--quiet", "--json"]) == 0
     return folder
@@ -51,13 +58,6 @@ def annotated(project: Path) -> Path:
     return project
 
 
-def label(picture: np.ndarray) -> np.ndarray:
-    """The truth of these tests for a grey picture uint8 (h, w): 0 below its median, else 1 left and 2 right."""
-    halves = np.ones_like(picture)
-    halves[:, picture.shape[1] // 2 :] = 2
-    return np.where(picture < np.median(picture), 0, halves).astype(np.uint8)
-
-
 @pytest.fixture
 def labelled(tmp_path: Path) -> Path:
     """A folder images/ and masks/ with 4 real pictures, which the tests make up."""
@@ -66,7 +66,7 @@ def labelled(tmp_path: Path) -> Path:
         picture = rng.integers(0, 256, (SIZE, SIZE)).astype(np.uint8)
         (folder / "images").mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(folder / "images" / f"{name}.png")
-        write_label_map(folder / "masks" / f"{name}.png", label(picture), make_classes(["background", "left", "right"]))
+        write_label_map(folder / "masks" / f"{name}.png", label(picture), make_classes(list(CLASSES)))
     return folder
 
 
@@ -99,6 +99,14 @@ class Command:
         assert shown.err.startswith("gannotate: ")
         assert shown.err.count("\n") == 1, shown.err
         return code, shown.err[len("gannotate: ") : -1]
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """See TINY."""
+    path = tmp_path / "renders.yaml"
+    path.write_text(TINY)
+    return path
 
 
 @pytest.fixture

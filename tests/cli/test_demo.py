@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,6 +62,39 @@ def test_ctrl_c_says_that_nothing_is_left(command, tmp_path: Path, monkeypatch: 
     code, line = command.mistake("demo", "--out", tmp_path / "d")
     assert code == 130
     assert line == "stopped; nothing is left behind, and the same command starts anew"
+
+
+def test_sigterm_ends_it_as_ctrl_c_does(command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    left = tmp_path / ".d.part"
+
+    def terminated(folder: Path, config: object, device: str) -> Iterator[StageProgress]:
+        left.mkdir()
+        try:
+            yield StageProgress("fit", 1, 2, 1.0, 1.0, {})
+            os.kill(os.getpid(), signal.SIGTERM)
+            yield StageProgress("fit", 2, 2, 1.0, 0.0, {})
+        finally:
+            left.rmdir()
+
+    monkeypatch.setattr(demo, "run_demo", terminated)
+    before = signal.getsignal(signal.SIGTERM)
+    code, line = command.mistake("demo", "--out", tmp_path / "d")
+    assert (code, line) == (130, "stopped; nothing is left behind, and the same command starts anew")
+    assert not left.exists()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_demonstration_that_is_told_to_end_leaves_nothing(tmp_path: Path, how: signal.Signals):
+    words = [sys.executable, "-m", "gannotate", "demo", "--out", str(tmp_path / "d")]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as child:
+        while child.poll() is None and not list(tmp_path.glob(".d.part/.project/pool/images/*.png")):
+            time.sleep(0.05)
+        child.send_signal(how)
+        _, told = child.communicate(timeout=120)
+    assert (child.returncode, told.splitlines()[-1].endswith("the same command starts anew")) == (130, True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_figures_as_a_table():

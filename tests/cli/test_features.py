@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,36 @@ def test_the_newest_decoder_of_its_kind_is_read_with(
     assert (code, "reads another network's features; use --through features" in said) == (2, True)
 
 
+def test_what_draws_takes_the_newest_decoder_of_the_generator(
+    command: Command, annotated: Path, labelled: Path
+) -> None:
+    drawn = Path(command("fit", annotated, "--max-steps", 2, "--shots", 3)["decoder"])
+    features = Path(command("fit", annotated, *TINY, "--labelled", labelled, *RANDOM)["decoder"])
+    assert command("synthesize", annotated, "-n", 2, "--dry-run")["config"]["decoder"] == drawn.name
+    assert command("train", annotated, "--online", "--dry-run")["config"]["decoder"] == drawn.name
+    found = command("evaluate", annotated, "--of", "decoder", "--test", labelled, "--most", 2, "--steps", 2)
+    assert (found["scored"], found["through"]) == (str(drawn), "generator")
+    assert command("evaluate", annotated, "--of", "decoder")["scored"] == str(features)  # it can be scored so
+
+    told = f"the decoder {features.name} reads another network's features; "
+    for words, more in (
+        (("synthesize", annotated, "-n", 2), ""),
+        (("train", annotated, "--online"), ""),
+        (("evaluate", annotated, "--of", "decoder", "--test", labelled, "--steps", 2), "leave --steps out, or "),
+    ):
+        code, said = command.mistake(*words, "--decoder", 2)
+        assert (code, said) == (2, f"{told}{more}name another --decoder")
+
+    shutil.rmtree(drawn)
+    only = f"the decoders of {annotated} read another network's features, not the generator's activations; "
+    make = f"make one with `gannotate fit {annotated}`"
+    for words in (("synthesize", annotated, "-n", 2), ("train", annotated, "--online")):
+        assert command.mistake(*words) == (2, f"{only}{make}")
+    words = ("predict", annotated, labelled, "--through", "generator", "--out", annotated / "out")
+    assert command.mistake(*words) == (2, f"{only}use --through features, or {make}")
+    assert not (annotated / "datasets").exists()
+
+
 def test_a_generators_decoder_is_scored_on_real_pictures(command: Command, annotated: Path, labelled: Path) -> None:
     command("fit", annotated, "--max-steps", 2, "--shots", 3)
     words = ("evaluate", annotated, "--of", "decoder", "--test", labelled, "--steps", 2)
@@ -135,7 +166,7 @@ def test_a_dry_run_shows_the_methods_own_numbers(command: Command, project: Path
         (("fit", "P", *TINY, "--labelled", "L", "--features", "nowhere"), "nowhere is no network's folder"),
         (("fit", "P", *TINY, "--labelled", "L", *RANDOM, "--taps", "b4.conv1"), "no tap 'b4.conv1'; these features"),
         (("fit", "P", *TINY, "--labelled", "L", *RANDOM, "--inner-steps", 2), "inner-steps means nothing to features"),
-        (("predict", "P", "L", "--out", "O", "--through", "features"), "no decoder of another network's features"),
+        (("predict", "P", "L", "--out", "O", "--through", "features"), "has no finished decoder yet; make one with"),
         (("predict", "P", "L", "--out", "O", "--through", "features", "--steps", 3), "--steps is for --through gen"),
         (("predict", "P", "L", "--out", "O", "--through", "features", "--tile", 64), "or leave --through features out"),
         (("predict", "P", "L", "--out", "O", "--decoder", "1"), "--decoder is for --through generator or features"),

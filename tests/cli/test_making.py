@@ -141,6 +141,8 @@ def test_fit_explains_itself_without_annotations(command: Command, project: Path
         (["--taps", "fine"], "this generator has no fine taps; it has coarse, middle"),
         (["--setting", "taps=middle"], "name them with --taps"),
         (["--setting", "width"], "is not NAME=VALUE"),
+        (["--setting", "width=2026-13-01"], "--setting 'width=2026-13-01' is not NAME=VALUE"),
+        (["--setting", f"width={'[' * 5000}"], "is not NAME=VALUE; give e.g. --setting width=64"),
         (["--setting", "wide=3"], "decoder light has no setting 'wide'"),
         (["--decoder", "mlp", "--setting", "hidden=9"], "setting hidden of decoder mlp is a list"),
         (["--decoder", "linear", "--solver", "closed", "--steps", "9"], "steps means nothing to it"),

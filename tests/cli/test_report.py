@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from gannotate.labels import read_label_map
+from gannotate.project import Project
 
 from .conftest import Command
 
@@ -63,3 +68,40 @@ def test_report_mistakes(command: Command, dataset: Path, tmp_path: Path):
     assert (code, "manifest.json is damaged" in told) == (1, True)
     code, told = command.mistake("report", tmp_path / "nowhere")
     assert (code, "is not a project" in told) == (2, True)
+
+
+@pytest.mark.parametrize("through", ["generator", "features", "test"])
+def test_a_decoders_evaluation_keeps_pictures_for_the_page(
+    command: Command, annotated: Path, labelled: Path, through: str
+):
+    fit = ["--max-steps", 2]
+    if through == "features":
+        fit += [
+            "--from",
+            "real",
+            "--labelled",
+            labelled,
+            "--features",
+            "timm:resnet10t",
+            "--features-weights",
+            "random",
+        ]
+    else:
+        fit += ["--shots", 2]
+    decoder = Path(command("fit", annotated, *fit)["decoder"])
+    test = ["--test", labelled, "--steps", 2] if through == "test" else []
+    run = Path(command("evaluate", annotated, "--of", "decoder", *test)["run"])
+    sources = [one["source"] for one in json.loads((run / "examples" / "examples.json").read_text())]
+    if through == "test":
+        assert sources == [f"images/{name}.png" for name in "abcd"]
+    else:
+        config = json.loads((decoder / "run.json").read_text())["config"]
+        assert sources == [f"seed {seed}" for seed in range(4) if seed not in config.get("annotations", ())]
+        opened = Project.open(annotated)
+        first = int(sources[0].removeprefix("seed "))
+        shown = np.asarray(Image.open(run / "examples" / "000000.png"))
+        assert (shown == np.asarray(Image.open(opened.pool_picture_path(first)))).all()
+        truth = read_label_map(run / "examples" / "000000.truth.png", 3)
+        assert (truth == opened.read_annotation(first)).all()
+    title = "The decoder on test pictures" if through == "test" else "The decoder on held-out annotations"
+    assert title in Path(command("report", annotated)["page"]).read_text()

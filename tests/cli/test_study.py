@@ -27,34 +27,7 @@ from gannotate.studies.cell import RESUMABLE, words_of
 from gannotate.studies.domain import names as domain_names
 from gannotate.studies.study import names
 
-from .conftest import Command
-
-TINY = """
-title: Renders
-paper: {of: Nobody, where: nowhere}
-claim: Twice as many are more.
-seeds: 1
-axes: {many: {title: pictures, values: [2, 4]}, size: [16]}
-settings: {style: natural}
-steps:
-  drawn: render portraits -n {many} --size {size} --style {style} --seed {seed} --workers 1 --out {here}/pictures
-measures:
-  pictures: {from: "{drawn.pictures}", format: count}
-tables:
-  - {rows: [many], measures: [pictures]}
-plots:
-  - {x: many, measure: pictures}
-expect:
-  - {text: Four are more, better: {many: 4}, than: {many: 2}}
-"""
-
-
-@pytest.fixture
-def tiny(tmp_path: Path) -> Path:
-    """A study that renders a few pictures."""
-    path = tmp_path / "renders.yaml"
-    path.write_text(TINY)
-    return path
+from .conftest import TINY, Command
 
 
 @pytest.fixture
@@ -342,8 +315,15 @@ def test_a_command_of_a_study_ends_when_its_runner_is_gone(tmp_path: Path, ignor
         (["show", "tap"], "there is no study 'tap'; did you mean 'taps'?; `gannotate study list` names all"),
         (["run", "taps", "--only", "taps"], "--only has 'taps'; give AXIS=VALUE,VALUE, e.g. --only shots=1,5"),
         (["run", "taps", "--set", "steps"], "--set has 'steps'; give NAME=VALUE, e.g. --set steps=100"),
+        (["run", "taps", "--set", "steps=2026-13-01"], "--set has 'steps=2026-13-01'; give NAME=VALUE, e.g. --set"),
+        (["run", "taps", "--set", f"steps={'[' * 5000}"], "--set has 'steps=[[["),
         (["run", "taps", "--processes", "0"], "--processes is 0; give 1 to "),
         (["run", "none.yaml"], "none.yaml cannot be read"),
+        (["run"], "no study was named; give one or more of `gannotate study list`, or all"),
+        (["run", "taps", "tap"], "there is no study 'tap'; did you mean 'taps'?; `gannotate study list` names all"),
+        (["run", "taps", "inversion", "--set", "chots=1"], "--set names 'chots', which changes none of these studies"),
+        (["run", "taps", "inversion", "--only", "tap=1"], "--only names the axis 'tap', which changes none of these"),
+        (["run", "taps", "inversion", "--only", "taps=1"], "taps: axis taps: '1' is not on this axis"),
         (["run", "taps", "--domain", "nowhere"], "there is no domain 'nowhere'; give portraits, wbc, xray or a folder"),
     ],
 )

@@ -22,6 +22,7 @@ from .conftest import SIZE, Command
 
 TINY = ["--encoder", "tu-resnet10t", "--depth", 3, "--batch", 2, "--max-steps", 4]
 RUN = {"config.json", "log.csv", "log.jsonl", "model.safetensors", "run.json"}
+EVALUATED = {"run.json", "reliability.svg", "examples/examples.json", "examples/pictures.json"}
 EXAMPLE = ("", ".truth", ".prediction", ".uncertainty")
 
 
@@ -61,13 +62,9 @@ def test_the_whole_way(command: Command, annotated: Path, labelled: Path, tmp_pa
         *(f"datasets/0001/{name}" for name in ("README.md", "croissant.json")),
         *(f"datasets/0001/{name}" for name in ("manifest.json", "run.json", "shard-000000.tar")),
         *(f"segmenters/0001-unet/{name}" for name in RUN | {"evaluation.json"}),
-        "runs/0001-evaluate/run.json",
-        "runs/0001-evaluate/examples/examples.json",
-        "runs/0001-evaluate/examples/pictures.json",
+        *(f"runs/000{run}-evaluate/{name}" for run in (1, 2) for name in EVALUATED),
         *(f"runs/0001-evaluate/examples/{index:06d}{kind}.png" for index in range(4) for kind in EXAMPLE),
-        "runs/0001-evaluate/reliability.svg",
-        "runs/0002-evaluate/run.json",
-        "runs/0002-evaluate/reliability.svg",
+        *(f"runs/0002-evaluate/examples/000000{kind}.png" for kind in EXAMPLE),
     }
     assert files(tmp_path / "out") == {f"{kind}/{name}.png" for kind in ("masks", "overlays") for name in "abcd"}
     assert command("doctor", annotated)["problems"] == []

@@ -43,7 +43,7 @@ def smallest(part: Any) -> dict[str, Any]:
 
 SLOW = ("onnx",)
 CATALOGUE = ("train-generator", "draw", "features", "decoders", "fit", "synthesize", "train", "onnx", "answer")
-SIMULATED = ("many-dataset", "many-pool", "many-zip", "many-save", "many-next")
+SIMULATED = ("many-dataset", "many-whole", "many-pool", "many-zip", "many-save", "many-next")
 MARKED = [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in (*CATALOGUE, *SIMULATED)]
 
 

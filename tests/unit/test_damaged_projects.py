@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gannotate.annotate.store import Store
-from gannotate.data.shards import Manifest
+from gannotate.data.manifest import Manifest
 from gannotate.data.sharing import PartNotes
 from gannotate.data.writing import new_pictures
 from gannotate.decoders.build import load_decoder, save_decoder

@@ -15,7 +15,8 @@ import pytest
 import torch
 from PIL import Image
 
-from gannotate.data.shards import Labelled, Manifest, encode_sample, read_dataset, read_shard
+from gannotate.data.manifest import Manifest
+from gannotate.data.shards import Labelled, encode_sample, read_dataset, read_shard
 from gannotate.decoders.light import LightDecoder
 from gannotate.errors import GannotateError, UsageError
 from gannotate.generators.base import DrawOptions, draw, to_uint8
@@ -205,7 +206,7 @@ def test_stopped_and_resumed_is_the_same_byte_for_byte(
     for _ in range(chunks):
         next(stopping)
     stopping.close()  # pyright: ignore[reportAttributeAccessIssue]
-    if layout == "folder":  # killed in the middle of a part: files that no manifest names
+    if layout == "folder":  # killed in the middle of a part: files of a part that is not noted
         (tmp_path / "parts" / "images" / f"{DATASET_FIRST_SEED + 8 * chunks:010d}.png").write_bytes(b"half")
     with pytest.raises(GannotateError, match=rf"not finished \({8 * chunks} of 20"):
         read_dataset(tmp_path / "parts", 3)
@@ -265,7 +266,7 @@ def test_a_full_disk_is_said_and_leaves_no_half_part(
         patch.setattr(gannotate.files.os, "fsync", full)
         with pytest.raises(GannotateError, match="no space left on the disk"):
             list(writing)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", "shard-000000.tar"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", "parts", "shard-000000.tar"]
     write(tmp_path, generator, decoder)
     assert len(read_dataset(tmp_path, 3).names) == COUNT
 

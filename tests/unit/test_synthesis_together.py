@@ -17,7 +17,8 @@ import pytest
 import torch
 
 from gannotate import synthesis
-from gannotate.data.shards import Manifest, read_dataset, write_first_manifest, write_part
+from gannotate.data.manifest import Manifest, part_notes, write_first_manifest
+from gannotate.data.shards import read_dataset, write_part
 from gannotate.data.sharing import PartNotes, Worker
 from gannotate.decoders.light import LightDecoder
 from gannotate.errors import GannotateError, UsageError
@@ -187,12 +188,59 @@ def test_one_process_goes_on_with_what_several_began_and_the_other_way(tmp_path:
     assert contents(tmp_path / "a") == contents(tmp_path / "b") == contents(tmp_path / "one")
 
 
+@pytest.mark.parametrize("numbers", [1, 2])
+def test_a_dataset_whose_manifest_names_parts_already_goes_on(tmp_path: Path, write: Write, numbers: int) -> None:
+    """Unfinished datasets of gannotate up to November 2026: a part was named in the manifest when it was written."""
+    list(write(tmp_path / "one"))
+    whole = Manifest.read(tmp_path / "one")
+    Manifest(whole.settings, whole.parts[:3]).write(tmp_path / "old")
+    for index in (0, 1, 2):
+        (tmp_path / "old" / f"shard-{index:06d}.tar").write_bytes(b"not drawn again")
+    with pytest.raises(GannotateError, match=r"is not finished \(12 of 27 samples\)"):
+        read_dataset(tmp_path / "old", len(CLASSES))
+    dones = [step.done for number in reversed(range(numbers)) for step in write(tmp_path / "old", number, numbers)]
+    assert dones == ([16, 20, 24, 27] if numbers == 1 else [8, 12, 12, 15])
+    assert Manifest.read(tmp_path / "old") == whole
+    assert (tmp_path / "old" / "shard-000002.tar").read_bytes() == b"not drawn again"
+
+
+def test_a_part_costs_the_same_however_many_there_are(tmp_path: Path, write: Write) -> None:
+    running, written = write(tmp_path), list[int]()
+    for done, _ in zip(range(6), running, strict=False):
+        files = {path: path.stat() for path in tmp_path.rglob("*.json")}
+        assert len(files) == 2 + done  # a note each, and what the dataset is, from its beginning
+        written.append(files[tmp_path / "manifest.json"].st_size)
+    assert len(set(written)) == 1
+    assert Manifest.read(tmp_path).samples == 24
+    list(running)
+    assert [path.name for path in tmp_path.glob("*.json")] == ["manifest.json"]
+    assert not (tmp_path / "parts").exists()
+
+
+def test_only_parts_without_a_gap_before_them_count_for_a_reader(tmp_path: Path, write: Write) -> None:
+    list(write(tmp_path, 1, 2))  # parts 1, 3 and 5
+    assert Manifest.read(tmp_path).samples == 0
+    running = write(tmp_path, 0, 2)
+    next(running)
+    running.close()
+    assert Manifest.read(tmp_path).samples == 8
+    assert len(read_dataset(tmp_path, len(CLASSES), most=8).names) == 8
+
+
+@pytest.mark.parametrize("wrong", [{"first_seed": 0, "samples": 10**30}, {"first_seed": -1, "samples": 4}])
+def test_a_note_of_impossible_numbers_is_damage(tmp_path: Path, write: Write, wrong: dict[str, int]) -> None:
+    list(write(tmp_path, 1, 2))
+    part_notes(tmp_path).add(0, wrong)
+    with pytest.raises(GannotateError, match=r"000000.json is damaged .* delete it, and its part is written again"):
+        Manifest.read(tmp_path)
+
+
 def test_the_first_waits_for_the_others_but_not_for_ever(tmp_path: Path, write: Write) -> None:
     with pytest.raises(GannotateError, match=r"3 of 7 parts of .* are missing, .* run the same command again"):
         list(write(tmp_path, 0, 2))
     assert not Manifest.read(tmp_path).complete
     waiting = write(tmp_path, 0, 2)
-    assert [next(waiting).done for _ in range(5)] == [4, 8, 12, 15, 15]  # its own, as they are; then it waits
+    assert [next(waiting).done for _ in range(2)] == [15, 15]  # its own are there: it waits
     list(write(tmp_path, 1, 2))
     assert list(waiting) == []
     assert Manifest.read(tmp_path).complete

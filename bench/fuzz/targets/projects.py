@@ -12,7 +12,8 @@ from bench.fuzz.target import Target, put
 from bench.fuzz.targets.pictures import CLASSES, RANDOM, both, noise
 from bench.fuzz.targets.texts import PROJECT
 from gannotate.annotate.store import Store
-from gannotate.data.shards import Labelled, Manifest, encode_sample, read_dataset, sample_key, write_part
+from gannotate.data.manifest import Manifest
+from gannotate.data.shards import Labelled, encode_sample, read_dataset, sample_key, write_part
 from gannotate.data.writing import encode_picture
 from gannotate.project import FIRST_REAL, PoolPicture, Project, RealPicture
 from gannotate.project_config import parse_config

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.fuzz.target import Target, put
 from gannotate.cli.config_file import read_flags
-from gannotate.data.shards import Manifest
+from gannotate.data.manifest import Manifest
 from gannotate.data.sharing import PartNotes
 from gannotate.inversion.gate import Gate, load_gate, save_gate
 from gannotate.jsonlines import read_rows

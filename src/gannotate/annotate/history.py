@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from gannotate.errors import GannotateError
-from gannotate.files import write_bytes
+from gannotate.files import disk_error, write_bytes
 
 KEEP = 100
 """Versions kept of each picture, the newest ones: each is a small PNG."""
 
 
 class History:
-    """Files SEED/000001.png, SEED/000002.png, ... below `folder`, each written once and whole."""
+    """Files SEED/000001.png, SEED/000002.png, ... below `folder`, each written once and whole.
+
+    A version whose map is not the picture's annotation yet is SEED/000002.begun, and does not count.
+    """
 
     def __init__(self, folder: Path, keep: int = KEEP) -> None:
         self.folder, self.keep = folder, keep
@@ -40,14 +44,48 @@ class History:
             raise GannotateError(f"version {version} of picture {seed} is not kept; kept are {shown}") from error
 
     def add(self, seed: int, version: int, png: bytes) -> None:
-        """Writes a new version, and lets those go that are too old to keep.
+        """Writes a version of a map that is the picture's annotation, and lets those go that are too old to keep.
 
         Raises:
             GannotateError: it could not be written; nothing changed.
         """
         write_bytes(self._path(seed, version), png)
+        self._drop_old(seed)
+
+    def begin(self, seed: int, version: int, png: bytes) -> None:
+        """Writes a version that counts from `end` on.
+
+        Raises:
+            GannotateError: it could not be written; nothing changed.
+        """
+        write_bytes(self._begun(seed, version), png)
+
+    def end(self, seed: int, version: int) -> None:
+        """Counts a version that was begun, and lets those go that are too old to keep.
+
+        Raises:
+            GannotateError: the folder cannot be written; the version is still begun.
+        """
+        path = self._path(seed, version)
+        try:
+            os.replace(self._begun(seed, version), path)
+        except OSError as error:
+            raise disk_error(error, path) from error
+        self._drop_old(seed)
+
+    def begun(self, seed: int) -> tuple[int, bytes] | None:
+        """A version that was begun and not ended, and its PNG bytes."""
+        for path in (self.folder / str(seed)).glob("*.begun"):
+            if path.stem.isdecimal():
+                return int(path.stem), path.read_bytes()
+        return None
+
+    def _drop_old(self, seed: int) -> None:
         for old in self.versions(seed)[: -self.keep]:
             self._path(seed, old).unlink(missing_ok=True)
 
     def _path(self, seed: int, version: int) -> Path:
         return self.folder / str(seed) / f"{version:06d}.png"
+
+    def _begun(self, seed: int, version: int) -> Path:
+        return self._path(seed, version).with_suffix(".begun")

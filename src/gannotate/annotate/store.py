@@ -2,8 +2,8 @@
 
 A save names the version it started from. When the picture has moved on meanwhile (another tab, another program), the
 save is refused and the refused map is kept beside, so that neither side loses work. Each save writes, in this order,
-the version's own file, the annotation, and its row; whatever of the three is missing after a crash is made up for when
-the picture is next looked at.
+the version's own file as one that was begun, the annotation, and its row, and then counts the version; whatever is
+missing after a crash is made up for when the picture is next looked at.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ class Store:
 
         Raises:
             StaleVersion: the picture has another version by now. UsageError: not a picture of the pool.
-            GannotateError: unknown class ids, another size, or a disk that takes no more; nothing changed.
+            GannotateError: unknown class ids, another size, or a disk that takes no more: then nothing changed, or the
+                save is ended when the picture is next looked at.
         """
         with self._lock:
             self.check_seed(seed)
@@ -108,9 +109,10 @@ class Store:
             own_again = bool(editor) and self._last.get(seed) == (editor, base) and base == current - 1
             if base != current and not own_again:
                 raise StaleVersion(seed, base, current, self._recover(seed, base, label_map))
-            self.history.add(seed, current + 1, encode_label_map(label_map, self.project.classes))
+            self.history.begin(seed, current + 1, encode_label_map(label_map, self.project.classes))
+            self._last[seed] = (editor, base)  # even if the rest fails: what was begun will be a version
             self._write(seed, label_map, current + 1, {"started_from": started})
-            self._last[seed] = (editor, base)
+            self.history.end(seed, current + 1)
             return current + 1
 
     def put(self, seed: int, label_map: LabelMap, source: str, about: dict[str, Any]) -> int:
@@ -205,21 +207,23 @@ class Store:
 
     def _settle(self, seed: int) -> int:
         """Brings history, annotation and row together, after a crash or another program's edit; gives the version."""
+        if begun := self.history.begun(seed):
+            self._finish(seed, *begun)
         head, current = self.history.head(seed), self._current(seed)
-        row = self._row(seed)
-        row_version = self._version_of(row)
         if head == 0:
             return self._adopt(seed, 1, current) if self.project.annotation_path(seed).exists() else 0
-        newest = self._decode(seed, head)
-        behind = row_version == head - 1 if row_version is not None else head == 1 and row is None
-        if np.array_equal(current, newest):
-            if behind and self.project.annotation_path(seed).exists():
-                self._write(seed, newest, head, {})
-            return head
-        if behind and np.array_equal(current, self._decode(seed, head - 1) if head > 1 else self.blank):
-            self._write(seed, newest, head, {})
+        if np.array_equal(current, self._decode(seed, head)):
             return head
         return self._adopt(seed, head + 1, current)
+
+    def _finish(self, seed: int, version: int, png: bytes) -> None:
+        """Ends a save that was cut off; a map that another program has put there since comes after it."""
+        head, current = self.history.head(seed), self._current(seed)
+        old = self._decode(seed, head) if head else self.blank
+        new = decode_label_map(png, len(self.project.classes), f"version {version} of picture {seed}")
+        if np.array_equal(current, new) or np.array_equal(current, old):
+            self._write(seed, new, version, {})
+        self.history.end(seed, version)
 
     def _adopt(self, seed: int, version: int, label_map: LabelMap) -> int:
         """Takes what another program put there as a version of its own; its row stays as that program wrote it."""
@@ -242,10 +246,6 @@ class Store:
             if int(row["seed"]) == seed:
                 return annotation_of(seed, row)
         return None
-
-    @staticmethod
-    def _version_of(row: Annotation | None) -> int | None:
-        return row.about.get("version") if row and row.about.get("tool") == TOOL else None
 
     def _recover(self, seed: int, base: int, label_map: LabelMap) -> Path:
         png = encode_label_map(label_map, self.project.classes)

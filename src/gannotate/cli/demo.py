@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from gannotate.cli import show
 from gannotate.cli.device import prepare
+from gannotate.cli.ending import as_by_ctrl_c
 from gannotate.cli.flags import Common, settings
 from gannotate.demo import DemoConfig, read_result, run_demo, shipped_portraits
 from gannotate.errors import GannotateError
@@ -38,7 +39,7 @@ class DemoFlags(Common):
 
 
 class Stopped(GannotateError):
-    """Ctrl-C: unlike other commands, the demonstration does not go on where it was."""
+    """Ctrl-C or SIGTERM: unlike other commands, the demonstration does not go on where it was."""
 
     exit_code = 130
 
@@ -51,7 +52,7 @@ def demo(*, flags: DemoFlags = DemoFlags()) -> int:
         steps = [f"make a project in {folder} from {shipped_portraits()}", "fit, synthesize, train, test, report"]
         return show.plan(flags, steps, settings(flags, out=str(folder), **vars(config)))
     try:
-        with contextlib.closing(run_demo(folder, config, prepare(flags))) as running:
+        with as_by_ctrl_c(), contextlib.closing(run_demo(folder, config, prepare(flags))) as running:
             for stage, steps in groupby(running, key=lambda step: step.stage):
                 show.follow(steps, stage, flags.quiet)
     except KeyboardInterrupt as error:

@@ -1,14 +1,15 @@
-"""Ending a command from another process, by closing its stdin."""
+"""Ending a command from another process, by closing its stdin or by SIGTERM."""
 
 from __future__ import annotations
 
 import _thread
+import contextlib
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from gannotate.cli.app import INTERRUPTED, main
 
@@ -27,6 +28,19 @@ def main_until_closed(words: Sequence[str]) -> int:
     except KeyboardInterrupt:  # so early that the command could not answer it itself
         sys.stderr.write("stopped\n")
         return INTERRUPTED
+
+
+@contextlib.contextmanager
+def as_by_ctrl_c() -> Iterator[None]:
+    """While the body runs, SIGTERM ends it as Ctrl-C does, so that it can clear up behind itself."""
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _interrupt_at_end() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from gannotate.cli import show
 from gannotate.cli.device import prepare
-from gannotate.cli.evaluate_decoder import check_decoder_flags, named, score_decoder
+from gannotate.cli.evaluate_decoder import Scored, check_decoder_flags, decoder_of, examples_of, named, score_decoder
 from gannotate.cli.flags import Common, settings
 from gannotate.cli.runs import drop_unfinished
 from gannotate.cli.simulate import segmenter_folder
@@ -28,7 +28,6 @@ from gannotate.metrics.floors import majority_floor, pixel_floor
 from gannotate.metrics.protocols import Protocol, find_protocol
 from gannotate.project import Project
 from gannotate.record import recorded
-from gannotate.report.examples import write_examples
 from gannotate.report.plots import reliability_svg
 from gannotate.segmenters.evaluate import Choice, ask, choose_segmenter
 from gannotate.segmenters.evaluate import evaluate as evaluate_segmenter
@@ -56,7 +55,7 @@ class EvaluateFlags(Common):
     segmenter: Path | None = None
     """Segmenter to score: its folder, or its name in the project; the newest one when not given."""
     decoder: str | None = None
-    """Decoder to score: its name in the project; the newest one when not given."""
+    """Decoder to score: its name in the project; the newest one that the other flags fit when not given."""
     labelled: Annotated[tuple[Path, ...], Parameter(negative="")] = ()
     """Labelled pictures (images/ and masks/) from which the two floors are made, to stand beside the scores."""
     shots: int | None = None
@@ -83,7 +82,7 @@ def evaluate(project: Path, /, *, flags: EvaluateFlags = EvaluateFlags()) -> int
     opened = Project.open(project)
     _check(project, flags)
     if flags.of == "decoder":
-        folders = [opened.find("decoders", flags.decoder)]
+        folders = [decoder_of(opened, flags)]
     else:
         folders = [segmenter_folder(opened, name) for name in flags.among or (flags.segmenter,)]
     scored = ", ".join(map(str, folders))
@@ -93,9 +92,8 @@ def evaluate(project: Path, /, *, flags: EvaluateFlags = EvaluateFlags()) -> int
         choose = f"choose among {len(folders)} segmenters, then " if len(folders) > 1 else ""
         return show.plan(flags, [f"{choose}score {scored} on {on}", "note the scores in a new folder in runs"], config)
     begin, device = time.monotonic(), prepare(flags)
-    keep_examples: Callable[[Path], object] | None = None
     if flags.of == "decoder":
-        found = score_decoder(opened, folders[0], flags, device)
+        found, keep_examples = score_decoder(opened, folders[0], flags, device)
         if flags.labelled and flags.test:
             found["floors"] = _floors(opened, flags)
     else:
@@ -103,8 +101,7 @@ def evaluate(project: Path, /, *, flags: EvaluateFlags = EvaluateFlags()) -> int
     drop_unfinished(opened, "runs", "evaluate")
     folder = opened.next_folder("runs", "evaluate")
     with recorded(folder, "evaluate", config, flags.seed, begin) as record:
-        if keep_examples:
-            keep_examples(folder / "examples")
+        keep_examples(folder / "examples")
         write_text(folder / "reliability.svg", reliability_svg(found["calibration"], standalone=True))
         record.result = found
     result = {"run": str(folder), **record.result, "seconds": record.wall_s}
@@ -180,10 +177,7 @@ def _check(project: Path, flags: EvaluateFlags) -> None:
         raise UsageError("--shots draws from labelled pictures; give them with --labelled, or leave --shots out")
 
 
-def _score_segmenter(
-    project: Project, folders: Sequence[Path], flags: EvaluateFlags, device: str
-) -> tuple[dict[str, Any], Callable[[Path], object]]:
-    """The scores, and what keeps some of the pictures in a folder for the report."""
+def _score_segmenter(project: Project, folders: Sequence[Path], flags: EvaluateFlags, device: str) -> Scored:
     assert flags.test is not None
     protocol = find_protocol(flags.protocol) if flags.protocol else None
     test = read_all(flags, project, [flags.test], flags.most, flags.size)
@@ -201,9 +195,7 @@ def _score_segmenter(
     write_json(folder / EVALUATION, {name: value for name, value in result.items() if name != "scored"})
     if flags.labelled:
         result["floors"] = _floors(project, flags)
-    return result, lambda examples: write_examples(
-        examples, test, answers.predictions, project.classes, seed=flags.seed, uncertainty=answers.uncertainty
-    )
+    return result, examples_of(project, test, answers, flags)
 
 
 def _choose(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,29 +11,34 @@ import numpy as np
 
 from gannotate.cli import show
 from gannotate.cli.training_data import read_all
+from gannotate.cli.which_decoder import decoder_reading
 from gannotate.data.labelled import LabelledSet
 from gannotate.decoders.build import load_decoder
 from gannotate.errors import UsageError
 from gannotate.fitting.features import FeatureReader
 from gannotate.fitting.shots import load
+from gannotate.fitting.testing import annotated_set, ask_decoder
 from gannotate.generators.base import DrawOptions, draw, to_uint8
 from gannotate.generators.build import load_generator
 from gannotate.inversion.features import GeneratorFeatures
 from gannotate.inversion.inverter import Inverter, usual_config
 from gannotate.inversion.projector import InversionConfig
-from gannotate.metrics.calibration import ReliabilityCounter
 from gannotate.metrics.confusion import Scores, confusion, scores
 from gannotate.pretraining.sources import SOURCE, load_source, reads_source
 from gannotate.project import Project
 from gannotate.record import read_record
+from gannotate.report.examples import HELD_OUT, write_examples
+from gannotate.segmenters.evaluate import Answers, ask
 from gannotate.segmenters.evaluate import evaluate as evaluate_answers
-from gannotate.synthesis import annotate_seeds
 
 if TYPE_CHECKING:
     from gannotate.cli.evaluate import EvaluateFlags
 
 INVERTING = ("steps", "encoder")
 """Flags that say how a test picture is found in the generator."""
+
+Scored = tuple[dict[str, Any], Callable[[Path], object]]
+"""Scores, and what keeps some of the pictures in a folder for the report."""
 
 
 def check_decoder_flags(flags: EvaluateFlags) -> None:
@@ -42,7 +47,7 @@ def check_decoder_flags(flags: EvaluateFlags) -> None:
     Raises:
         UsageError: names the flag and what it is for.
     """
-    inverting = [name for name in INVERTING if getattr(flags, name) is not None]
+    inverting = _inverting(flags)
     if inverting and (flags.of == "segmenter" or flags.test is None):
         raise UsageError(
             f"--{inverting[0]} says how test pictures are found in the generator; it is for --of decoder with --test"
@@ -53,8 +58,20 @@ def check_decoder_flags(flags: EvaluateFlags) -> None:
         raise UsageError("--most says how many of the test pictures are used; give these with --test")
 
 
-def score_decoder(project: Project, folder: Path, flags: EvaluateFlags, device: str) -> dict[str, Any]:
-    """The scores on the test pictures, or without any on the annotated pool pictures that it was not fitted to."""
+def decoder_of(project: Project, flags: EvaluateFlags) -> Path:
+    """The decoder that the flags name, or the newest one that they can be for.
+
+    Raises:
+        UsageError: there is none, or the one called so does not read the generator, where flags are for one that does.
+    """
+    inverting = _inverting(flags)
+    if inverting:
+        return decoder_reading(project, flags.decoder, "generator", f"leave --{inverting[0]} out")
+    return project.find("decoders", flags.decoder)
+
+
+def score_decoder(project: Project, folder: Path, flags: EvaluateFlags, device: str) -> Scored:
+    """Scores it on the test pictures, or without any on the annotated pool pictures that it was not fitted to."""
     if flags.test is not None:
         return _on_real(project, folder, flags, device)
     if reads_source(folder):
@@ -68,38 +85,30 @@ def named(project: Project, found: Scores) -> dict[str, Any]:
     return asdict(found) | {"per_class": dict(zip(names, found.per_class, strict=True))}
 
 
-def _on_real(project: Project, folder: Path, flags: EvaluateFlags, device: str) -> dict[str, Any]:
+def _on_real(project: Project, folder: Path, flags: EvaluateFlags, device: str) -> Scored:
     assert flags.test is not None
     test = read_all(flags, project, [flags.test], flags.most, flags.size)
     if reads_source(folder):
-        _check_not_inverted(folder, flags)
         through, reader = "features", _by_source(project, folder, device)
     else:
         through, reader = "generator", _by_generator(project, folder, flags, device)
         show.say(flags, f"finding {len(test)} pictures in the generator first, which takes a while")
-    return _about(folder, str(flags.test), through) | evaluate_answers(reader, test, flags.absent or "skip")
+    return _asked(project, reader, test, flags, _about(folder, str(flags.test), through))
 
 
-def _check_not_inverted(folder: Path, flags: EvaluateFlags) -> None:
-    given = [name for name in INVERTING if getattr(flags, name) is not None]
-    if given:
-        raise UsageError(f"{folder} reads another network, which looks once at a picture; leave --{given[0]} out")
-
-
-def _on_pool_by_source(project: Project, folder: Path, flags: EvaluateFlags, device: str) -> dict[str, Any]:
+def _on_pool_by_source(project: Project, folder: Path, flags: EvaluateFlags, device: str) -> Scored:
     """The pool's pictures are drawn as pictures alone, and the source reads them as it reads any."""
     shots = load(project, project.annotations())
     if not shots:
         raise UsageError(f"{project.folder} has no annotations to score {folder} on; give real pictures with --test")
     generator = load_generator(project.generator_folder, device)
     drawn = draw(generator, [shot.seed for shot in shots], DrawOptions(**project.config.draw.model_dump()))
-    pictures = np.concatenate([to_uint8(drawing.picture) for _, drawing in drawn])
-    pool = LabelledSet(tuple(str(shot.seed) for shot in shots), pictures, np.stack([shot.label_map for shot in shots]))
-    found = evaluate_answers(_by_source(project, folder, device), pool, flags.absent or "skip")
-    return _about(folder, "held-out annotations", "features") | found
+    pool = annotated_set(shots, np.concatenate([to_uint8(drawing.picture) for _, drawing in drawn]))
+    about = _about(folder, HELD_OUT, "features")
+    return _asked(project, _by_source(project, folder, device), pool, flags, about)
 
 
-def _on_pool(project: Project, folder: Path, flags: EvaluateFlags, device: str) -> dict[str, Any]:
+def _on_pool(project: Project, folder: Path, flags: EvaluateFlags, device: str) -> Scored:
     fitted = _fitted(folder)
     held_out = [annotation for annotation in project.annotations() if annotation.seed not in fitted]
     if not held_out:
@@ -108,24 +117,41 @@ def _on_pool(project: Project, folder: Path, flags: EvaluateFlags, device: str) 
         )
     shots = load(project, held_out)
     generator, decoder = load_generator(project.generator_folder, device), load_decoder(folder, device)
-    options = DrawOptions(**project.config.draw.model_dump())
-    classes = len(project.classes)
-    counts, reliability = np.zeros((classes, classes), np.int64), ReliabilityCounter()
-    drawn = annotate_seeds(generator, decoder, [shot.seed for shot in shots], options)
-    for shot, labelled in zip(shots, drawn, strict=True):
-        counts += confusion(shot.label_map[None], labelled.label_map[None], classes)
-        reliability.add(labelled.soft, shot.label_map)
-    return {
+    pool, answers = ask_decoder(generator, decoder, shots, DrawOptions(**project.config.draw.model_dump()))
+    counts = confusion(pool.label_maps, answers.predictions, len(project.classes))
+    result = {
         "of": "decoder",
         "scored": str(folder),
-        "test": "held-out annotations",
+        "test": HELD_OUT,
         "labels": len(fitted),
         **named(project, scores(counts, flags.absent or "skip")),
         "confusion": counts.tolist(),
-        "calibration": reliability.result().as_dict(),
+        "calibration": answers.reliability.as_dict(),
         "pictures": len(shots),
         "absent": flags.absent or "skip",
     }
+    return result, examples_of(project, pool, answers, flags)
+
+
+def _asked(
+    project: Project, reader: FeatureReader, test: LabelledSet, flags: EvaluateFlags, about: dict[str, Any]
+) -> Scored:
+    answers = ask(reader, test)
+    result = about | evaluate_answers(reader, test, flags.absent or "skip", answers)
+    return result, examples_of(project, test, answers, flags)
+
+
+def examples_of(
+    project: Project, test: LabelledSet, answers: Answers, flags: EvaluateFlags
+) -> Callable[[Path], object]:
+    """What keeps some of the test pictures in a folder for the report."""
+    return lambda folder: write_examples(
+        folder, test, answers.predictions, project.classes, seed=flags.seed, uncertainty=answers.uncertainty
+    )
+
+
+def _inverting(flags: EvaluateFlags) -> list[str]:
+    return [name for name in INVERTING if getattr(flags, name) is not None]
 
 
 def _by_source(project: Project, folder: Path, device: str) -> FeatureReader:

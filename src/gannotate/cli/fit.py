@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from cyclopts import Parameter
 
 from gannotate.cli import show
@@ -30,6 +30,7 @@ from gannotate.fitting.fit import fit as fit_decoder
 from gannotate.fitting.held_out import read_held_out
 from gannotate.generators.base import DrawOptions
 from gannotate.generators.build import load_generator
+from gannotate.parsing import Malformed, load_yaml
 from gannotate.project import Project
 from gannotate.record import peak_rss_mb
 from gannotate.training import distributed
@@ -127,11 +128,9 @@ def parse_setting(text: str) -> tuple[str, Any]:
         UsageError: there is no =, or nothing that YAML can read.
     """
     name, sign, value = text.partition("=")
-    try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError:
-        sign = ""
-        parsed = None
+    parsed = None
+    with contextlib.suppress(Malformed):
+        parsed = load_yaml(value)
     if not sign or not name or parsed is None:
         raise UsageError(f"--setting {text!r} is not NAME=VALUE; give e.g. --setting width=64")
     return name.strip(), parsed

@@ -21,11 +21,11 @@ from gannotate.cli import show
 from gannotate.cli.app import OK
 from gannotate.cli.device import prepare
 from gannotate.cli.flags import Common, settings
-from gannotate.cli.predict_decoder import decoder_of
 from gannotate.cli.predict_shared import MANIFEST, Item, asked_of, open_shared, predict_shared
 from gannotate.cli.predict_video import predict_video
 from gannotate.cli.processes import check_alone
 from gannotate.cli.simulate import segmenter_folder
+from gannotate.cli.which_decoder import decoder_reading
 from gannotate.data.pictures import SUFFIXES, PictureSource, decode_picture
 from gannotate.data.sharing import Worker
 from gannotate.data.video import is_video
@@ -283,6 +283,17 @@ def segmenter_of(project: Path, given: Path | None) -> Path:
     if given is not None:
         raise UsageError(f"{project} is no project, so --segmenter names nothing in it; leave --segmenter out")
     return project
+
+
+def decoder_of(project: Project, flags: PredictFlags) -> Path:
+    """The decoder that the flags name, or the newest one that reads what --through says.
+
+    Raises:
+        UsageError: there is none, or it reads something else.
+    """
+    assert flags.through != "segmenter"
+    other = "generator" if flags.through == "features" else "features"
+    return decoder_reading(project, flags.decoder, flags.through, f"use --through {other}")
 
 
 def view_of(flags: PredictFlags) -> View:

@@ -52,7 +52,7 @@ def say(flags: Common, text: str) -> None:
         sys.stderr.write(text + "\n")
 
 
-def finish(flags: Common, result: Mapping[str, Any], text: str, next_step: str = "") -> int:
+def finish(flags: Common, result: Mapping[str, Any] | Sequence[Any], text: str, next_step: str = "") -> int:
     """Shows a verb's result on stdout (as JSON with --json), then the next step; returns exit code 0."""
     if flags.json:
         sys.stdout.write(json.dumps(result, indent=2, default=str) + "\n")

@@ -6,23 +6,24 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import cyclopts
-import yaml
 from cyclopts import Parameter
 
 from gannotate.cli import show
 from gannotate.cli.flags import Common
 from gannotate.cli.study_claims import claims_verb
-from gannotate.errors import UsageError
+from gannotate.errors import GannotateError, UsageError
 from gannotate.locks import alone_in
+from gannotate.parsing import Malformed, load_yaml
 from gannotate.record import cores
 from gannotate.studies import (
     Choice,
+    Domain,
     Done,
     How,
     Outcomes,
@@ -38,6 +39,7 @@ from gannotate.studies import (
 )
 from gannotate.studies.cell import words_of
 from gannotate.studies.domain import names as domain_names
+from gannotate.studies.several import Several, plan_several
 from gannotate.studies.study import names as study_names
 from gannotate.studies.words import as_command
 from gannotate.studies.writing import STUDY, TABLE, about
@@ -47,6 +49,9 @@ study = cyclopts.App(help="Do the papers' tables and figures, on the pictures at
 study.command(claims_verb, name="claims")
 
 FAILED = 1
+ALL = "all"
+"""In place of a study's name: all that ship."""
+
 WRITE_EVERY_S = 60.0
 """Seconds after which the table is written again while cells still run."""
 
@@ -81,9 +86,19 @@ class PlanFlags(Common):
 
     def plan(self, name: str) -> Plan:
         """The study on the domain, as the flags ask for it."""
-        domain = load_domain(self.domain, self.data, self.generator)
-        choice = Choice(self.quick, self.seeds, self.seed, parse_only(self.only), parse_settings(self.set))
-        return make_plan(Path(name).stem, load_study(name), load_shared(), domain, choice)
+        return make_plan(Path(name).stem, load_study(name), load_shared(), self._domain(), self._choice())
+
+    def plans(self, names: Sequence[str]) -> Several:
+        """Several studies on the domain, as far as each of them knows what the flags ask for."""
+        wanted = dict.fromkeys(one for name in names for one in (study_names() if name == ALL else (name,)))
+        studies = {name: load_study(name) for name in wanted}
+        return plan_several(studies, load_shared(), self._domain(), self._choice(), leave_out=ALL in names)
+
+    def _domain(self) -> Domain:
+        return load_domain(self.domain, self.data, self.generator)
+
+    def _choice(self) -> Choice:
+        return Choice(self.quick, self.seeds, self.seed, parse_only(self.only), parse_settings(self.set))
 
 
 @Parameter(name="*")
@@ -152,8 +167,8 @@ def parse_settings(words: Sequence[str]) -> dict[str, Any]:
     for word in words:
         name, _, text = word.partition("=")
         value = None
-        with contextlib.suppress(yaml.YAMLError):
-            value = yaml.safe_load(text)
+        with contextlib.suppress(Malformed):
+            value = load_yaml(text)
         if not name or not isinstance(value, bool | int | float | str):
             raise UsageError(f"--set has {word!r}; give NAME=VALUE, e.g. --set steps=100")
         settings[name.strip()] = value
@@ -189,27 +204,86 @@ def show_verb(name: str, /, *, flags: PlanFlags = PlanFlags()) -> int:
     plan = flags.plan(name)
     outcomes = outcomes_so_far(plan, How(folder=flags.out.resolve()))
     result = about(plan) | _counts(plan, outcomes)
-    return show.finish(flags, result, _described(plan, outcomes), _command(name, flags))
+    return show.finish(flags, result, _described(plan, outcomes), _command(name, plan, flags))
 
 
 @study.command(name="run")
-def run_verb(name: str, /, *, flags: RunFlags = RunFlags()) -> int:
-    """Run a study's cells, and write its table and plots; the same command goes on where it was.
+def run_verb(*names: str, flags: RunFlags = RunFlags()) -> int:
+    """Run the cells of studies, and write their tables and plots; the same command goes on where it was.
 
-    Several processes on the same --out share the cells, and need nothing else of each other: each takes what is not
-    done and nobody is at, waits for the rest, and the last one's table stands.
+    Of several studies one is done after the other, whatever becomes of those before it; --only and --set are for those
+    of them that have such an axis or setting. Several processes on the same --out share the cells, and need nothing
+    else of each other: each takes what is not done and nobody is at, waits for the rest, and the last one's table
+    stands.
 
     Args:
-        name: one of `gannotate study list`, or a file that ends with .yaml.
+        names: of `gannotate study list`, or files that end with .yaml; or all, which is every one that ships and can
+            be done on the domain.
     """
-    plan, how, command = flags.plan(name), flags.how(), _command(name, flags)
-    outcomes = outcomes_so_far(plan, how)
+    if not names:
+        raise UsageError("no study was named; give one or more of `gannotate study list`, or all")
+    one = len(names) == 1 and names[0] != ALL
+    several = Several({names[0]: flags.plan(names[0])}) if one else flags.plans(names)
+    how = flags.how()
+    for name, why in several.left_out.items():
+        show.say(flags, f"left out {name}: {why}")
     if flags.dry_run:
-        left = [plan.cells[cell] for cell in to_run(plan, outcomes)]
-        commands = [as_command(["gannotate", *words_of(cell, how.device)]) for cell in left]
-        steps = [f"run {one}" for one in commands]
+        return _would(several, how, flags, one)
+    results = [_told(name, plan, how, flags, one) for name, plan in several.plans.items()]
+    if not one:
+        show.finish(flags, results, _summary(results))
+    return 0 if all(map(_whole, results)) else FAILED
+
+
+def _would(several: Several, how: How, flags: RunFlags, one: bool) -> int:
+    """Shows what would be run; a command that several studies have in common is named once."""
+    would: dict[str, str] = {}
+    configs: dict[str, dict[str, Any]] = {}
+    for name, plan in several.plans.items():
+        outcomes = outcomes_so_far(plan, how)
+        for cell in to_run(plan, outcomes):
+            would[cell] = "run " + as_command(["gannotate", *words_of(plan.cells[cell], how.device)])
         config = {"folder": str(flags.out), "processes": flags.processes, "threads": how.threads}
-        return show.plan(flags, steps, config | _counts(plan, outcomes) | {"settings": dict(plan.settings)})
+        configs[name] = config | _counts(plan, outcomes) | {"settings": dict(plan.settings)}
+    return show.plan(flags, [*would.values()], next(iter(configs.values())) if one else {"studies": configs})
+
+
+def _told(name: str, plan: Plan, how: How, flags: RunFlags, one: bool) -> dict[str, Any]:
+    """Runs a study, and shows and gives its result.
+
+    One of several is only shown where these are not told as one answer; where it breaks down the others go on, and its
+    result is `folder` and `error`.
+    """
+    if not one:
+        show.say(flags, f"study {name}")
+    try:
+        result, text = _run(name, plan, how, flags)
+    except Exception as error:
+        if one:
+            raise
+        known = isinstance(error, GannotateError)
+        told = str(error) if known else f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
+        show.say(flags, f"{name}: {told}")
+        return {"folder": str(how.folder / plan.called), "error": told}
+    if one or not flags.json:
+        show.finish(flags, result, text)
+    return result
+
+
+def _whole(result: Mapping[str, Any]) -> bool:
+    return not ("error" in result or result["failed"] or result["not_run"])
+
+
+def _summary(results: Sequence[Mapping[str, Any]]) -> str:
+    left = [Path(result["folder"]).name for result in results if not _whole(result)]
+    return f"{len(results) - len(left)} of {len(results)} studies are whole" + (
+        f"; not {', '.join(left)}" if left else ""
+    )
+
+
+def _run(name: str, plan: Plan, how: How, flags: RunFlags) -> tuple[dict[str, Any], str]:
+    """Runs what is not done; gives the result and the table."""
+    command, outcomes = _command(name, plan, flags), outcomes_so_far(plan, how)
     how.folder.mkdir(parents=True, exist_ok=True)
     counts = _counts(plan, outcomes)
     show.say(
@@ -225,13 +299,11 @@ def run_verb(name: str, /, *, flags: RunFlags = RunFlags()) -> int:
                     written = time.monotonic()
     finally:  # after Ctrl-C too: what is there is worth a table
         content = _write(how, plan, outcomes, command, begin)
-    counts, folder = _counts(plan, outcomes), how.folder / plan.called
-    result = {"folder": str(folder), **counts, "command": command, **content}
-    text = f"{(folder / TABLE).read_text()}\nin {folder}: {TABLE}, {STUDY}"
     for failure in _failures(plan, outcomes):
         show.say(flags, failure)
-    show.finish(flags, result, text)
-    return FAILED if counts["failed"] or counts["not_run"] else 0
+    folder = how.folder / plan.called
+    result = {"folder": str(folder), **_counts(plan, outcomes), "command": command, **content}
+    return result, f"{(folder / TABLE).read_text()}\nin {folder}: {TABLE}, {STUDY}"
 
 
 def _write(how: How, plan: Plan, outcomes: Outcomes, command: str, begin: float) -> dict[str, Any]:
@@ -296,8 +368,8 @@ def _described(plan: Plan, outcomes: Outcomes) -> str:
     return "\n".join(lines)
 
 
-def _command(name: str, flags: PlanFlags) -> str:
-    """The command that runs the study with these flags."""
+def _command(name: str, plan: Plan, flags: PlanFlags) -> str:
+    """The command that runs the study alone with these flags, those of them that it knows."""
     words = ["gannotate", "study", "run", name]
     default = RunFlags()
     for flag in ("domain", "data", "generator", "seeds", "seed", "out", "processes", "device"):
@@ -305,6 +377,7 @@ def _command(name: str, flags: PlanFlags) -> str:
         if value != getattr(default, flag):
             words += [f"--{flag}", str(value)]
     words += ["--quick"] if flags.quick else []
-    for flag in ("only", "set"):
-        words += [word for value in getattr(flags, flag) for word in (f"--{flag}", value)]
+    for flag, known in (("only", plan.choice.only), ("set", plan.choice.settings)):
+        given = [word for word in getattr(flags, flag) if word.partition("=")[0].strip() in known]
+        words += [word for value in given for word in (f"--{flag}", value)]
     return as_command(words)

@@ -17,8 +17,9 @@ from gannotate.cli.device import prepare
 from gannotate.cli.flags import Resumable, settings
 from gannotate.cli.processes import recorded_once
 from gannotate.cli.runs import open_run, where
+from gannotate.cli.which_decoder import decoder_reading
+from gannotate.data.manifest import Format, Manifest
 from gannotate.data.remote import Place, place_of, put
-from gannotate.data.shards import Format, Manifest
 from gannotate.data.sharing import Worker
 from gannotate.decoders.build import load_decoder
 from gannotate.errors import UsageError
@@ -48,7 +49,7 @@ class SynthesizeFlags(Resumable):
     keep: float = 1.0
     """Part of the pictures drawn that is kept, the most certain ones; 0.9 draws a ninth more and leaves them out."""
     decoder: str | None = None
-    """Decoder to use, e.g. 0001-light; the newest one when not given."""
+    """Decoder to use, e.g. 0001-light; the newest one of the generator when not given."""
     first_seed: int = DATASET_FIRST_SEED
     """Seed of the first picture, the others follow; the pool's seeds lie far below the default."""
     psi: float | None = None
@@ -78,7 +79,7 @@ def synthesize(project: Path, /, *, flags: SynthesizeFlags) -> int:
             f"{processes} processes write one dataset and do not speak with each other; give its folder with --out"
         )
     opened = Project.open(project)
-    decoder_folder = opened.find("decoders", flags.decoder)
+    decoder_folder = decoder_reading(opened, flags.decoder, "generator")
     _check_apart(opened, flags)
     options = flags.options(opened)
     config = settings(flags, decoder=decoder_folder.name, draw=vars(options))

@@ -81,7 +81,7 @@ class TrainFlags(Precise):
     online: Annotated[bool, ONLINE, Parameter(negative="")] = False
     """Let generator and decoder draw while the network learns: no dataset is needed."""
     decoder: Annotated[str | None, ONLINE] = None
-    """Decoder that labels online, e.g. 0001-light; the newest one when not given."""
+    """Decoder that labels online, e.g. 0001-light; the newest one of the generator when not given."""
     refresh: Annotated[float | None, ONLINE] = None
     """Part of a batch that is newly drawn, above 0 to 1; 0.25 when not given: a picture is seen about four times."""
     buffer: Annotated[int | None, ONLINE] = None

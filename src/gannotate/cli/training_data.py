@@ -14,6 +14,7 @@ import numpy as np
 from gannotate.cli import show
 from gannotate.cli.flags import Common
 from gannotate.cli.generate import generator_folder
+from gannotate.cli.which_decoder import decoder_reading
 from gannotate.data.labelled import LabelledSet, read_labelled
 from gannotate.data.pictures import PictureSource
 from gannotate.data.remote import Place, Remote, place_of
@@ -68,7 +69,7 @@ def origin_of(flags: TrainFlags, project: Project) -> Origin:
         UsageError: no such dataset or decoder.
     """
     if flags.online:
-        return Origin("online", project.find("decoders", flags.decoder), flags.mix)
+        return Origin("online", decoder_reading(project, flags.decoder, "generator"), flags.mix)
     if flags.labelled and flags.mix is None:
         return Origin("labelled")
     return Origin("dataset", dataset_folder(project, flags.dataset), flags.mix)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
+from typing import IO
 
 from gannotate.errors import GannotateError
 
@@ -17,8 +19,8 @@ MOST_BYTES = 1 << 29
 class Archive:
     """A zip that stays open."""
 
-    def __init__(self, path: str | Path) -> None:
-        """Reads the zip's directory.
+    def __init__(self, path: str | Path | IO[bytes]) -> None:
+        """Reads the directory of a zip: a file's, or one that is in memory.
 
         Raises:
             GannotateError: not a zip that can be read; the reason begins behind its name.
@@ -49,6 +51,14 @@ class Archive:
         except Exception as error:  # zipfile and its decompressors raise a dozen kinds
             raise GannotateError(f"cannot be read ({error})") from error
         return checked_size(data, most)
+
+
+def told_of(names: Collection[str]) -> str:
+    """What was found where something else was looked for: `it is empty`, or `it holds a.npz and 3 more files`."""
+    if not names:
+        return "it is empty"
+    more = len(names) - 1
+    return f"it holds {min(names)}" + (f" and {more} more {'file' if more == 1 else 'files'}" if more else "")
 
 
 def read_file(path: Path, most: int = MOST_BYTES) -> bytes:

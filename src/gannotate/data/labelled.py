@@ -58,10 +58,12 @@ def read_labelled(path: str | Path, classes: int, size: int | None = None, chann
     source = PictureSource(path, under="images")
     read: list[tuple[str, Image.Image, np.ndarray]] = []
     skipped: list[Skipped] = []
+    others = {str(PurePosixPath(file).with_suffix("")): file for file in source.files if file.startswith("masks/")}
     for name in source.names:
         mask = f"masks/{PurePosixPath(name).relative_to('images').with_suffix('.png')}"
         if mask not in source.files:
-            skipped.append(Skipped(name, f"has no {mask}"))
+            other = others.get(mask.removesuffix(".png"))
+            skipped.append(Skipped(name, f"has no {mask}" + (f", only {other}" if other else "")))
             continue
         try:
             image = source.read(name)

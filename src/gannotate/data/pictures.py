@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from gannotate.data.archives import Archive, read_file
+from gannotate.data.archives import Archive, read_file, told_of
 from gannotate.errors import GannotateError, UsageError
 from gannotate.picture_files import MAX_PIXELS, open_picture, without_warnings
 
@@ -80,7 +80,10 @@ class PictureSource:
         """Names of the pictures, sorted."""
         if not self.names:
             where = f"{self.path}/{under}" if under else str(self.path)
-            raise UsageError(f"no pictures in {where}; give a folder or a zip with {', '.join(SUFFIXES)} files")
+            found = told_of([name for name in names if name.startswith(inside)])
+            raise UsageError(
+                f"no pictures in {where}, {found}; give a folder or a zip with {', '.join(SUFFIXES)} files"
+            )
 
     def read_bytes(self, name: str) -> bytes:
         """The file's bytes.

@@ -5,11 +5,10 @@
 
 They may lie on a disk, or at any address that fsspec reaches (see remote.py).
 
-A dataset is written in parts (a shard each, or as many samples in plain files). A part is written whole, then named
-in the manifest: what the manifest does not name does not count, and the next run writes it again, byte for byte.
-
-Several processes write the parts whose numbers are theirs, and know nothing of each other: each notes a part that it
-has written in a file of its own, parts/NUMBER.json (see sharing.py), and whoever finds all noted writes the manifest.
+A dataset is written in parts (a shard each, or as many samples in plain files). A part is written whole, then noted in
+a file of its own, parts/NUMBER.json: what is not noted does not count, and the next run writes it again, byte for byte.
+So several processes write the parts whose numbers are theirs, and know nothing of each other (see sharing.py). Whoever
+finds all noted names them in the manifest (see manifest.py).
 """
 
 from __future__ import annotations
@@ -21,8 +20,7 @@ import json
 import tarfile
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -30,16 +28,11 @@ from webdataset.writer import TarWriter
 
 from gannotate.data.formats.arrays import decode
 from gannotate.data.labelled import LabelledSet
+from gannotate.data.manifest import Format, Manifest
 from gannotate.data.pictures import decode_picture
-from gannotate.data.remote import Place, Remote, place_of, put, put_json, put_new_json, stems
+from gannotate.data.remote import Place, Remote, place_of, put, stems
 from gannotate.errors import GannotateError, UsageError
 from gannotate.labels import ClassInfo, decode_label_map, encode_label_map
-from gannotate.parsing import DAMAGED, load_json
-
-FORMAT_VERSION = 1
-
-Format = Literal["shards", "folder"]
-"""Tar files for training at scale, or plain files to look at."""
 
 FOLDERS = {
     "png": "images/{}.png",
@@ -48,9 +41,6 @@ FOLDERS = {
     "json": "about/{}.json",
 }
 """Where the folder format keeps each part of a sample."""
-
-MOST_SAMPLES = 10**10
-"""More than a dataset has, and than there are seeds: a larger number in a manifest is damage."""
 
 MAX_MEMBER_BYTES = 1 << 30
 """A larger file in a shard is refused: no sample is that big."""
@@ -71,80 +61,6 @@ class Labelled:
     soft: np.ndarray
     confidence: float
     uncertainty: float = 0.0
-
-
-@dataclass
-class Manifest:
-    """What a dataset is: `settings` define its bytes, `parts` are those written so far."""
-
-    settings: dict[str, Any]
-    parts: list[dict[str, Any]] = field(default_factory=list)
-    complete: bool = False
-
-    def write(self, folder: Place) -> None:
-        """Writes manifest.json atomically."""
-        put_json(folder / "manifest.json", self.as_json())
-
-    def as_json(self) -> dict[str, Any]:
-        """The content of manifest.json."""
-        # written after each part, and thousands of parts are too many to copy
-        kept = {"settings": self.settings, "parts": self.parts, "complete": self.complete}
-        return {"format_version": FORMAT_VERSION, **kept}
-
-    @classmethod
-    def read(cls, folder: str | Place) -> Manifest:
-        """Reads manifest.json.
-
-        Raises:
-            UsageError: not a dataset. GannotateError: damaged, or written by a newer version.
-        """
-        path = place_of(folder) / "manifest.json"
-        try:
-            tree = load_json(path.read_bytes())
-            version = int(tree.pop("format_version"))
-            if version <= FORMAT_VERSION:
-                manifest = cls(**tree)
-                manifest._check()
-                return manifest
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise UsageError(
-                f"{folder} is not a dataset (no manifest.json); make one with `gannotate synthesize`"
-            ) from error
-        except DAMAGED as error:
-            raise GannotateError(f"{path} is damaged ({error}); write the dataset again") from error
-        raise GannotateError(
-            f"{folder} was written by a newer gannotate (format {version}, this one reads up to {FORMAT_VERSION}); "
-            "upgrade gannotate"
-        )
-
-    def _check(self) -> None:
-        """Raises KeyError or ValueError when something that readers rely on is missing or of another kind."""
-        if self.settings["format"] not in get_args(Format):
-            raise ValueError(f"format {self.settings['format']!r}")
-        numbers = [self.settings["count"], *(part[name] for part in self.parts for name in ("first_seed", "samples"))]
-        lists = [self.settings["classes"], self.parts]
-        flags = [self.settings["soft"], self.complete]
-        for kind, values in ((int, numbers), (list, lists), (bool, flags)):
-            if not all(type(value) is kind for value in values):
-                raise ValueError(f"a value that should be {kind.__name__} is not")
-        if not all(0 <= value <= MOST_SAMPLES for value in numbers):
-            raise ValueError(f"a number that is not 0 to {MOST_SAMPLES}")
-
-    @property
-    def samples(self) -> int:
-        """Samples written so far."""
-        return sum(part["samples"] for part in self.parts)
-
-
-def write_first_manifest(folder: Place, manifest: Manifest) -> bool:
-    """Writes manifest.json where there is none; False when another process was faster, whose one stays."""
-    return put_new_json(folder / "manifest.json", manifest.as_json())
-
-
-def check_format(name: str) -> None:
-    """Raises UsageError when `name` is no dataset format."""
-    if name not in get_args(Format):
-        raise UsageError(f"dataset format {name!r} is not known; use {' or '.join(get_args(Format))}")
 
 
 def sample_key(seed: int) -> str:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gannotate.data.remote import Place, put_json
+from gannotate.data.remote import Place, put
 from gannotate.errors import GannotateError
+from gannotate.files import as_json
 from gannotate.parsing import DAMAGED, load_json
 
 UNDER_TORCHRUN = "TORCHELASTIC_RUN_ID"
@@ -24,6 +25,9 @@ UNDER_TORCHRUN = "TORCHELASTIC_RUN_ID"
 
 PATIENT_PARTS = 5
 """Another process may be so many times as slow as this one before it is taken for dead."""
+
+MOST = 10**10
+"""More than a dataset has samples, and than there are seeds: a larger number in a note or a manifest is damage."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,13 +75,15 @@ class PartNotes:
     """Notes of the parts that are done, each a json-able dict, in `folder`/000012.json and so on."""
 
     def __init__(self, folder: Place, numbers: tuple[str, ...] = ()) -> None:
-        """`numbers`: entries that every note has, whole numbers."""
+        """`numbers`: entries that every note has, whole numbers from 0 to `MOST`."""
         self.folder, self.numbers = folder, numbers
         self._known: dict[int, dict[str, Any]] = {}
 
     def add(self, index: int, note: dict[str, Any]) -> None:
         """Notes a part whose files are written."""
-        put_json(self._path(index), note)
+        data = as_json(note)
+        put(self._path(index), data)
+        self._known[index] = load_json(data)
 
     def get(self, index: int) -> dict[str, Any] | None:
         """What was noted of a part; None when nothing was. A note that was found is not looked for again.
@@ -89,15 +95,19 @@ class PartNotes:
             return self._known[index]
         try:
             note = load_json(self._path(index).read_bytes())
-            if all(type(note[name]) is int for name in self.numbers):
+            if all(type(note[name]) is int and 0 <= note[name] <= MOST for name in self.numbers):
                 self._known[index] = note
                 return note
-            reason = f"{' or '.join(self.numbers)} is no number"
+            reason = f"{' or '.join(self.numbers)} is no number from 0 to {MOST}"
         except FileNotFoundError:
             return None
         except DAMAGED as error:
             reason = str(error)
         raise GannotateError(f"{self._path(index)} is damaged ({reason}); delete it, and its part is written again")
+
+    def exist(self) -> bool:
+        """Whether any part is noted."""
+        return self.folder.exists()
 
     def drop(self) -> None:
         """Forgets all of them: what they say is kept elsewhere now."""

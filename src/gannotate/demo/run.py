@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import shutil
-import tempfile
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
@@ -17,10 +14,13 @@ from typing import Any
 from gannotate.data.writing import check_new
 from gannotate.demo.stages import Demo, DemoConfig
 from gannotate.errors import GannotateError, UsageError
-from gannotate.files import disk_error, write_json
+from gannotate.files import appearing, write_json
 
 RESULT = "demo.json"
 """File in the project with the demonstration's figures."""
+
+BUILDING = ".project"
+"""The project while it is made: below a folder that already exists, as a project is made where nothing is."""
 
 HELD_OUT = 5
 """At least so many shipped annotations are kept from the decoder, to score it."""
@@ -63,20 +63,22 @@ def run_demo(
 
     Raises:
         UsageError: `folder` exists and is not empty, or more shots than there are annotations to spare.
-        GannotateError: the disk is full.
+        GannotateError: the disk is full, or another process makes `folder`.
     """
     config, folder = config or DemoConfig(), check_new(folder)
     shipped = Path(shipped) if shipped is not None else shipped_portraits()
     _check_shots(config.shots, len(list((shipped / "annotations").glob("*.png"))))
     seconds: dict[str, float] = {}
-    with _appearing(folder) as building:
-        demo = Demo(building, folder.name, config, device, shipped)
+    with appearing(folder) as building:
+        project = building / BUILDING
+        demo = Demo(project, folder.name, config, device, shipped)
         for stage, steps in demo.stages():
             begin = time.monotonic()
             for step in steps():
                 yield StageProgress(stage, **asdict(step))
             seconds[stage] = round(time.monotonic() - begin, 2)
-        write_json(building / RESULT, demo.result(seconds))
+        write_json(project / RESULT, demo.result(seconds))
+        _move_up(project)
 
 
 def read_result(folder: str | Path) -> dict[str, Any]:
@@ -92,18 +94,8 @@ def _check_shots(shots: int, annotations: int) -> None:
         )
 
 
-@contextlib.contextmanager
-def _appearing(folder: Path) -> Iterator[Path]:
-    """A path beside `folder` to build it at; it takes `folder`'s place at the end, or is removed."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
-    except OSError as error:
-        raise disk_error(error, folder) from error
-    try:
-        yield beside / folder.name
-        os.replace(beside / folder.name, folder)
-    except OSError as error:
-        raise disk_error(error, folder) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+def _move_up(project: Path) -> None:
+    """Moves everything in a folder to the one that it is in, and removes it."""
+    for path in project.iterdir():
+        os.replace(path, project.parent / path.name)
+    project.rmdir()

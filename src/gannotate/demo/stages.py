@@ -20,6 +20,7 @@ from gannotate.decoders.build import decoder_config, load_decoder
 from gannotate.fitting import shots as shots_of
 from gannotate.fitting.config import scheduled
 from gannotate.fitting.fit import fit
+from gannotate.fitting.testing import ask_decoder
 from gannotate.generators.base import DrawOptions, draw, to_uint8
 from gannotate.generators.build import load_generator, read_config
 from gannotate.jsonlines import read_rows
@@ -29,14 +30,14 @@ from gannotate.metrics.floors import majority_floor, pixel_floor
 from gannotate.project import PoolPicture, Project, digest
 from gannotate.project_config import ClassEntry, DrawEntry, GeneratorEntry, MirrorEntry, ProjectConfig
 from gannotate.record import Record, now, peak_rss_mb, recorded
-from gannotate.report.examples import write_examples
+from gannotate.report.examples import HELD_OUT, write_examples
 from gannotate.report.page import write_report
 from gannotate.seeding import numpy_stream
 from gannotate.segmenters.build import SegmenterConfig
-from gannotate.segmenters.evaluate import ask, evaluate
+from gannotate.segmenters.evaluate import Answers, ask, evaluate
 from gannotate.segmenters.predict import Segmenter
 from gannotate.segmenters.supervised import SegmenterTraining, train_segmenter
-from gannotate.synthesis import DatasetConfig, annotate_seeds, write_dataset
+from gannotate.synthesis import DatasetConfig, write_dataset
 from gannotate.training.loop import Progress
 
 TEST_FIRST_SEED, SUPERVISED_FIRST_SEED = 1_000_000, 2_000_000
@@ -214,12 +215,12 @@ class Demo:
 
     def _test_decoder(self) -> None:
         shots = shots_of.load(self.project, self.held_out)
-        with self._tested("decoder", self.decoder_folder, "held-out annotations") as (record, _):
-            seeds = [shot.seed for shot in shots]
-            labelled = [one.label_map for one in annotate_seeds(self.generator, self.decoder, seeds, self.options)]
-            counts = confusion(np.stack([shot.label_map for shot in shots]), np.stack(labelled), len(CLASSES))
+        with self._tested("decoder", self.decoder_folder, HELD_OUT) as (record, folder):
+            pool, answers = ask_decoder(self.generator, self.decoder, shots, self.options)
+            counts = confusion(pool.label_maps, answers.predictions, len(CLASSES))
             record.result |= {"labels": self.config.shots, **_named(scores(counts))}
             record.result |= {"confusion": counts.tolist(), "pictures": len(shots), "absent": "skip"}
+            self._keep_examples(folder, pool, answers)
         self.miou["decoder"] = record.result["miou"]
 
     def _test_supervised(self) -> None:
@@ -233,16 +234,12 @@ class Demo:
             answers = ask(segmenter, self.test)
             found = evaluate(segmenter, self.test, answers=answers)
             record.result |= self.generated | found | {"floors": self._floors()}
-            classes = self.project.classes
-            write_examples(
-                folder / "examples",
-                self.test,
-                answers.predictions,
-                classes,
-                seed=self.config.seed,
-                uncertainty=answers.uncertainty,
-            )
+            self._keep_examples(folder, self.test, answers)
         self.miou["segmenter"] = record.result["miou"]
+
+    def _keep_examples(self, folder: Path, test: LabelledSet, answers: Answers) -> None:
+        said, unsure = answers.predictions, answers.uncertainty
+        write_examples(folder / "examples", test, said, self.project.classes, seed=self.config.seed, uncertainty=unsure)
 
     def _floors(self) -> dict[str, Any]:
         majority = majority_floor(self.labelled, self.test, len(CLASSES))

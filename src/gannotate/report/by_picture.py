@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float
 
-from gannotate.report.gather import Findings
+from gannotate.report.examples import Tested
 from gannotate.report.plots import scatter_svg
 from gannotate.report.tables import facts, figure
 
@@ -13,14 +15,14 @@ FEWEST = 5
 """Test pictures from which on they are told one by one."""
 
 
-def one_by_one(found: Findings) -> str:
+def one_by_one(tested: Sequence[Tested]) -> str:
     """How well the test pictures were labelled one by one, and whether uncertainty tells which were not."""
-    mious = [one.miou for one in found.tested if one.miou is not None]
+    mious = [one.miou for one in tested if one.miou is not None]
     if len(mious) < FEWEST:
         return ""
     places = {"worst": 0.0, "a tenth below": 0.1, "half below": 0.5, "a tenth above": 0.9, "best": 1.0}
     rows = [(name, figure(float(np.quantile(mious, part)))) for name, part in places.items()]
-    pairs = [(one.uncertainty, one.miou) for one in found.tested if None not in (one.uncertainty, one.miou)]
+    pairs = [(one.uncertainty, one.miou) for one in tested if None not in (one.uncertainty, one.miou)]
     told = (
         "<h3>Picture by picture</h3><p>Mean IoU of each of the test pictures, of the classes that it has; a single "
         f"picture of few classes swings more than the mean over all pixels above.</p>{facts(rows)}"

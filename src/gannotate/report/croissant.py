@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from gannotate.data.shards import FOLDERS, Manifest, shard_name
+from gannotate.data.manifest import Manifest
+from gannotate.data.shards import FOLDERS, shard_name
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
 NOT_STATED = "not stated"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gannotate.data.front_matter import front_matter, licence_fields
-from gannotate.data.shards import Manifest
+from gannotate.data.manifest import Manifest
 from gannotate.errors import GannotateError
 from gannotate.files import write_json, write_text
 from gannotate.project import Project

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from gannotate.data.labelled import LabelledSet
+from gannotate.data.manifest import Manifest
 from gannotate.data.pictures import read_picture
-from gannotate.data.shards import Manifest, read_dataset
+from gannotate.data.shards import read_dataset
 from gannotate.errors import GannotateError
 from gannotate.jsonlines import read_rows
 from gannotate.parsing import DAMAGED, load_json
@@ -23,6 +25,9 @@ MOST_ANNOTATED, MOST_GENERATED = 20, 12
 
 MOST_COUNTED = 500
 """Annotations whose classes are counted at most."""
+
+EXAMPLES = "examples"
+"""Folder of a test's kept pictures."""
 
 EVALUATE = "evaluate"
 """Verb of the records that hold test figures."""
@@ -80,6 +85,9 @@ class Findings:
     examples: tuple[Example, ...] = ()
     tested: tuple[Tested, ...] = ()
     """All test pictures of `evaluation`, one by one."""
+    decoder_examples: tuple[Example, ...] = ()
+    decoder_tested: tuple[Tested, ...] = ()
+    """The same of the newest test of the decoder shown."""
     pool: tuple[PoolPicture, ...] = ()
     annotated_px: tuple[int, ...] = ()
     """Pixels of each class in the first of all annotations, see MOST_COUNTED."""
@@ -94,6 +102,11 @@ class Findings:
         """The training of the segmenter that a test is of, where its folder is still there."""
         segmenters = [run for run in (*self.compared, self.segmenter) if run is not None]
         return next((run for run in segmenters if run.folder.name == scored(test)), None)
+
+    @property
+    def decoder_test(self) -> Run | None:
+        """The newest test of the decoder shown."""
+        return _of_decoder(self.others)
 
     @property
     def used(self) -> list[Annotation]:
@@ -124,8 +137,10 @@ def gather(project: Project) -> Findings:
         annotated=tuple(_annotated(project, decoder)),
         annotations=tuple(project.annotations("any")),
         generated=_generated(project, dataset),
-        examples=() if evaluation is None else tuple(read_examples(evaluation.folder / "examples", _classes(project))),
-        tested=() if evaluation is None else tuple(read_pictures(evaluation.folder / "examples")),
+        examples=_examples(project, evaluation),
+        tested=_tested(evaluation),
+        decoder_examples=_examples(project, _of_decoder(others)),
+        decoder_tested=_tested(_of_decoder(others)),
         pool=tuple(project.pool("any")),
         annotated_px=_class_pixels(project),
     )
@@ -183,6 +198,18 @@ def _other_tests(tests: list[Run], main: Run | None, decoder: Run | None) -> lis
         if (kind == "segmenter" and same_test) or (kind == "decoder" and shown):
             newest[kind, name] = test
     return list(newest.values())
+
+
+def _of_decoder(tests: Sequence[Run]) -> Run | None:
+    return next((test for test in tests if test.result.get("of") == "decoder"), None)
+
+
+def _examples(project: Project, test: Run | None) -> tuple[Example, ...]:
+    return () if test is None else tuple(read_examples(test.folder / EXAMPLES, _classes(project)))
+
+
+def _tested(test: Run | None) -> tuple[Tested, ...]:
+    return () if test is None else tuple(read_pictures(test.folder / EXAMPLES))
 
 
 def _segmenter(segmenters: list[Run], evaluation: Run | None) -> Run | None:

@@ -11,7 +11,7 @@ from gannotate.project import Project
 from gannotate.record import now
 from gannotate.report.gather import Findings, gather
 from gannotate.report.making import curves, making
-from gannotate.report.pictures import generated_pictures, predictions
+from gannotate.report.pictures import decoder_predictions, generated_pictures, predictions
 from gannotate.report.plots import reliability_svg
 from gannotate.report.pool import pool_and_labels
 from gannotate.report.shell import PAGE, shell
@@ -37,6 +37,7 @@ def page(found: Findings) -> str:
         _comparison(found),
         predictions(found),
         pool_and_labels(found),
+        decoder_predictions(found),
         generated_pictures(found),
         _classes(found),
         curves(found),

@@ -16,7 +16,7 @@ from gannotate.data.writing import encode_picture
 from gannotate.labels import IGNORE, ClassInfo
 from gannotate.metrics.uncertainty import entropy_levels
 from gannotate.report.by_picture import one_by_one
-from gannotate.report.examples import Example
+from gannotate.report.examples import HELD_OUT, Example, Tested
 from gannotate.report.gather import Annotated, Findings
 from gannotate.report.tables import figure, swatch
 from gannotate.viz import contact_sheet, overlay
@@ -80,30 +80,44 @@ TITLES = {
 
 def predictions(found: Findings) -> str:
     """Test pictures with truth and prediction: random ones, and the worst and the best of the others."""
-    if not found.examples:
+    return _tested("Predictions on test pictures", "the segmenter", "truth", found.examples, found.tested, found)
+
+
+def decoder_predictions(found: Findings) -> str:
+    """The same of the decoder, mostly on annotated pool pictures that it did not learn from."""
+    on_pool = found.decoder_test is not None and found.decoder_test.result.get("test") == HELD_OUT
+    title = f"The decoder on {HELD_OUT if on_pool else 'test pictures'}"
+    truth = "annotation" if on_pool else "truth"  # which a simulated one is not
+    return _tested(title, "the decoder", truth, found.decoder_examples, found.decoder_tested, found)
+
+
+def _tested(
+    title: str, who: str, truth: str, examples: Sequence[Example], tested: Sequence[Tested], found: Findings
+) -> str:
+    if not examples:
         return ""
     classes, parts = found.project.classes, []
-    for chosen, title in TITLES.items():
-        cards = "".join(_example_card(item, classes) for item in found.examples if item.choice.chosen == chosen)
+    for chosen, why in TITLES.items():
+        cards = "".join(_example_card(item, truth, classes) for item in examples if item.choice.chosen == chosen)
         if cards:
-            parts.append(f'<h3>{title}</h3><div class="pictures three">{cards}</div>')
-    bright = f" {UNCERTAINTY}" if any(item.uncertainty is not None for item in found.examples) else ""
+            parts.append(f'<h3>{why}</h3><div class="pictures three">{cards}</div>')
+    bright = f" {UNCERTAINTY}" if any(item.uncertainty is not None for item in examples) else ""
     return (
-        "<section><h2>Predictions on test pictures</h2><p>Each card: the picture, the truth, and what the segmenter "
-        f"says.{bright}</p>{_legend(classes)}{''.join(parts)}{one_by_one(found)}</section>"
+        f"<section><h2>{title}</h2><p>Each card: the picture, the {truth}, and what {who} says.{bright}</p>"
+        f"{_legend(classes)}{''.join(parts)}{one_by_one(tested)}</section>"
     )
 
 
-def _example_card(item: Example, classes: Sequence[ClassInfo]) -> str:
+def _example_card(item: Example, truth: str, classes: Sequence[ClassInfo]) -> str:
     layers = [overlay(item.picture, item.truth, classes), overlay(item.picture, item.prediction, classes)]
-    names = ["picture", "truth", "prediction"]
+    names = ["picture", truth, "prediction"]
     if item.uncertainty is not None:
         layers.append(heat(item.uncertainty))
         names.append("uncertainty")
     wrong = float((item.truth != item.prediction)[item.truth != IGNORE].mean()) if (item.truth != IGNORE).any() else 0.0
     name = PurePosixPath(item.choice.source or item.choice.name).name
     alt = (
-        f"Test picture {name}: {', '.join(names)}; {100 * wrong:.0f} percent of the pixels differ; truth has "
+        f"Test picture {name}: {', '.join(names)}; {100 * wrong:.0f} percent of the pixels differ; {truth} has "
         f"{_contents(item.truth, classes)}"
     )
     caption = (

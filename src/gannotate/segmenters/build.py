@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -12,11 +13,18 @@ from torch import nn
 
 from gannotate.errors import GannotateError, UsageError
 from gannotate.labels import MAX_CLASSES, ClassInfo, default_colour
+from gannotate.picture_files import MAX_PIXELS
 from gannotate.segmenters.architectures import Architecture, Shape, architecture_info, check_encoder
 from gannotate.segmenters.start_weights import RANDOM, fill
 from gannotate.training.model_folder import ModelKind
 
 SEGMENTER = ModelKind("segmenter", "train")
+
+MOST_SIZE_PX = math.isqrt(MAX_PIXELS)
+"""A network that sees larger pictures is refused, as these are."""
+
+WIDEST = 8
+"""So many times its usual width a decoder may have: more than any published one, and 4 GB of weights at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +47,8 @@ class AnswerConfig:
             raise UsageError(f"{self.classes} classes were given; a segmenter tells 2 to {MAX_CLASSES} apart")
         if self.image_channels not in (1, 3):
             raise UsageError(f"image_channels is {self.image_channels}; use 1 (grey) or 3 (RGB)")
+        if not 1 <= self.size <= MOST_SIZE_PX:
+            raise UsageError(f"size is {self.size} px; a segmenter sees pictures of 1 to {MOST_SIZE_PX} px")
         for name, given in (("class names", self.class_names), ("colours", self.colours)):
             if given and len(given) != self.classes:
                 raise UsageError(f"{len(given)} {name} were given for {self.classes} classes; give one for each")
@@ -84,18 +94,18 @@ class SegmenterConfig(AnswerConfig):
                 object.__setattr__(self, name, getattr(info, name))
         super().__post_init__()
         if self.depth not in info.depths:
-            least, most = min(info.depths), max(info.depths)
-            accepted = f"{least} to {most}" if most > least else f"{most}"
+            shallow, deep = min(info.depths), max(info.depths)
+            accepted = f"{shallow} to {deep}" if deep > shallow else f"{deep}"
             raise UsageError(f"depth is {self.depth}; {self.architecture} takes {accepted}")
-        step, wide = 2**self.depth, 2 ** (self.depth - 1)
+        step, least, most = 2**self.depth, 2 ** (self.depth - 1), WIDEST * info.decoder_width
         if self.size < step or self.size % step:
             fitting = max(step, round(self.size / step) * step)
             raise UsageError(
                 f"size {self.size} px does not divide by {step}, as an encoder of depth {self.depth} asks; "
                 f"use {fitting}"
             )
-        if self.decoder_width < wide:
-            raise UsageError(f"decoder_width is {self.decoder_width}; use at least {wide}")
+        if not least <= self.decoder_width <= most:
+            raise UsageError(f"decoder_width is {self.decoder_width}; {self.architecture} takes {least} to {most}")
 
 
 def build_network(config: SegmenterConfig) -> nn.Module:
@@ -197,5 +207,5 @@ def config_of(settings: dict[str, Any], path: Path) -> SegmenterConfig:
         names = tuple(settings.get("class_names", ()))
         colours = tuple((int(r), int(g), int(b)) for r, g, b in settings.get("colours", ()))
         return SegmenterConfig(**{**settings, "class_names": names, "colours": colours})
-    except (TypeError, ValueError) as error:
+    except (UsageError, TypeError, ValueError) as error:
         raise GannotateError(f"{path} does not fit ({error}); train the segmenter again") from error

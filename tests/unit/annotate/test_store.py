@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -156,23 +157,81 @@ def failing_at(call: int, monkeypatch: pytest.MonkeyPatch, kind: type[BaseExcept
     monkeypatch.setattr(os, "replace", failing)
 
 
-@pytest.mark.parametrize("call", [1, 2, 3])
-@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("call", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("there", ["nothing", "person", "simulated"])
 def test_a_save_that_is_cut_off_anywhere_leaves_the_old_map_or_the_new_one(
-    store: Store, call: int, first: bool, monkeypatch: pytest.MonkeyPatch
+    store: Store, call: int, there: str, monkeypatch: pytest.MonkeyPatch
 ):
-    base, before = (0, store.blank) if first else (store.save(3, A, 0), A)
+    if there != "nothing":
+        store.project.write_annotation(3, A, there, {})
+    before = store.load(3)
+    with monkeypatch.context() as failing:
+        failing_at(call, failing, OSError)
+        if call == 5 and there != "simulated":  # whose row goes first
+            store.save(3, B, before.version)
+        else:
+            with pytest.raises(GannotateError, match="no space left"):
+                store.save(3, B, before.version)
+    after = reopened(store)
+    saved = after.load(3)
+    if call == 1:
+        assert (saved.version, saved.source) == (before.version, before.source)
+        assert (saved.label_map == before.label_map).all()
+    else:
+        assert (saved.version, saved.source) == (before.version + 1, "person")
+        assert (saved.label_map == B).all()
+    assert after.history.versions(3) == list(range(1, saved.version + 1))
+    assert saved.version == 0 or (after.version(3, saved.version) == saved.label_map).all()
+    assert after.save(3, C, saved.version) == saved.version + 1
+    assert after.load(3).source == "person"
+
+
+@pytest.mark.parametrize("call", [1, 2])
+def test_taking_over_another_programs_map_that_is_cut_off_makes_it_nobody_elses(
+    store: Store, call: int, monkeypatch: pytest.MonkeyPatch
+):
+    store.project.write_annotation(3, A, "simulated", {})
+    with monkeypatch.context() as failing:
+        failing_at(call, failing, OSError)
+        with contextlib.suppress(GannotateError):
+            store.load(3)
+    saved = reopened(store).load(3)
+    assert (saved.version, saved.source) == (1, "simulated")
+
+
+@pytest.mark.parametrize("call", [1, 2, 3, 4])
+def test_a_tab_whose_save_failed_goes_on_from_where_it_was(store: Store, call: int, monkeypatch: pytest.MonkeyPatch):
+    base = store.save(3, A, 0, editor="one")
     with monkeypatch.context() as failing:
         failing_at(call, failing, OSError)
         with pytest.raises(GannotateError, match="no space left"):
-            store.save(3, B, base)
-    after = reopened(store)
-    saved = after.load(3)
-    assert np.array_equal(saved.label_map, B if saved.version == base + 1 else before)
-    assert saved.version == (base if call == 1 else base + 1)
-    assert saved.source == ("none" if saved.version == 0 else "person")
-    assert after.save(3, C, saved.version) == saved.version + 1
-    assert after.load(3).source == "person"
+            store.save(3, B, base, editor="one")
+    assert store.save(3, C, base, editor="one") == base + (1 if call == 1 else 2)
+    assert (reopened(store).load(3).label_map == C).all()
+
+
+def test_what_another_program_writes_over_a_save_that_was_cut_off_comes_after_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    store.save(3, A, 0)
+    with monkeypatch.context() as failing:
+        failing_at(2, failing, OSError)
+        with pytest.raises(GannotateError, match="no space left"):
+            store.save(3, B, 1)
+    store.project.write_annotation(3, C, "simulated", {})
+    saved = reopened(store).load(3)
+    assert (saved.version, saved.source) == (3, "simulated")
+    assert (saved.label_map == C).all()
+    assert (store.version(3, 2) == B).all()  # no stroke is lost
+
+
+def test_an_older_map_that_another_program_puts_back_is_a_new_version(store: Store):
+    store.save(3, A, 0)
+    store.save(3, B, 1)
+    store.project.write_annotation(3, A, "simulated", {})
+    saved = store.load(3)
+    assert (saved.version, saved.source) == (3, "simulated")
+    assert (saved.label_map == A).all()
 
 
 def test_old_versions_go_the_newest_stay(store: Store):

@@ -87,6 +87,9 @@ def test_wrong_inputs_are_named(tmp_path: Path) -> None:
         read_labelled(write(tmp_path / "a", {"masks/p0.png": files()["masks/p0.png"]}), classes=2)
     with pytest.raises(GannotateError, match=r"none of the 1 pictures .* has no masks/p0.png"):
         read_labelled(write(tmp_path / "b", {"images/p0.png": files()["images/p0.png"]}), classes=2)
+    arrays = write(tmp_path / "e.zip", {"images/p0.png": files()["images/p0.png"], "masks/p0.npz": b"arrays"})
+    with pytest.raises(GannotateError, match=r"p0.png has no masks/p0.png, only masks/p0.npz; give masks/NAME.png for"):
+        read_labelled(arrays, classes=2)
     unknown = write(tmp_path / "c.zip", files() | {"masks/p0.png": png(np.full((8, 8), 3, np.uint8))})
     with pytest.raises(GannotateError, match=r"masks/p0.png: unknown class id 3 \(64 px\); accepted are 0-1"):
         read_labelled(unknown, classes=2)

@@ -122,7 +122,9 @@ def test_a_decompression_bomb_is_refused_before_it_is_unpacked():
 @pytest.mark.parametrize(
     ("files", "options", "words"),
     [
-        ({"readme.txt": b"x"}, {}, "no pictures in"),
+        ({"readme.txt": b"x"}, {}, "no pictures in .*, it holds readme.txt; give a folder or a zip with .png"),
+        ({"b.npz": b"x", "a.npy": b"x", "c": b""}, {}, "no pictures in .*, it holds a.npy and 2 more files; give"),
+        ({}, {}, "no pictures in .*, it is empty; give"),
         ({"a.png": encoded(8), "b.png": encoded(9, 9), "c.png": encoded(10, 10)}, {}, "mixed sizes.*--crop"),
         ({"a.png": encoded(8, 6)}, {}, "8x6 px, not square; add --crop"),
         ({"a.png": encoded()}, {"size": 16}, "smaller than 16 px"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from gannotate.generators.build import save_generator
 from gannotate.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from gannotate.jsonlines import write_rows
 from gannotate.labels import make_classes, write_label_map
+from gannotate.locks import take
 from gannotate.project import Project
 from gannotate.record import read_record
 
@@ -126,6 +128,27 @@ def test_the_verbs_go_on_from_it(made: Path, capsys: pytest.CaptureFixture[str])
     shown = capsys.readouterr()
     assert shown.err == ""
     assert '"page"' in shown.out
+
+
+def test_what_a_killed_one_left_is_taken_over_and_a_living_one_is_not(shipped: Path, tmp_path: Path):
+    part = tmp_path / ".demo.part"
+    (part / ".project" / "pool").mkdir(parents=True)
+    (part / ".project" / "project.yaml").write_text("half")
+    handle = os.open(part, os.O_RDONLY)
+    try:
+        assert take(handle)
+        with pytest.raises(
+            GannotateError, match=r"another process is making .*demo; wait for its end, or give another"
+        ):
+            next(run_demo(tmp_path / "demo", TINY, shipped=shipped))
+    finally:
+        os.close(handle)
+    assert (part / ".project" / "project.yaml").read_text() == "half"
+    running = run_demo(tmp_path / "demo", TINY, shipped=shipped)
+    assert next(running).stage == "prepare"
+    assert [path.name for path in tmp_path.iterdir()] == [".demo.part"]
+    running.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("stage", ["prepare", "fit", "synthesize", "supervised"])

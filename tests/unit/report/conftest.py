@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from gannotate.data.labelled import LabelledSet
-from gannotate.data.shards import Labelled, Manifest, encode_sample, write_part
+from gannotate.data.manifest import Manifest
+from gannotate.data.shards import Labelled, encode_sample, write_part
 from gannotate.data.writing import encode_picture
 from gannotate.files import write_json
 from gannotate.jsonlines import write_rows
@@ -19,7 +20,7 @@ from gannotate.metrics.confusion import confusion, scores
 from gannotate.project import PoolPicture, Project
 from gannotate.project_config import ClassEntry, GeneratorEntry, ProjectConfig
 from gannotate.record import recorded
-from gannotate.report.examples import write_examples
+from gannotate.report.examples import HELD_OUT, write_examples
 
 SIZE, NAMES = 16, ("ground", "core <1>", "rim", "never")
 SIMULATED = {"network": "unet resnet18", "labels": 400, "label_source": "exact renders", "miou": 0.871}
@@ -102,6 +103,18 @@ def add_segmenter(project: Project, name: str, source: str, wrong: float, floors
                 run / "examples", test, predictions, project.classes, random=3, worst=2, best=1, uncertainty=unsure
             )
     return found.miou
+
+
+def add_decoder_test(project: Project, test: str = HELD_OUT) -> None:
+    """A test of the decoder on 9 pictures, whose examples are named by their seeds."""
+    data = LabelledSet(tuple(f"seed {seed}" for seed in range(9)), pictures(9, 5), label_maps(9, 5))
+    errs = np.random.default_rng(6).random(data.label_maps.shape) < np.linspace(0, 0.4, 9)[:, None, None]
+    answers = np.where((data.label_maps == IGNORE) | errs, 0, data.label_maps)
+    run = project.next_folder("runs", "evaluate")
+    with recorded(run, "evaluate", {}, 0) as record:
+        record.result = {"of": "decoder", "scored": "decoders/0001-light", "test": test, "labels": 2, "miou": 0.5}
+        record.result |= {"pictures": 9}
+        write_examples(run / "examples", data, answers, project.classes, random=2, worst=2, best=1)
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from huggingface_hub import DatasetCard
 
-from gannotate.data.shards import Labelled, Manifest, encode_sample, write_part
+from gannotate.data.manifest import Manifest
+from gannotate.data.shards import Labelled, encode_sample, write_part
 from gannotate.errors import GannotateError, UsageError
 from gannotate.files import write_json
 from gannotate.project import Project

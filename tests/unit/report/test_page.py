@@ -16,11 +16,12 @@ from gannotate.files import write_json
 from gannotate.jsonlines import write_rows
 from gannotate.project import Project
 from gannotate.record import recorded
+from gannotate.report.examples import HELD_OUT
 from gannotate.report.gather import gather
 from gannotate.report.page import page, write_report
 from gannotate.viz import contact_sheet, overlay
 
-from .conftest import add_annotations, add_dataset, add_segmenter, asks_nothing, read
+from .conftest import add_annotations, add_dataset, add_decoder, add_decoder_test, add_segmenter, asks_nothing, read
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +132,26 @@ def test_test_pictures_are_told_one_by_one(whole: Project, text: str):
     # conftest.py makes every wrong pixel an uncertain one
     assert re.search(r"Rank correlation -(0\.[5-9]\d|1\.00)", said)
     assert text.count('style="--columns:4"') == 6
+
+
+@pytest.mark.parametrize(("test", "title"), [(HELD_OUT, "held-out annotations"), ("t.zip", "test pictures")])
+def test_the_decoders_test_pictures_are_shown_too(empty: Project, test: str, title: str):
+    add_annotations(empty)
+    add_decoder(empty, [4, 5])
+    add_decoder_test(empty, test)
+    reader = read(page(gather(empty)))
+    said = " ".join(reader.text.split())
+    shown = said[said.index(f"The decoder on {title}") :]
+    assert f"{'annotation' if test == HELD_OUT else 'truth'}, and what the decoder says" in shown
+    assert shown.index("Drawn at random") < shown.index("The worst of the others") < shown.index("The best of the othe")
+    described = [re.search(r"Test picture (seed \d):", str(attributes.get("alt"))) for _, attributes in reader.tags]
+    named = [match[1] for match in described if match]
+    found = gather(empty)
+    assert named == [one.choice.source for one in found.decoder_examples]
+    assert len(set(named)) == 5
+    assert "seed 8" in named  # of which most is wrong
+    assert f"worst {min(one.miou or 0 for one in found.decoder_tested):.3f}" in shown
+    assert "Predictions on test pictures" not in said  # of a segmenter, which there is none of
 
 
 def test_stored_probabilities_are_shown_as_uncertainty(empty: Project):

@@ -44,7 +44,10 @@ def test_classes_give_names_and_colours() -> None:
         ({"depth": 6}, r"depth is 6; unet takes 3 to 5"),
         ({"architecture": "hrnet", "depth": 4}, r"depth is 4; hrnet takes 5$"),
         ({"class_names": ("a", "b")}, r"2 class names were given for 3 classes"),
-        ({"decoder_width": 4}, r"use at least 8"),
+        ({"decoder_width": 4}, r"decoder_width is 4; unet takes 8 to 1024"),
+        ({"decoder_width": 1025}, r"decoder_width is 1025; unet takes 8 to 1024"),
+        ({"decoder_width": 10**9, "architecture": "unet-classic"}, r"unet-classic takes 8 to 512"),
+        ({"size": 16 * 10**6}, r"size is 16000000 px; a segmenter sees pictures of 1 to 10000 px"),
     ],
 )
 def test_wrong_settings_say_what_is_accepted(settings: dict[str, Any], sentence: str) -> None:
@@ -91,6 +94,10 @@ def test_folders_that_are_no_segmenter(tmp_path: Path, tiny: SegmenterConfig) ->
         load_segmenter(folder)
     (folder / "config.json").write_text(json.dumps(good | {"segmenter": good["segmenter"] | {"dropout": 1}}))
     with pytest.raises(GannotateError, match="unknown setting 'dropout'"):
+        load_segmenter(folder)
+
+    (folder / "config.json").write_text(json.dumps(good | {"segmenter": good["segmenter"] | {"decoder_width": 10**9}}))
+    with pytest.raises(GannotateError, match=r"json does not fit \(decoder_width is 1000000000; unet takes 4 to"):
         load_segmenter(folder)
 
     (folder / "config.json").write_text(json.dumps(good))

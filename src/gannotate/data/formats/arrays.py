@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
+from gannotate.data.archives import told_of
 from gannotate.data.formats.base import Entry, Labels, Picture, ReadOptions, check_area, validated
 from gannotate.data.formats.files import MOST_BYTES, Files, stem_of
 from gannotate.data.formats.palette import NAMES as CLASSES
@@ -57,7 +58,10 @@ def read(files: Files, options: ReadOptions) -> list[Entry]:
     for name in files.ending(".npz"):
         entries += _stack(files, name, scheme, options)
     if not entries:
-        raise UsageError(f"{files.path} has no label maps; give a folder or zip of image_mask0.npy, ... or of an npz")
+        raise UsageError(
+            f"{files.path} has no label maps, {told_of(files.names)}; give a folder or zip of image_mask0.npy, ... or "
+            "of an npz"
+        )
     return entries
 
 
@@ -69,10 +73,12 @@ def _read_numbers(files: Files) -> dict[str, str]:
 
 def _stack(files: Files, name: str, scheme: Scheme, options: ReadOptions) -> list[Entry]:
     """The label maps of an npz, which is a zip of npy files."""
-    inner = Files(files.path / name)
+    inner = files.archive(name)
     stack = next((f"{key}.npy" for key in STACKS if f"{key}.npy" in inner), None)
     if stack is None:
-        raise GannotateError(f"{name} has no array called {', '.join(STACKS[:-1])} or {STACKS[-1]}")
+        raise GannotateError(
+            f"{name} has no array called {', '.join(STACKS[:-1])} or {STACKS[-1]}, {told_of(inner.names)}"
+        )
     masks = _cached(inner, stack)
     if masks.ndim != 3:
         raise GannotateError(f"{name}: {stack} is {masks.shape}; label maps are (n, height, width)")

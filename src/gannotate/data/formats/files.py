@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -13,21 +14,22 @@ from gannotate.errors import GannotateError, UsageError
 class Files:
     """Names of the files below a folder or in a zip, sorted, with / between folders; hidden ones are left out.
 
-    `path` may also be one file of a folder, e.g. one JSON of several: `chosen` is its name then.
+    `path` may also be one file of a folder, e.g. one JSON of several: `chosen` is its name then. With an `archive` it
+    is only what that is called.
     """
 
-    def __init__(self, path: str | Path, kinds: Sequence[str] = ()) -> None:
-        self.path, self.chosen = Path(path), ""
-        self._zip: Archive | None = None
-        if self.path.is_file() and self.path.suffix.lower() in kinds:
+    def __init__(self, path: str | Path, kinds: Sequence[str] = (), archive: Archive | None = None) -> None:
+        self.path, self.chosen, self._zip = Path(path), "", archive
+        if archive is None and self.path.is_file() and self.path.suffix.lower() in kinds:
             self.path, self.chosen = self.path.parent, self.path.name
-        if not self.path.exists():
+        if archive is None and not self.path.exists():
             raise UsageError(f"{path} does not exist; give the folder or zip with the labels")
-        if self.path.is_file():
+        if archive is None and self.path.is_file():
             try:
                 self._zip = Archive(self.path)
             except GannotateError as error:
                 raise UsageError(f"{path} is not a folder or a zip: it {error}") from error
+        if self._zip is not None:
             names = list(self._zip.names)
         else:
             names = [item.relative_to(self.path).as_posix() for item in self.path.rglob("*") if item.is_file()]
@@ -53,6 +55,18 @@ class Files:
             raise GannotateError(f"{self.path} has no {name}")
         try:
             return self._zip.read(name, MOST_BYTES) if self._zip else read_file(self.path / name, MOST_BYTES)
+        except GannotateError as error:
+            raise GannotateError(f"{name} {error}") from error
+
+    def archive(self, name: str) -> Files:
+        """The files in one of these that is a zip itself, as an npz is.
+
+        Raises:
+            GannotateError: not a zip that can be read, or larger than MOST_BYTES.
+        """
+        data = self.read(name)
+        try:
+            return Files(self.path / name, archive=Archive(io.BytesIO(data)))
         except GannotateError as error:
             raise GannotateError(f"{name} {error}") from error
 

@@ -12,6 +12,7 @@ from functools import partial
 
 from pydantic import BaseModel, Field, TypeAdapter
 
+from gannotate.data.archives import told_of
 from gannotate.data.formats.base import Entry, Labels, Picture, ReadOptions, validated
 from gannotate.data.formats.files import Files, stem_of
 from gannotate.data.formats.raster import Scheme, packed, read_mask
@@ -36,7 +37,10 @@ def read(files: Files, options: ReadOptions) -> list[Entry]:
     under = "masks" if files.ending(*MASKS, under="masks") else ""
     masks = files.ending(*MASKS, under=under)
     if not masks:
-        raise UsageError(f"{files.path} has no masks; give a folder or zip of masks/NAME.png, or of masks alone")
+        raise UsageError(
+            f"{files.path} has no masks, {told_of(files.names)}; give a folder or zip of masks/NAME.png, or of masks "
+            "alone"
+        )
     scheme = read_names(files)
     entries = []
     for mask in masks:

@@ -69,9 +69,14 @@ def load_semantic_gan(folder: str | Path, device: str | torch.device = "cpu") ->
         given["class_names"] = tuple(given["class_names"])
         given["colours"] = tuple((int(r), int(g), int(b)) for r, g, b in given["colours"])
         answers, inference = AnswerConfig(**given), InferenceConfig(**config["inference"])
-        generator = JointGenerator(StyleGAN2Config(**config["network"]), answers.classes)
-        width = int(config["encoder_width"])
-        model = SemanticGAN(generator, make_encoder(generator, width), answers, width, inference)
+        network, width = StyleGAN2Config(**config["network"]), int(config["encoder_width"])
+
+        def make() -> SemanticGAN:
+            generator = JointGenerator(network, answers.classes)
+            return SemanticGAN(generator, make_encoder(generator, width), answers, width, inference)
+
+        SEMANTIC_GAN.check_size(folder, make)
+        model = make()
     except (KeyError, TypeError, ValueError) as error:
         raise GannotateError(f"{folder}/config.json does not fit ({error}); train it again") from error
     SEMANTIC_GAN.load_weights(folder, model)

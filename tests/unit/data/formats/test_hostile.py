@@ -151,6 +151,12 @@ def npy(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def npz(**stacks: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **stacks)
+    return buffer.getvalue()
+
+
 def test_an_array_whose_header_python_cannot_parse():
     for header in (b"{'descr': '<i4', 'shape': (2,", b'"""', b"(" * 3000, b"\\", b"{'shape': 1 +"):
         with pytest.raises(GannotateError, match="is no whole npy file"):
@@ -180,10 +186,29 @@ def test_arrays_that_are_no_label_map(entries: Made, array: np.ndarray, part: st
 def test_a_stack_of_label_maps_with_names(tmp_path: Path):
     stack = np.arange(8, dtype=np.int64).reshape(2, 2, 2) % 2
     np.savez(tmp_path / "labels.npz", masks=stack, names=np.array(["a", "b"]))
-    for path in (tmp_path, tmp_path / "labels.npz"):
+    with zipfile.ZipFile(tmp_path / "packed.zip", "w") as packed:
+        packed.write(tmp_path / "labels.npz", "some/labels.npz")
+    for path in (tmp_path, tmp_path / "labels.npz", tmp_path / "packed.zip"):
         found = load_format("numpy").read(Files(path, (".npz",)), OPTIONS)
         assert [entry.name for entry in found] == ["a", "b"]
         assert found[1].labels().label_map.tolist() == [[0, 1], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("files", "part"),
+    [
+        ({"labels.npz": b"no zip"}, "labels.npz is not a zip that can be read"),
+        (
+            {"labels.npz": npz(weights=np.zeros(1), bias=np.zeros(1))},
+            "label_maps or labels, it holds bias.npy and 1 more file$",
+        ),
+        ({"notes.txt": b"x"}, "has no label maps, it holds notes.txt; give a folder or zip of image_mask0.npy"),
+        ({}, "has no label maps, it is empty; give a folder or zip"),
+    ],
+)
+def test_a_zip_without_stacks_tells_what_is_in_it(entries: Made, files: dict[str, bytes], part: str):
+    with pytest.raises(GannotateError, match=part):
+        entries("numpy", files)
 
 
 def test_thousands_of_regions_over_a_huge_picture_are_refused(entries: Made):

@@ -117,6 +117,22 @@ def test_other_folders(tmp_path: Path) -> None:
         Segmenter.load(tmp_path)
 
 
+@pytest.mark.parametrize(("where", "name"), [((), "encoder_width"), (("network",), "w_dim")])
+def test_a_network_that_its_file_cannot_hold_is_not_built(
+    tmp_path: Path, drawn: Drawn, settings: Settings, where: tuple[str, ...], name: str
+) -> None:
+    run(tmp_path, drawn, settings(steps=1, encoder_steps=1))
+    path = tmp_path / "config.json"
+    config = json.loads(path.read_text())
+    place = config["semantic-gan"]
+    for key in where:
+        place = place[key]
+    place[name] = 8 * 10**7
+    path.write_text(json.dumps(config))
+    with pytest.raises(GannotateError, match=r"does not fit its config\.json \(a network of \d{10,} numbers"):
+        load_semantic_gan(tmp_path)
+
+
 def test_wrong_pictures_are_named(tmp_path: Path, drawn: Drawn, settings: Settings) -> None:
     few, many = drawn(4, 1000), drawn(60).pictures
 
