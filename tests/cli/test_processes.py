@@ -90,28 +90,74 @@ def test_other_verbs_are_refused(capsys: pytest.CaptureFixture[str], monkeypatch
     assert capsys.readouterr().err == expected
 
 
-def test_semi_supervised_methods_too(project: Path, labelled: Path, together: Together) -> None:
+@pytest.mark.parametrize("compute", [[], ["--accumulate", "2", "--precision", "bf16"]])
+def test_semi_supervised_methods_too(project: Path, labelled: Path, together: Together, compute: list[str]) -> None:
     make_importable()
     importlib.import_module("segmentation_models_pytorch")
     words = ["train", str(project), "--method", "mean-teacher", "--labelled", str(labelled)]
-    words += ["--unlabelled", str(labelled / "images"), *TRAIN]
+    words += ["--unlabelled", str(labelled / "images"), *TRAIN, *compute]
     first, second = together(lambda: said(words), 2)
     assert first[0] == second[0] == 0, first[2]
     assert second[1:] == ("", "")
     assert Segmenter.load(json.loads(first[1])["segmenter"]).config.classes == 3
 
 
-@pytest.mark.parametrize("method", ["inversion", "pseudo-labels"])
+SMALL = ["--generated", "2", "--segmenter", "unet-classic", "--segmenter-width", "8"]
+FROM_REAL = {
+    "inversion": ["--inversion-steps", "2"],
+    "pseudo-labels": ["--pretrain", "2", *SMALL],
+    "gradient-matching": ["--begin", "inversion", "--inversion-steps", "2", "--warm-start", "1", *SMALL],
+}
+
+
+@pytest.mark.parametrize("method", FROM_REAL)
 def test_decoders_learn_from_real_labels_together(
     project: Path, labelled: Path, together: Together, method: str
 ) -> None:
-    own = {"inversion": ["--inversion-steps", "2"], "pseudo-labels": ["--pretrain", "2", "--generated", "2"]}[method]
-    own += [] if method == "inversion" else ["--segmenter", "unet-classic", "--segmenter-width", "8"]
     words = ["fit", str(project), "--from", "real", "--labelled", str(labelled), "--method", method, "--steps", "2"]
-    first, second = together(lambda: said([*words, *own, "--json"]), 2)
+    first, second = together(lambda: said([*words, *FROM_REAL[method], "--json"]), 2)
     assert first[0] == second[0] == 0, (first[2], second[2])
     assert second[1:] == ("", "")
     assert Project.open(project).find("decoders", None).name == f"0001-light-{method}"
+
+
+@pytest.mark.parametrize("method", ["vae", "simclr"])
+def test_networks_learn_unlabelled_pictures_together(
+    project: Path, labelled: Path, tmp_path: Path, together: Together, method: str
+) -> None:
+    make_importable()
+    importlib.import_module("segmentation_models_pytorch")
+    words = [
+        "pretrain",
+        str(project),
+        "--method",
+        method,
+        "--unlabelled",
+        str(labelled),
+        "--out",
+        str(tmp_path / "net"),
+    ]
+    words += ["--steps", "2", "--batch", "8", "--json", *(["--depth", "3"] if method == "simclr" else [])]
+    words += ["--accumulate", "2"]
+    for _ in range(2):  # typed again: finished
+        first, second = together(lambda: said(words), 2)
+        assert first[0] == second[0] == 0, (first[2], second[2])
+        assert second[1:] == ("", "")
+        assert (json.loads(first[1])["steps"], json.loads(first[1])["passes"]) == (2, 2)
+    assert not (tmp_path / "net" / "checkpoint.safetensors").exists()
+
+
+def test_an_encoder_of_latents_is_trained_together(
+    project: Path, labelled: Path, tmp_path: Path, together: Together
+) -> None:
+    words = ["invert", str(labelled), "--generator", str(project), "--encoder", str(tmp_path / "encoder")]
+    words += ["--encoder-pictures", str(labelled), "--encoder-steps", "2", "--steps", "2", "--json"]
+    for run in ("first", "second"):  # the encoder is there then
+        first, second = together(lambda run=run: said([*words, "--out", str(tmp_path / run)]), 2)
+        assert first[0] == second[0] == 0, (first[2], second[2])
+        assert second[1:] == ("", "")
+        assert json.loads(first[1])["pictures"] == len(list((tmp_path / run / "pictures").iterdir())) > 0
+    assert not (tmp_path / "encoder" / "checkpoint.safetensors").exists()
 
 
 def test_pictures_are_left_out_together(annotated: Path, together: Together) -> None:
@@ -120,13 +166,13 @@ def test_pictures_are_left_out_together(annotated: Path, together: Together) -> 
     assert json.loads(first[1])["temperature"] > 0
 
 
-@pytest.mark.parametrize("flag", ["--accumulate=2", "--precision=bf16", "--compile"])
-def test_flags_of_supervised_training_alone(
-    project: Path, labelled: Path, capsys: pytest.CaptureFixture[str], flag: str
+@pytest.mark.parametrize("method", ["gct", "semantic-gan"])
+def test_one_network_alone_is_compiled(
+    project: Path, labelled: Path, capsys: pytest.CaptureFixture[str], method: str
 ) -> None:
-    words = ["train", str(project), "--method", "gct", "--labelled", str(labelled), "--unlabelled", str(labelled)]
-    assert main([*words, flag]) == 2
-    assert "is for supervised training; gct takes whole batches in float32" in capsys.readouterr().err
+    words = ["train", str(project), "--method", method, "--labelled", str(labelled), "--unlabelled", str(labelled)]
+    assert main([*words, "--compile"]) == 2
+    assert "--compile is for supervised training, which has one network; leave it out" in capsys.readouterr().err
 
 
 def test_the_environment_says_who_one_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,9 +134,9 @@ def taught(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What the semi-supervised trainer was given; a supervised training stands in for it."""
     seen: list[dict[str, Any]] = []
 
-    def train(method, labelled, unlabelled, config, training, settings, folder, resume, source, device):
+    def train(method, labelled, unlabelled, config, training, settings, folder, resume, source, device, compute):
         seen.append({"method": method, "labelled": labelled, "unlabelled": unlabelled, "settings": settings})
-        yield from train_segmenter(labelled, config, training, folder, resume, source, device)
+        yield from train_segmenter(labelled, config, training, folder, resume, source, device, compute)
 
     build = SimpleNamespace(METHODS={"mean-teacher": SimpleNamespace(settings=Settings)}, train_semi_supervised=train)
     monkeypatch.setitem(__import__("sys").modules, "gannotate.segmenters.semi_supervised.build", build)

@@ -70,7 +70,7 @@ VERBS: dict[str, tuple[Verb, ...]] = {
         Verb("generate", "Draw pictures of a generator by seed.", "generate:generate"),
         Verb("info", "Show a generator's taps, styles, parameters, memory and card.", "info:info"),
         Verb("mix", "Draw one seed's pictures with styles of another, side by side.", "mix:mix_verb"),
-        Verb("invert", "Find latents with which a generator draws given pictures.", "invert:invert"),
+        Verb("invert", "Find latents with which a generator draws given pictures.", "invert:invert", many=True),
         Verb("quality", "Measure a generator: KID, FID, precision, recall, path length.", "quality:quality"),
         Verb(
             "pretrain",

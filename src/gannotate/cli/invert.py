@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,12 @@ import numpy as np
 from cyclopts import Parameter
 
 from gannotate.cli import show
+from gannotate.cli.app import OK
 from gannotate.cli.device import prepare
 from gannotate.cli.flags import Resumable, settings
 from gannotate.cli.generate import generator_folder
 from gannotate.cli.predict import out_names
+from gannotate.cli.processes import recorded_once
 from gannotate.cli.runs import drop_checkpoint
 from gannotate.data.pictures import SUFFIXES, PictureSet, decode_picture, load_pictures, to_array
 from gannotate.data.writing import encode_picture
@@ -29,7 +32,7 @@ from gannotate.inversion.losses import OfflineLoss, make_loss
 from gannotate.inversion.many import BATCH, invert_pictures, judge, picture_path, side_by_side, statistics_of
 from gannotate.inversion.projector import InversionConfig, Space
 from gannotate.locks import alone_in
-from gannotate.record import recorded
+from gannotate.training import distributed
 
 GATE, GRID, CALIBRATION = "gate.json", "grid.png", "calibration"
 
@@ -76,6 +79,8 @@ class InvertFlags(Resumable):
 def invert(pictures: Path, /, *, flags: InvertFlags) -> int:
     """Find latents with which a generator draws given pictures.
 
+    Several processes train the encoder together; its pictures are then inverted by the first of them.
+
     Args:
         pictures: folder or zip of pictures, or one picture; of images/ and masks/ only images/ is read.
     """
@@ -93,9 +98,12 @@ def invert(pictures: Path, /, *, flags: InvertFlags) -> int:
     held_out = read_pictures(flags.calibrate, shape, flags) if flags.calibrate is not None else None
     if held_out is not None:
         _check_enough(held_out, flags)
-    device = prepare(flags)
-    with recorded(flags.out, "invert", settings(flags, steps=config.steps), flags.seed) as record:
+    device = prepare(flags, together=True)
+    with recorded_once(flags.out, "invert", settings(flags, steps=config.steps), flags.seed) as record:
         _train_encoder(flags, folder, shape, training, device)
+        if not distributed.is_first():
+            return OK
+        distributed.leave()  # from here on the first is alone
         inverter = Inverter.load(folder, config, encoder=flags.encoder, perceptual=flags.perceptual, device=device)
         if isinstance(inverter.loss, OfflineLoss) and inverter.loss.discriminator is None:
             show.say(flags, f"{folder} has no discriminator.safetensors and no --perceptual was given: pixels alone")
@@ -203,7 +211,9 @@ def _train_encoder(
     network = load_generator(folder, device)
     loss = make_loss(folder, network.image_channels, flags.perceptual, device)
     flags.encoder.mkdir(parents=True, exist_ok=True)
-    with alone_in(flags.encoder, f"another process trains the encoder in {flags.encoder}; wait for its end"):
+    alone = alone_in(flags.encoder, f"another process trains the encoder in {flags.encoder}; wait for its end")
+    with contextlib.ExitStack() as held:
+        distributed.from_first(lambda: held.enter_context(alone))
         progress = train_encoder(network, flags.encoder, training, loss=loss, real=real, resume=flags.resume)
         show.follow(progress, "encoder", flags.quiet)
 

@@ -9,10 +9,12 @@ import numpy as np
 from cyclopts import Group, Parameter
 
 from gannotate.cli import show
+from gannotate.cli.app import OK
+from gannotate.cli.compute import told
 from gannotate.cli.device import prepare
 from gannotate.cli.flags import differences, settings
 from gannotate.cli.generate import generator_folder
-from gannotate.cli.processes import check_alone
+from gannotate.cli.processes import recorded_once
 from gannotate.cli.runs import drop_checkpoint
 from gannotate.cli.training_data import name_some
 from gannotate.data.pictures import load_pictures
@@ -23,8 +25,9 @@ from gannotate.pretraining.layermatch import parameters
 from gannotate.pretraining.unlabelled import UnlabelledTrainer, pretrain_unlabelled
 from gannotate.pretraining.vae_training import VAETrainer, VAETraining
 from gannotate.project import Project
-from gannotate.record import read_record, recorded
+from gannotate.record import read_record
 from gannotate.segmenters.build import SegmenterConfig
+from gannotate.training import distributed
 
 if TYPE_CHECKING:
     from gannotate.cli.pretrain import PretrainFlags
@@ -36,7 +39,7 @@ OF_PICTURES = ("unlabelled", "most_unlabelled", "beta", "latents", "temperature"
 
 OF_LAYERMATCH = (
     *("taps", "reconstruction", "distill", "distillation", "standardise", "joined", "head_width", "psi", "noise"),
-    *("first_seed", "figure", "accumulate"),
+    *("first_seed", "figure"),
 )
 """Flags that mean nothing to trainings on pictures."""
 
@@ -52,7 +55,6 @@ def pretrain_on_pictures(place: Path, flags: PretrainFlags) -> int:
 
     It says which pictures the network takes (size and colours), and a project whether they may be flipped and turned.
     """
-    check_alone(f"--method {flags.method}")
     _check(flags)
     assert flags.unlabelled is not None
     project = project_of(place)
@@ -61,18 +63,23 @@ def pretrain_on_pictures(place: Path, flags: PretrainFlags) -> int:
     if flags.dry_run:
         doing = "keep the finished network in" if finished else f"pre-train a network by {flags.method} in"
         return show.plan(flags, [f"{doing} {flags.out}"], config)
-    device = prepare(flags)
+    device = prepare(flags, together=True)
     if finished:
         show.say(flags, f"the network in {flags.out} is finished")
+        if not distributed.is_first():
+            return OK
+        drop_checkpoint(flags.out)  # of a training that was killed at its very end
         result = dict((read_record(flags.out) or {}).get("result", {}))
         return _finish(flags, result)
     generator = load_generator(generator_folder(place))
     read = load_pictures(flags.unlabelled, generator.size, generator.image_channels, most=flags.most_unlabelled)
     name_some(flags, [f"skipped {one.name}: {one.reason}" for one in read.skipped], str(flags.unlabelled))
     trainer = _trainer(flags, project, read.pictures, device)
-    with recorded(flags.out, "pretrain", config, flags.seed) as record:
+    with recorded_once(flags.out, "pretrain", config, flags.seed) as record:
         running = pretrain_unlabelled(trainer, flags.out, flags.resume, flags.unlabelled.name)
-        last = show.follow(running, "pretrain", flags.quiet)
+        last = show.follow(told(running, flags), "pretrain", flags.quiet)
+        if not distributed.is_first():
+            return OK
         record.result = {
             "features": str(flags.out),
             "pictures": len(read.pictures),
@@ -143,7 +150,8 @@ def _trainer(flags: PretrainFlags, project: Project | None, pictures: np.ndarray
         "seed": flags.seed,
     }
     if flags.method == "vae":
-        return VAETrainer(pictures, VAETraining(**common, beta=flags.beta, latents=flags.latents), device)
+        training = VAETraining(**common, beta=flags.beta, latents=flags.latents)
+        return VAETrainer(pictures, training, device, flags.compute())
     network = SegmenterConfig(
         classes=2,
         size=pictures.shape[1],
@@ -159,7 +167,7 @@ def _trainer(flags: PretrainFlags, project: Project | None, pictures: np.ndarray
         mirror=project is not None and project.mirror.rule != "no",
         turn90=project is not None and project.config.turn90,
     )
-    return ContrastiveTrainer(pictures, network, how, device)
+    return ContrastiveTrainer(pictures, network, how, device, flags.compute())
 
 
 def _finish(flags: PretrainFlags, result: dict[str, Any]) -> int:

@@ -32,9 +32,6 @@ ONLINE_ONLY = ("decoder", "refresh", "buffer", "keep", "psi", "cutoff", "noise")
 NETWORK_ONLY = ("architecture", "encoder", "depth", "weights", "init", "labels", "photometric")
 """Flags of a segmentation network and its training, which a SemanticGAN is not."""
 
-COMPUTE = ("accumulate", "precision", "compile")
-"""Flags that say how a supervised training is computed."""
-
 
 def check_flags(flags: TrainFlags) -> None:
     """Refuses flags that contradict each other, or that would do nothing.
@@ -95,7 +92,6 @@ def _wrong_method(flags: TrainFlags) -> list[tuple[bool, str]]:
     supervised, own_network = flags.method == SUPERVISED, flags.method == SEMANTIC_GAN
     default = type(flags)()
     useless = next((name for name in NETWORK_ONLY if getattr(flags, name) != getattr(default, name)), "")
-    slow = next((name for name in COMPUTE if getattr(flags, name) != getattr(default, name)), "")
     given = ("unlabelled", "generator", "most_unlabelled", "method_setting")
     idle = next((name.replace("_", "-") for name in given if getattr(flags, name) not in (None, ())), "")
     return [
@@ -117,8 +113,8 @@ def _wrong_method(flags: TrainFlags) -> list[tuple[bool, str]]:
             f"--most-unlabelled is {flags.most_unlabelled}; give 1 or more",
         ),
         (
-            not supervised and bool(slow),
-            f"--{slow} is for supervised training; {flags.method} takes whole batches in float32, leave it out",
+            not supervised and flags.compile,
+            "--compile is for supervised training, which has one network; leave it out",
         ),
         (
             own_network and (flags.online or flags.mix is not None),
@@ -237,9 +233,9 @@ def start_method(
         from gannotate.segmenters.semantic_gan import train_semantic_gan
 
         assert isinstance(labelled, LabelledSet)  # check_flags lets no other source through
-        return train_semantic_gan(labelled, unlabelled, chosen, folder, flags.resume, source, device)
+        return train_semantic_gan(labelled, unlabelled, chosen, folder, flags.resume, source, device, flags.compute())
     from gannotate.segmenters.semi_supervised.build import train_semi_supervised
 
     return train_semi_supervised(
-        flags.method, labelled, unlabelled, network, how, chosen, folder, flags.resume, source, device
+        flags.method, labelled, unlabelled, network, how, chosen, folder, flags.resume, source, device, flags.compute()
     )

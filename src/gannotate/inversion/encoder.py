@@ -22,6 +22,7 @@ from gannotate.generators.base import Generator
 from gannotate.inversion.latents import LatentStatistics
 from gannotate.synthesis import fingerprint
 from gannotate.training.model_folder import ModelKind
+from gannotate.training.shares import whole_mean
 
 ENCODER = ModelKind("latent-encoder", "invert --encoder")
 
@@ -171,6 +172,9 @@ def load_encoder_of(folder: str | Path, generator: Generator) -> Encoder:
 
 
 def tap_distance(a: Sequence[Tensor], b: Sequence[Tensor]) -> Float[Tensor, ""]:
-    """Mean squared difference of activations, each tap by the mean square of `b`, averaged over the taps."""
-    parts = [F.mse_loss(x, y) / y.square().mean().clamp_min(1e-8) for x, y in zip(a, b, strict=True)]
+    """Mean squared difference of activations, each tap by the mean square of `b`, averaged over the taps.
+
+    In a training by several processes the mean square is that of all.
+    """
+    parts = [F.mse_loss(x, y) / whole_mean(y.square().mean()).clamp_min(1e-8) for x, y in zip(a, b, strict=True)]
     return torch.stack(parts).mean()

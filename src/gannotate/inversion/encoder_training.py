@@ -25,10 +25,13 @@ from gannotate.inversion.losses import OfflineLoss, PictureLoss, distances
 from gannotate.inversion.projector import InversionConfig, check_pictures
 from gannotate.seeding import stream_seed
 from gannotate.synthesis import fingerprint
+from gannotate.training import distributed
 from gannotate.training.average import follow
+from gannotate.training.descent import fill_gradients
 from gannotate.training.loop import LoopConfig, Progress, train
 from gannotate.training.resuming import hash_of
 from gannotate.training.schedules import half_cosine, set_rate
+from gannotate.training.shares import passes
 
 EMA = 0.995
 """Of the averaged weights, which are kept."""
@@ -69,7 +72,10 @@ class EncoderTraining:
 
 
 class EncoderTrainer:
-    """Teaches an encoder the latents of drawn pictures, and to redraw `real` ones; `average` is the one to keep."""
+    """Teaches an encoder the latents of drawn pictures, and to redraw `real` ones; `average` is the one to keep.
+
+    Several processes each take a part of the drawn pictures of a step, and of the real ones.
+    """
 
     def __init__(
         self,
@@ -84,10 +90,17 @@ class EncoderTrainer:
             torch.manual_seed(stream_seed(config.seed, "encoder"))
             self.encoder = make_encoder(generator, statistics, config.width)
         self.average = copy.deepcopy(self.encoder).eval().requires_grad_(False)
-        self.optimizer = torch.optim.Adam(self.encoder.parameters(), config.learning_rate)
+        self.optimizer: torch.optim.Optimizer = torch.optim.Adam(self.encoder.parameters(), config.learning_rate)
         taps = last_of_each_resolution(generator.taps) if config.tap_weight else ()
         self.tap_names = tuple(tap.name for tap in taps)
         self.statistics, self.real = statistics, real
+        counts = (config.batch,) if real is None else (config.batch, -(-config.batch // 2))
+        if counts[-1] < distributed.count():
+            raise UsageError(
+                f"a step of the encoder learns from {counts[-1]} {'drawn' if real is None else 'real'} picture(s), "
+                f"which {distributed.count()} processes cannot share; start {counts[-1]} at most"
+            )
+        self.shares = tuple(passes(count)[0] for count in counts)
         self.weights = {
             "w": config.w_weight,
             "picture": config.picture_weight,
@@ -109,13 +122,17 @@ class EncoderTrainer:
         """One step on newly drawn pictures."""
         config = self.config
         set_rate(self.optimizer, config.learning_rate * half_cosine(index, config.steps))
-        parts = self._of_drawn() | ({} if self.real is None else self._of_real(self.real))
-        total = torch.stack([self.weights[name] * part for name, part in parts.items()]).sum()
-        self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        with self.shares[0] as share:
+            parts = {name: share.part_of(part) for name, part in self._of_drawn(len(share.place)).items()}
+        if self.real is not None:
+            with self.shares[1] as share:
+                of_real = self._of_real(self.real, len(share.place))
+                parts |= {name: share.part_of(part) for name, part in of_real.items()}
+        loss = torch.stack([self.weights[name] * part for name, part in parts.items()]).sum()
+        fill_gradients(self.optimizer, loss)
         self.optimizer.step()
         follow(self.average, self.encoder, EMA, index)
-        return {"loss": float(total.detach())} | {name: float(part.detach()) for name, part in parts.items()}
+        return distributed.summed(loss=loss, **parts)
 
     def state(self) -> dict[str, Any]:
         """Weights, average, optimizer and the settings."""
@@ -138,11 +155,11 @@ class EncoderTrainer:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
 
-    def _of_drawn(self) -> dict[str, Tensor]:
+    def _of_drawn(self, count: int) -> dict[str, Tensor]:
         """How far newly drawn pictures' latents, their redrawing and its activations are from the truth."""
         config = self.config
         with torch.no_grad():
-            w, noise = self._latents(), self._noise(config.batch)
+            w, noise = self._latents(count), self._noise(count)
             drawn = self.generator.synthesize(w, noise, taps=self.tap_names)
         found = self.encoder(drawn.picture)
         parts = {"w": ((found - w) / self.encoder.deviation).square().mean()}
@@ -154,9 +171,8 @@ class EncoderTrainer:
                 parts["taps"] = tap_distance(list(redrawn.taps.values()), list(drawn.taps.values()))
         return parts
 
-    def _of_real(self, real: UInt8[np.ndarray, "n h w c"]) -> dict[str, Tensor]:
+    def _of_real(self, real: UInt8[np.ndarray, "n h w c"], count: int) -> dict[str, Tensor]:
         """How far some real pictures are from what their latents draw, and how strange those latents are."""
-        count = -(-self.config.batch // 2)
         pictures = from_uint8(real[torch.randint(len(real), (count,)).numpy()]).to(next(self.generator.parameters()))
         found = self.encoder(pictures)
         redrawn = self.generator.synthesize(found, self._noise(count)).picture
@@ -167,9 +183,9 @@ class EncoderTrainer:
             target = self.loss.features(truth)
         return distances(self.loss.features(pictures), target).mean()
 
-    def _latents(self) -> Float[Tensor, "n styles w"]:
+    def _latents(self, count: int) -> Float[Tensor, "n styles w"]:
         """w+ of random latents; a part of them changes to a second one at a random layer."""
-        shape, like = (self.config.batch, self.generator.z_dim), next(self.generator.parameters())
+        shape, like = (count, self.generator.z_dim), next(self.generator.parameters())
         first, second = (self.generator.map(torch.randn(shape).to(like)) for _ in range(2))
         return mix_styles(first, second, self.config.mixing)
 
@@ -192,7 +208,8 @@ def train_encoder(
 ) -> Iterator[Progress]:
     """Trains; iterate to the end. Afterwards `folder` is an encoder (see `load_encoder`) with its log.
 
-    A killed training goes on from its checkpoint with the same call. `real` are pictures of the generator's size, e.g.
+    A killed training goes on from its checkpoint with the same call. The first of several processes leaves the folder;
+    the others may read it when they have waited for that. `real` are pictures of the generator's size, e.g.
     those that it was trained on: the start for real pictures becomes much closer. `about` goes to config.json.
 
     Raises:
@@ -206,6 +223,8 @@ def train_encoder(
     for progress in train(trainer, folder, loop, resume=resume):
         last = progress
         yield progress
+    if not distributed.is_first():
+        return
     done = {"steps": last.done, "seconds": round(last.seconds, 1)} if last else {}
     save_encoder(folder, trainer.average, **trainer.about, **done, **(about or {}))
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)

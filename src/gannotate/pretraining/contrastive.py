@@ -5,14 +5,14 @@ It stands for self-supervised learning in RepurposeGAN's comparison (Tritrong et
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 from torch import Tensor, nn
 
@@ -23,6 +23,8 @@ from gannotate.pretraining.folder import encoder_part, save_encoder
 from gannotate.pretraining.heads import levels_of
 from gannotate.pretraining.unlabelled import UnlabelledConfig, UnlabelledTrainer
 from gannotate.segmenters.build import SegmenterConfig, build_network
+from gannotate.training.descent import Compute, random_state, set_random_state
+from gannotate.training.shares import Share, current, in_parts, out_of_whole, passes, whole
 
 CLOSER = Warp(scale_low=1.0, scale_high=2.0, rotation_deg=10.0, translation=0.25)
 """Movements of a view: mostly cuts from the picture, as in the paper, never the picture made smaller."""
@@ -81,18 +83,35 @@ class Comparer(nn.Module):
         return F.normalize(self.head(features[self.last.place].mean(dim=(2, 3))), dim=1)
 
 
-def contrast(
-    first: Float[Tensor, "n p"], second: Float[Tensor, "n p"], temperature: float
-) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """NT-Xent (equation 1) of unit vectors of two views of each picture, and how often a view finds its other one.
+class Views(NamedTuple):
+    """Unit vectors of a pass's pictures, of all processes: first views, then second ones; and which are one's own."""
 
-    Each of the 2 n views is asked which of the 2 n - 1 others is of its own picture.
+    vectors: Float[Tensor, "v p"]
+    own: Int[Tensor, " m"]
+
+    @classmethod
+    def of(cls, first: Float[Tensor, "n p"], second: Float[Tensor, "n p"]) -> Views:
+        """From this process's own; gradients reach those of all processes."""
+        vectors = whole(torch.cat([first, second]), parts=2)
+        return cls(vectors, out_of_whole(torch.arange(len(vectors), device=vectors.device), parts=2))
+
+
+def contrast(batch: Sequence[Views], temperature: float) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """NT-Xent (equation 1) of two views of each picture of a batch, and how often a view finds its other one.
+
+    Each of the 2 n views is asked which of the 2 n - 1 others is of its own picture. Of several processes each asks
+    its own views, about those of all: both numbers are means over its own.
     """
-    count = len(first)
-    views = torch.cat([first, second])
-    similar = views @ views.T / temperature
-    similar = similar.masked_fill(torch.eye(2 * count, dtype=torch.bool, device=views.device), -torch.inf)
-    other = torch.arange(2 * count, device=views.device).roll(count)
+    vectors = torch.cat([views.vectors for views in batch])
+    asked, answers, before = list[Tensor](), list[Tensor](), 0
+    for views in batch:
+        count = len(views.vectors)
+        asked.append(before + views.own)
+        answers.append(before + (views.own + count // 2) % count)
+        before += count
+    own, other = torch.cat(asked), torch.cat(answers)
+    similar = vectors[own] @ vectors.T / temperature
+    similar = similar.masked_fill(own[:, None] == torch.arange(len(vectors), device=own.device), -torch.inf)
     return F.cross_entropy(similar, other), (similar.argmax(dim=1) == other).float().mean()
 
 
@@ -109,6 +128,7 @@ class ContrastiveTrainer(UnlabelledTrainer):
         network: SegmenterConfig,
         config: ContrastiveConfig,
         device: str | torch.device = "cpu",
+        compute: Compute | None = None,
     ) -> None:
         """Checks that the network takes the pictures.
 
@@ -121,7 +141,8 @@ class ContrastiveTrainer(UnlabelledTrainer):
                 f"the pictures are {pictures.shape[1:]} (height, width, channels), the network takes {shape}"
             )
         self.network_config = network
-        super().__init__(pictures, config, device)
+        self.ahead: dict[int, Views] = {}  # of each pass, by its first picture, where a batch takes several
+        super().__init__(pictures, config, device, compute)
 
     def make_network(self) -> nn.Module:
         """Encoder and head."""
@@ -133,10 +154,32 @@ class ContrastiveTrainer(UnlabelledTrainer):
 
     def losses(self, pictures: Float[Tensor, "n c h w"]) -> dict[str, Tensor]:
         """The loss, and the part of views that find their other one."""
-        # in one pass, so that batch norm gives away nothing about which view is whose
-        first, second = self.network(torch.cat([self.view(pictures), self.view(pictures)])).chunk(2)
-        loss, found = contrast(first, second, self.config.temperature)
-        return {"loss": loss, "found": found}
+        share, views = current(), self.views(pictures)
+        everyone = self.ahead | {share.place.start if share else 0: views}
+        loss, found = contrast(list(everyone.values()), self.config.temperature)
+        # the loss is that of all passes, the gradient that of this one's views, which counts as a part of the batch
+        times = sum(len(each.own) for each in everyone.values()) / len(views.own)
+        return {"loss": loss + (times - 1) * (loss - loss.detach()) if times > 1 else loss, "found": found}
+
+    def views(self, pictures: Float[Tensor, "n c h w"]) -> Views:
+        """What the network says of two views of each picture."""
+        views = torch.cat([self.view(pictures), self.view(pictures)])
+        with in_parts(2):  # in one pass, so that batch norm gives away nothing about which view is whose
+            first, second = self.network(views).chunk(2)
+        return Views.of(first, second)
+
+    def look_ahead(self, given: Callable[[Share], Float[Tensor, "n c h w"]]) -> None:
+        """Looks at the whole batch, pass by pass, as each picture is compared with all others: see `losses`.
+
+        Gradients are then those of the whole batch (Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size
+        under Memory Limited Setup"). Only batch norm sees a pass, and its running statistics see each twice.
+        """
+        self.ahead, random = {}, random_state()
+        shares = passes(self.config.batch, self.descent.passes(self.config.batch))
+        for share in shares if len(shares) > 1 else ():
+            set_random_state(random)
+            with torch.no_grad(), share:
+                self.ahead[share.place.start] = self.views(given(share))
 
     def view(self, pictures: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """The pictures cut, turned and recoloured at random."""

@@ -33,7 +33,7 @@ from gannotate.segmenters.sources import ALL
 from gannotate.synthesis import fingerprint
 from gannotate.training import distributed
 from gannotate.training.checkpoint import load_checkpoint
-from gannotate.training.descent import Compute, Descent
+from gannotate.training.descent import Compute, Descent, whole_means
 from gannotate.training.loop import LoopConfig, Progress, read_log, train
 from gannotate.training.resuming import check_same, plain
 from gannotate.training.schedules import check_steps, half_cosine, set_rate
@@ -178,15 +178,7 @@ class LayerMatchTrainer:
         set_rate(self.optimizer, config.learning_rate * half_cosine(index, config.steps))
         self.descent(self.learned, config.batch, loss_of, begin=found.clear)
         self.optimizer.step()
-        return {**self._means(found), **self.descent.metrics(config.batch)}
-
-    def _means(self, passes: list[tuple[dict[str, Tensor], int]]) -> dict[str, float]:
-        """Each loss over all pictures of all processes."""
-        if len(passes) == distributed.count() == 1:
-            return {name: float(loss) for name, loss in passes[0][0].items()}
-        sums = torch.stack([torch.stack(list(losses.values())) * count for losses, count in passes]).sum(0)
-        means = distributed.total(sums) / self.config.batch
-        return dict(zip(passes[0][0], means.tolist(), strict=True))
+        return {**whole_means(found, config.batch), **self.descent.metrics(config.batch)}
 
     def draw(self, index: int, kept: slice = ALL) -> Activations:
         """What step `index` learns from, or the `kept` ones of it."""

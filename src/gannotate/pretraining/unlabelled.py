@@ -7,7 +7,7 @@ model's, with card and log, whose activations a decoder can read (`gannotate fit
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,10 +22,13 @@ from gannotate.errors import UsageError
 from gannotate.files import write_text
 from gannotate.seeding import stream_seed
 from gannotate.segmenters.sources import pick, to_float
+from gannotate.training import distributed
 from gannotate.training.checkpoint import load_checkpoint
+from gannotate.training.descent import Compute, Descent, whole_means
 from gannotate.training.loop import LoopConfig, Progress, read_log, train
 from gannotate.training.resuming import check_same, hash_of, plain
 from gannotate.training.schedules import check_steps, half_cosine, set_rate
+from gannotate.training.shares import Share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +60,11 @@ class UnlabelledTrainer(ABC):
     method: ClassVar[str]
 
     def __init__(
-        self, pictures: UInt8[ndarray, "n h w c"], config: UnlabelledConfig, device: str | torch.device = "cpu"
+        self,
+        pictures: UInt8[ndarray, "n h w c"],
+        config: UnlabelledConfig,
+        device: str | torch.device = "cpu",
+        compute: Compute | None = None,
     ) -> None:
         """Checks the pictures and makes the network, with random weights of `config.seed`.
 
@@ -67,13 +74,14 @@ class UnlabelledTrainer(ABC):
         if len(pictures) < 2:
             raise UsageError(f"{len(pictures)} unlabelled pictures were given; give at least 2, best some thousands")
         self.config, self.device = config, torch.device(device)
+        self.descent = Descent(compute, least=2)
         # bytes: 10,000 pictures of 64 px take 120 MB so
         self.pictures = torch.from_numpy(pictures).permute(0, 3, 1, 2)
         with torch.random.fork_rng():
             torch.manual_seed(stream_seed(config.seed, "pretraining"))
             made = self.make_network().to(self.device)
         self.network = convert_conv2d_weight_memory_format(made, torch.channels_last)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), config.learning_rate)
+        self.optimizer: torch.optim.Optimizer = torch.optim.Adam(self.network.parameters(), config.learning_rate)
         self.about = {
             "method": self.method,
             "shape": plain(self.network_settings()),
@@ -91,7 +99,13 @@ class UnlabelledTrainer(ABC):
 
     @abstractmethod
     def losses(self, pictures: Float[Tensor, "n c h w"]) -> dict[str, Tensor]:
-        """{"loss": what is made small, ...: figures for the log} at a batch in [-1, 1]."""
+        """{"loss": what is made small, ...: figures for the log} at the current share of a batch, in [-1, 1].
+
+        Each a mean over the share's pictures, or the same for all that are in this pass.
+        """
+
+    def look_ahead(self, given: Callable[[Share], Float[Tensor, "n c h w"]]) -> None:  # noqa: B027
+        """Called before the passes of a step, with what each of them is going to be `given`; a method may pass it."""
 
     @abstractmethod
     def save(self, folder: Path, **about: Any) -> str:
@@ -99,15 +113,27 @@ class UnlabelledTrainer(ABC):
 
     def step(self, index: int) -> dict[str, float]:
         """One step on random pictures."""
-        config = self.config
+        config, found = self.config, list[tuple[dict[str, Tensor], int]]()
         set_rate(self.optimizer, config.learning_rate * half_cosine(index, config.steps))
         self.network.train()
-        picked = self.pictures[pick(len(self.pictures), config.batch)].to(self.device)
-        found = self.losses(to_float(picked).contiguous(memory_format=torch.channels_last))
-        self.optimizer.zero_grad(set_to_none=True)
-        found["loss"].backward()
+        picked = pick(len(self.pictures), config.batch)
+
+        def given(share: Share) -> Tensor:
+            pictures = to_float(self.pictures[picked[share.place.slice]].to(self.device))
+            return pictures.contiguous(memory_format=torch.channels_last)
+
+        def begin() -> None:
+            found.clear()
+            self.look_ahead(given)
+
+        def loss_of(share: Share) -> tuple[Tensor, int]:
+            losses = self.losses(given(share))
+            found.append(({name: value.detach() for name, value in losses.items()}, len(share.place)))
+            return losses["loss"], len(share.place)
+
+        self.descent(self.network.parameters(), config.batch, loss_of, begin=begin)
         self.optimizer.step()
-        return {name: float(value.detach()) for name, value in found.items()}
+        return {**whole_means(found, config.batch), **self.descent.metrics(config.batch)}
 
     def state(self) -> dict[str, Any]:
         """Weights, optimizer and what learns from what."""
@@ -140,6 +166,8 @@ def pretrain_unlabelled(
     yield from train(
         trainer, folder, LoopConfig(steps=config.steps, minutes=config.minutes, seed=config.seed), resume=resume
     )
+    if not distributed.is_first():
+        return
     saved, rows = load_checkpoint(folder / "checkpoint.safetensors"), read_log(folder / "log.jsonl")
     about = trainer.about | {
         "pictures": trainer.about["pictures"] | {"name": pictures},

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from gannotate.errors import GannotateError, UsageError
 from gannotate.generators.base import Tap
 from gannotate.training.model_folder import ModelKind
+from gannotate.training.shares import whole_mean
 
 VAE_FOLDER = ModelKind("vae", "pretrain --method vae")
 
@@ -169,11 +170,12 @@ def negative_elbo(vae: VAE, pictures: Float[Tensor, "n c h w"], beta: float = 1.
     value (pixel and channel), so that numbers do not depend on the size. `beta` is the weight of kl in loss (Higgins et
     al. 2017); 1 is the bound itself. Values are normal around what the decoder draws, all with the deviation that
     suits the batch best (Rybkin, Daniilidis, Levine 2021, "Simple and Effective VAE Training with Calibrated
-    Decoders", equation 5), "deviation": a fixed one would be one more number to find for each kind of pictures.
+    Decoders", equation 5), "deviation": a fixed one would be one more number to find for each kind of pictures. It is
+    that of all processes' pictures; where a batch is gone through in passes, that of a pass.
     """
     posterior = vae.encode(pictures)
     mean, _ = vae.decode(posterior.sample())
-    error = (pictures - mean).square().mean()
+    error = whole_mean((pictures - mean).square().mean())
     variance = error.clamp(min=LEAST_DEVIATION**2)
     nll = 0.5 * (error / variance + (2 * math.pi * variance).log())
     kl = posterior.divergence().mean() / pictures[0].numel()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from gannotate.errors import UsageError
 from gannotate.pretraining.unlabelled import UnlabelledConfig, UnlabelledTrainer
 from gannotate.pretraining.vae import VAE, VAEConfig, negative_elbo, save_vae
+from gannotate.training.descent import Compute
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +42,15 @@ class VAETrainer(UnlabelledTrainer):
     network: VAE
 
     def __init__(
-        self, pictures: UInt8[ndarray, "n h w c"], config: VAETraining, device: str | torch.device = "cpu"
+        self,
+        pictures: UInt8[ndarray, "n h w c"],
+        config: VAETraining,
+        device: str | torch.device = "cpu",
+        compute: Compute | None = None,
     ) -> None:
         _, size, _, channels = pictures.shape
         self.shape = VAEConfig(size=size, image_channels=channels, latents=config.latents)
-        super().__init__(pictures, config, device)
+        super().__init__(pictures, config, device, compute)
 
     def make_network(self) -> nn.Module:
         """The VAE."""

@@ -25,7 +25,7 @@ from gannotate.segmenters.sources import Batch, Labels, Source, Stored
 from gannotate.training import distributed
 from gannotate.training.average import follow
 from gannotate.training.checkpoint import load_checkpoint
-from gannotate.training.descent import Compute, Descent, fill_gradients
+from gannotate.training.descent import Compute, Descent
 from gannotate.training.loop import LoopConfig, Progress, train
 from gannotate.training.losses import masked_cross_entropy_and_count
 from gannotate.training.resuming import check_same, plain
@@ -131,11 +131,6 @@ class SegmenterTrainer:
         """The batch with pictures and labels moved and changed together, as the settings say."""
         pictures, label_maps, soft = augment(*batch, self.training.augmentation)
         return Batch(pictures.contiguous(memory_format=torch.channels_last), label_maps, soft)
-
-    def learn(self, loss: Tensor, index: int) -> None:
-        """Moves the network down all processes' `loss` at the step size of step `index`, and the average after it."""
-        fill_gradients(self.optimizer, loss)
-        self._move(index)
 
     def _move(self, index: int) -> None:
         """Moves the network down its gradients, and the average after it."""

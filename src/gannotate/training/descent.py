@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ LossOf = Callable[[Share], tuple[Tensor, Tensor | float]]
 """The loss of one pass, a mean, and over how many things (labelled pixels, pictures) it is the mean."""
 
 M = TypeVar("M", bound=nn.Module)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,12 @@ class Compute:
         if self.precision == "32":
             return contextlib.nullcontext()
         return torch.autocast(device.type, torch.bfloat16)
+
+    def said(self, network: nn.Module, *inputs: Tensor) -> Any:
+        """What a network says of its inputs, a tensor or several: computed as chosen, and given in float32."""
+        with self.autocast(inputs[0].device):
+            found = network(*inputs)
+        return found.float() if isinstance(found, Tensor) else tuple(each.float() for each in found)
 
     def prepared(self, network: M) -> M:
         """The network to call, compiled where asked for; its weights are those of `network`."""
@@ -91,14 +98,30 @@ class Descent:
                 processes run out of memory: they cannot agree on more passes in the middle of one.
         """
         moved, random = list(parameters), random_state()
-        while True:
+
+        def go() -> float:
             if begin is not None:
                 begin()
+            return self._gradients(moved, samples, loss_of, weight, random)
+
+        return self.until_it_fits(moved, samples, go)
+
+    def until_it_fits(self, parameters: Sequence[nn.Parameter], samples: int, go: Callable[[], T]) -> T:
+        """What `go` gives, which goes through a batch in `passes(samples)` passes.
+
+        Where memory runs out twice as many are made from then on, and it is called again, with the same random numbers
+        and no gradients in `parameters`.
+
+        Raises:
+            GannotateError: the smallest pass does not fit, or several processes run out of memory.
+        """
+        random = random_state()
+        while True:
             try:
-                return self._gradients(moved, samples, loss_of, weight, random)
+                return go()
             except torch.OutOfMemoryError as error:
                 full = error.with_traceback(None)  # which holds on to all that was computed
-            self._make_room(moved, samples, full)
+            self._make_room(parameters, samples, full)
             set_random_state(random)
 
     def passes(self, samples: int) -> int:
@@ -142,7 +165,7 @@ class Descent:
                 parameter.grad.div_(number)
         return summed / number
 
-    def _make_room(self, parameters: list[nn.Parameter], samples: int, error: torch.OutOfMemoryError) -> None:
+    def _make_room(self, parameters: Sequence[nn.Parameter], samples: int, error: torch.OutOfMemoryError) -> None:
         for parameter in parameters:
             parameter.grad = None
         if self.compiled:
@@ -154,7 +177,8 @@ class Descent:
         own = -(-len(own_place(samples)) // self.passes(samples))
         if self.accumulate >= most:
             alone = "one picture alone" if own == 1 else f"{own} pictures, the smallest part that can be taken"
-            raise GannotateError(f"out of memory with {alone}; give a smaller network or size") from error
+            smaller = "network or size" if own == 1 else "batch, network or size"
+            raise GannotateError(f"out of memory with {alone}; give a smaller {smaller}") from error
         if distributed.count() > 1:
             raise GannotateError(
                 f"out of memory with {own} of the batch's {samples} pictures at once; start again with --accumulate "
@@ -165,11 +189,28 @@ class Descent:
             torch.cuda.empty_cache()
 
 
+def whole_means(passes: Sequence[tuple[Mapping[str, Tensor], int]], samples: int) -> dict[str, float]:
+    """Means over a batch of `samples`, by name, from those over the samples of each of this process's passes.
+
+    passes: the means, and over how many samples they are.
+    """
+    if len(passes) == distributed.count() == 1:
+        return {name: float(mean) for name, mean in passes[0][0].items()}
+    sums = torch.stack([torch.stack([mean.detach() for mean in means.values()]) * count for means, count in passes])
+    means = distributed.total(sums.sum(0)) / samples
+    return dict(zip(passes[0][0], means.tolist(), strict=True))
+
+
 def fill_gradients(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     """Leaves in an optimiser's parameters the gradient of the sum of all processes' `loss`, in one pass."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    distributed.sum_gradients(parameter for group in optimizer.param_groups for parameter in group["params"])
+    distributed.sum_gradients(learned_by(optimizer))
+
+
+def learned_by(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    """The parameters that an optimiser moves."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def random_state() -> list[Tensor]:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gannotate.labels import IGNORE
 from gannotate.training import distributed
+from gannotate.training.shares import Share
 
 
 def masked_cross_entropy(
@@ -36,16 +37,29 @@ def masked_cross_entropy_and_count(
 
 
 def shared_cross_entropy(
-    logits: Float[Tensor, "n k ..."], label_maps: Int[Tensor, "n ..."], soft: Float[Tensor, "n k ..."] | None = None
+    logits: Float[Tensor, "n k ..."],
+    label_maps: Int[Tensor, "n ..."],
+    soft: Float[Tensor, "n k ..."] | None = None,
+    share: Share | None = None,
 ) -> Float[Tensor, ""]:
-    """What this process's pictures add to `masked_cross_entropy` of all processes' together."""
+    """What this process's pictures add to `masked_cross_entropy` of all processes' together.
+
+    Of a batch that is gone through in passes `share` is this one, whose mean counts by its pictures.
+    """
     total, count = _sum_and_count(logits, label_maps, soft, 0.0)
-    return total / distributed.total(count).clamp(min=1)
+    return total / distributed.total(count).clamp(min=1) * _fraction(share)
 
 
-def shared_mean(values: Float[Tensor, ...], where: Bool[Tensor, ...]) -> Float[Tensor, ""]:
-    """What this process adds to the mean of all processes' `values` over the places `where`; 0 when there are none."""
-    return (values * where).sum() / distributed.total(where.sum()).clamp(min=1)
+def shared_mean(values: Float[Tensor, ...], where: Bool[Tensor, ...], share: Share | None = None) -> Float[Tensor, ""]:
+    """What this process adds to the mean of all processes' `values` over the places `where`; 0 when there are none.
+
+    `share` is as in `shared_cross_entropy`.
+    """
+    return (values * where).sum() / distributed.total(where.sum()).clamp(min=1) * _fraction(share)
+
+
+def _fraction(share: Share | None) -> float:
+    return 1.0 if share is None else share.fraction
 
 
 def _sum_and_count(

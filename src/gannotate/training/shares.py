@@ -4,9 +4,8 @@ In one process, and in one pass, a batch is what it always was. Otherwise every 
 
 - random numbers are drawn for the whole batch, by every process alike, and the share's own are kept: a picture's
   numbers are those it has in one process;
-- batch norm takes mean and deviation over all processes. torch's own for this works on CUDA cards alone, and has no
-  second derivative, which gradient matching needs;
-- `mean_of_all` and `whole` reach over all processes.
+- batch norm takes mean and deviation over all processes (shared_norm.py);
+- `mean_of_all`, `whole_mean` and `whole` reach over all processes.
 
 Calls are caught where torch dispatches them (TorchFunctionMode), so that networks of other libraries are covered.
 docs/decisions/0005 has why this and not DistributedDataParallel.
@@ -28,6 +27,7 @@ from torch.overrides import TorchFunctionMode
 
 from gannotate.errors import UsageError
 from gannotate.training import distributed
+from gannotate.training.shared_norm import shared_batch_norm
 
 _current: list[Share] = []
 """The share being computed; the last entry counts."""
@@ -68,6 +68,11 @@ class Share(TorchFunctionMode):
     def is_whole(self) -> bool:
         """Whether this is all of the batch: nothing has to be shared then."""
         return len(self.place) == self.place.of
+
+    @property
+    def fraction(self) -> float:
+        """What part of the batch all processes together go through in this pass."""
+        return sum(self.counts) / self.place.of
 
     def part_of(self, mean: Tensor) -> Tensor:
         """What the mean over these samples adds to the mean over the whole batch."""
@@ -156,92 +161,7 @@ class Share(TorchFunctionMode):
     ) -> Tensor:
         if not training or len(self.counts) == 1:
             return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
-        with torch.no_grad():
-            mean, variance = self._moments(x)
-            if running_mean is not None and running_var is not None:
-                number = x.numel() // (x.shape[1] * len(self.place)) * sum(self.counts)
-                running_mean.lerp_(mean.to(running_mean), momentum)
-                running_var.lerp_((variance * (number / max(1, number - 1))).to(running_var), momentum)
-        return _SharedNorm.apply(x, weight, bias, mean, variance, eps, self)  # pyright: ignore[reportReturnType]
-
-    def normed(self, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
-        """Batch norm over all processes, differentiable any number of times, step by step."""
-        mean, variance = self._moments(x)
-        scale = (variance + eps).rsqrt()
-        scale = scale if weight is None else scale * weight
-        shift = -mean * scale if bias is None else bias - mean * scale
-        return torch.addcmul(_across(shift, x), x, _across(scale, x))
-
-    def _moments(self, x: Float[Tensor, "n c ..."]) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
-        """Mean and (biased) variance of each channel over all processes.
-
-        From each process's own mean and variance, in one message: differences of large sums would lose the digits.
-        """
-        axes = [axis for axis in range(x.ndim) if axis != 1]
-        wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-        mean = wide.mean(axes)
-        variance = (wide - _across(mean, wide)).square().mean(axes)  # var_mean takes ten times as long
-        own, others = distributed.rank(), len(self.counts) - distributed.rank() - 1
-        moments = F.pad(torch.stack([mean, variance])[None], (0, 0, 0, 0, own, others))
-        means, variances = distributed.total(moments).unbind(1)
-        weights = torch.tensor(self.counts, dtype=means.dtype, device=means.device)[:, None] / sum(self.counts)
-        mean = (weights * means).sum(0)
-        return mean, (weights * (variances + (means - mean).square())).sum(0)
-
-
-class _SharedNorm(torch.autograd.Function):
-    """`Share.normed`, with torch's fused kernels forwards and backwards: twice as fast on a CPU.
-
-    The derivative of the derivative, where it is asked for, is that of the steps.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor | None,
-        bias: Tensor | None,
-        mean: Tensor,
-        variance: Tensor,
-        eps: float,
-        share: Share,
-    ) -> Tensor:
-        ctx.save_for_backward(x, weight, bias, mean, variance)
-        ctx.eps, ctx.share = eps, share
-        return F.batch_norm(x, mean, variance, weight, bias, False, 0.0, eps)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        x, weight, bias, mean, variance = ctx.saved_tensors
-        if torch.is_grad_enabled():  # the gradient is to be differentiated
-            inputs = [given for given, needed in zip((x, weight, bias), ctx.needs_input_grad, strict=False) if needed]
-            y = ctx.share.normed(x, weight, bias, ctx.eps)
-            found = iter(torch.autograd.grad(y, inputs, gradients[0].to(y.dtype), create_graph=True))
-            return *(next(found) if needed else None for needed in ctx.needs_input_grad[:3]), None, None, None, None
-        # as if mean and variance were constants, then what they add, which is linear in x
-        constant, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
-            gradients[0], x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
-        )
-        inverse = (variance + ctx.eps).rsqrt()
-        scale = inverse if weight is None else inverse * weight
-        number = x.numel() // (x.shape[1] * len(ctx.share.place)) * sum(ctx.share.counts)
-        sums = distributed.total(torch.stack([of_weight, of_bias])) / number
-        slope = scale * inverse * sums[0]
-        of_x = constant - torch.addcmul(_across(scale * sums[1] - slope * mean, x), x, _across(slope, x))
-        return (
-            of_x,
-            of_weight if weight is not None else None,
-            of_bias if bias is not None else None,
-            None,
-            None,
-            None,
-            None,
-        )
-
-
-def _across(channels: Float[Tensor, " c"], x: Float[Tensor, "n c ..."]) -> Tensor:
-    """A number a channel, to be broadcast to `x`, in its precision."""
-    return channels.to(x.dtype).view(1, -1, *(1,) * (x.ndim - 2))
+        return shared_batch_norm(x, running_mean, running_var, weight, bias, momentum, eps, self.counts)
 
 
 _SIZED = (torch.rand, torch.randn, torch.randint)
@@ -343,6 +263,17 @@ def mean_of_all(x: Float[Tensor, "n _"]) -> Float[Tensor, " _"]:
     if share is None:
         return x.mean(dim=0)
     return distributed.total(x.detach().sum(dim=0)) / sum(share.counts)
+
+
+def whole_mean(mean: Float[Tensor, ""]) -> Float[Tensor, ""]:
+    """The mean over the samples of all processes in this pass, where this process's have the mean `mean`.
+
+    For losses that are no means of what each sample adds; differentiable any number of times.
+    """
+    share = current()
+    if share is None or len(share.counts) == 1:
+        return mean
+    return distributed.total(mean * (len(share.place) / sum(share.counts)))
 
 
 def part_of_mean(mean: Tensor, samples: int) -> Tensor:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from gannotate.errors import UsageError
-from gannotate.pretraining.contrastive import ContrastiveConfig, ContrastiveTrainer, contrast
+from gannotate.pretraining.contrastive import ContrastiveConfig, ContrastiveTrainer, Views, contrast
 from gannotate.pretraining.folder import load_encoder
 from gannotate.pretraining.unlabelled import UnlabelledTrainer, pretrain_unlabelled
 from gannotate.pretraining.vae import load_vae
@@ -52,21 +52,22 @@ def test_a_vae_learns_what_the_pictures_look_like(pictures: np.ndarray) -> None:
 
 def test_contrast_of_known_vectors() -> None:
     first = F.one_hot(torch.arange(3), 4).float()
-    loss, found = contrast(first, first, 1.0)
+    loss, found = contrast([Views.of(first, first)], 1.0)
     # each view: its other one at similarity 1, four at 0
     assert float(loss) == pytest.approx(math.log(math.e + 4) - 1, abs=1e-5)
     assert float(found) == 1
-    apart, _ = contrast(first, first, 0.1)
+    apart, _ = contrast([Views.of(first, first)], 0.1)
     assert float(apart) < float(loss)
     same = torch.ones(3, 4) / 2
-    assert float(contrast(same, same, 0.5)[0]) == pytest.approx(math.log(5), abs=1e-5)
+    assert float(contrast([Views.of(same, same)], 0.5)[0]) == pytest.approx(math.log(5), abs=1e-5)
 
 
 def test_the_contrast_does_not_care_for_the_order() -> None:
     torch.manual_seed(0)
     first, second = (F.normalize(torch.randn(5, 6), dim=1) for _ in range(2))
     order = torch.randperm(5)
-    torch.testing.assert_close(contrast(first, second, 0.2)[0], contrast(second[order], first[order], 0.2)[0])
+    one, other = Views.of(first, second), Views.of(second[order], first[order])
+    torch.testing.assert_close(contrast([one], 0.2)[0], contrast([other], 0.2)[0])
 
 
 def test_only_the_encoder_and_its_head_learn(pictures: np.ndarray) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ from gannotate.training.shares import Share, in_parts, mean_of_all, own_place, p
 
 PATH_DECAY = 0.01
 W_AVERAGE_BETA = 0.995
+
+D = TypeVar("D")
 
 
 class AdversarialTrainer:
@@ -84,7 +86,7 @@ class AdversarialTrainer:
         with own:
             real = self._real_batch(index)
         # the pictures that the discriminator sees serve the generator's step too: one drawing less a step
-        fakes = _Fakes(self, own)
+        fakes = Fakes(self, own, self._draw)
         metrics |= self._discriminator_step(real, lambda share: fakes(share, graph=False))
         if index % config.r1_interval == 0:
             metrics |= self._r1_step(real)
@@ -196,7 +198,7 @@ class AdversarialTrainer:
         weight = self.config.r1_gamma / 2 * self.config.r1_interval
         return {"r1": self._descend(self.d_optimizer, self.config.batch, loss_of, weight)}
 
-    def _generator_step(self, fakes: _Fakes) -> dict[str, float]:
+    def _generator_step(self, fakes: Fakes[Tensor]) -> dict[str, float]:
         def loss_of(share: Share) -> tuple[Tensor, int]:
             seen = self._augment(fakes(share, graph=True))
             with self.compute.autocast(self.device):
@@ -276,21 +278,22 @@ def lazy_adam(parameters: Iterable[nn.Parameter], rate: float, interval: int | N
     return torch.optim.Adam(parameters, lr=rate * part, betas=(0.0, 0.99**part), eps=1e-8)
 
 
-class _Fakes:
-    """The drawn pictures of one step, drawn once where they fit in memory, else pass by pass, each time anew.
+class Fakes(Generic[D]):
+    """What is drawn in one step: once where it fits in memory, else pass by pass, each time anew.
 
-    They are drawn when a pass asks for them, where memory may run out; their random numbers are used up at once.
+    It is drawn when a pass asks for it, where memory may run out; its random numbers are used up at once. These are
+    those of the trainer's `_styles` and `_noise`: `draw` takes no others, and lets no mean follow the styles again.
     """
 
-    def __init__(self, trainer: AdversarialTrainer, own: Share) -> None:
-        self.trainer, self.own, self.before = trainer, own, random_state()
-        self.kept: Tensor | None = None
+    def __init__(self, trainer: AdversarialTrainer, own: Share, draw: Callable[[int], D]) -> None:
+        self.draw, self.own, self.before = draw, own, random_state()
+        self.kept: D | None = None
         with own, torch.no_grad():
             trainer._styles(len(own.place), follow=True)
             trainer._noise(len(own.place))
 
-    def __call__(self, share: Share, graph: bool) -> Float[Tensor, "n c h w"]:
-        """Those of a pass; with `graph` gradients flow to the generator."""
+    def __call__(self, share: Share, graph: bool) -> D:
+        """That of a pass; with `graph` gradients flow to the generator."""
         all_own = share.place == self.own.place
         if all_own and self.kept is not None:
             return self.kept
@@ -299,7 +302,7 @@ class _Fakes:
         set_random_state(self.before)
         # the generator's step will ask for them too
         with torch.set_grad_enabled(graph or all_own):
-            drawn = self.trainer._draw(len(share.place))
+            drawn = self.draw(len(share.place))
         set_random_state(now)
         if all_own:
             self.kept = drawn

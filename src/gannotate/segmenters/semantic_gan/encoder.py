@@ -31,9 +31,9 @@ from gannotate.segmenters.semantic_gan.trainer import ENCODER
 from gannotate.segmenters.sources import Batch, Stored, pick, to_float
 from gannotate.training import distributed
 from gannotate.training.average import follow
-from gannotate.training.descent import fill_gradients
+from gannotate.training.descent import Compute, Descent
 from gannotate.training.schedules import half_cosine, set_rate
-from gannotate.training.shares import in_parts, passes
+from gannotate.training.shares import Share, in_parts, own_place
 
 COARSE, MEDIUM = 3, 4
 """Styles that are read at the smallest level and at the next; all others are read at the largest."""
@@ -132,7 +132,10 @@ class EncoderTrainer:
         loss: PictureLoss,
         about: dict[str, Any],
         first: int,
+        compute: Compute | None = None,
     ) -> None:
+        self.compute = compute or Compute()
+        self.descent = Descent(self.compute)
         self.generator, self.settings, self.loss, self.about, self.first = generator, settings, loss, about, first
         self.labelled = Stored(labelled, "hard")
         self.pictures = torch.from_numpy(unlabelled).permute(0, 3, 1, 2)
@@ -150,24 +153,24 @@ class EncoderTrainer:
         """One step on pictures of all three kinds; they go through both networks together."""
         settings, local = self.settings, index - self.first
         set_rate(self.optimizer, settings.encoder_learning_rate * half_cosine(local, settings.encoder_steps))
-        (own,) = passes(settings.batch)
-        picked = pick(len(self.pictures), settings.batch)[own.place.slice]
+        own, found = own_place(settings.batch), list[dict[str, Tensor]]()
+        picked = pick(len(self.pictures), settings.batch)[own.slice]
         unlabelled = to_float(self.pictures[picked].to(self.device))
-        batch = self.labelled.batch(settings.batch, self.device, own.place.slice)
-        with own:
-            labelled = Batch(*augment(*batch, settings.augmentation))
-            drawn_w, drawn = self._drawn(len(own.place) if settings.drawn_weight else 0)
-            given = torch.cat([unlabelled, labelled.pictures, drawn.pictures])
-            w = self.encoder(given)
-            with in_parts(len(given) // len(own.place)):
-                noise = self._noise(len(given))
-            redrawn = self.generator.pair(w, noise)
-        parts = self._losses(w, given, redrawn, labelled, drawn_w, drawn)
-        fill_gradients(self.optimizer, torch.stack(list(parts.values())).sum())
+        batch = self.labelled.batch(settings.batch, self.device, own.slice)
+
+        def loss_of(share: Share) -> tuple[Tensor, int]:
+            part = share.place.within(own)
+            parts = self._parts(unlabelled[part], batch.part(part), share)
+            found.append({name: each.detach() for name, each in parts.items()})
+            # each part is what this pass adds to that of all pictures, where a mean over its own is asked for
+            return torch.stack(list(parts.values())).sum() * (share.place.of / len(share.place)), len(share.place)
+
+        self.descent(self.encoder.parameters(), settings.batch, loss_of, begin=found.clear)
         nn.utils.clip_grad_norm_(self.encoder.parameters(), settings.encoder_clip)
         self.optimizer.step()
         follow(self.average, self.encoder, EMA, local)
-        return distributed.summed(**{f"encoder_{name}": part for name, part in parts.items()})
+        sums = {f"encoder_{name}": torch.stack([parts[name] for parts in found]).sum() for name in found[0]}
+        return {**distributed.summed(**sums), **self.descent.metrics(settings.batch)}
 
     def state(self) -> dict[str, Any]:
         """Weights, average, optimizer, the generator, and what is trained on what."""
@@ -189,6 +192,22 @@ class EncoderTrainer:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
 
+    def _parts(self, unlabelled: Float[Tensor, "n c h w"], batch: Batch, share: Share) -> dict[str, Tensor]:
+        """The weighted parts of the loss at a pass's pictures, and at as many drawn ones."""
+        settings = self.settings
+        labelled = Batch(*augment(*batch, settings.augmentation))
+        drawn_w, drawn = self._drawn(len(share.place) if settings.drawn_weight else 0)
+        given = torch.cat([unlabelled, labelled.pictures, drawn.pictures])
+        w = self.compute.said(self.encoder, given)
+        with in_parts(len(given) // len(share.place)):
+            noise = self._noise(len(given))
+        return self._losses(w, given, self._pair(w, noise), labelled, drawn_w, drawn, share)
+
+    def _pair(self, w: Float[Tensor, "n styles d"], noise: list[Tensor]) -> Pair:
+        with self.compute.autocast(self.device):
+            pair = self.generator.pair(w, noise)
+        return Pair(pair.pictures.float(), pair.codes.float())
+
     def _losses(
         self,
         w: Float[Tensor, "n styles d"],
@@ -197,28 +216,28 @@ class EncoderTrainer:
         labelled: Batch,
         drawn_w: Float[Tensor, "m styles d"],
         drawn: Pair,
+        share: Share,
     ) -> dict[str, Tensor]:
         """The weighted parts of the loss; `given` and its codes hold unlabelled, labelled, drawn ones, in order.
 
-        Of several processes each gives what its pictures add to them.
+        Of several processes and passes each gives what its pictures add to them.
         """
-        settings, (own,) = self.settings, passes(self.settings.batch)
-        count = len(own.place)
+        settings, count = self.settings, len(share.place)
         pictures = picture_losses(
             redrawn.pictures, given, self.loss, settings.pixel_weight, settings.perceptual_weight
         ).split([count, count, len(drawn_w)])
         codes = redrawn.codes[count : 2 * count]
         parts = {
-            "unlabelled": own.part_of(pictures[0].mean()),
-            "labelled": own.part_of(pictures[1].mean()),
-            "labels": settings.label_weight * label_loss(codes, labelled.label_maps),
+            "unlabelled": share.part_of(pictures[0].mean()),
+            "labelled": share.part_of(pictures[1].mean()),
+            "labels": settings.label_weight * label_loss(codes, labelled.label_maps, share),
         }
         if len(drawn_w):
             offset = (w[2 * count :] - drawn_w) / self.encoder.deviation
-            labels = label_loss(redrawn.codes[2 * count :], drawn.codes.argmax(dim=1))
+            labels = label_loss(redrawn.codes[2 * count :], drawn.codes.argmax(dim=1), share)
             weight = settings.drawn_weight
-            parts["drawn"] = weight * own.part_of(pictures[2].mean())
-            parts["drawn_w"] = weight * own.part_of(offset.square().mean())
+            parts["drawn"] = weight * share.part_of(pictures[2].mean())
+            parts["drawn_w"] = weight * share.part_of(offset.square().mean())
             parts["drawn_labels"] = weight * settings.label_weight * labels
         return parts
 
@@ -229,7 +248,7 @@ class EncoderTrainer:
             z = torch.randn(2 * count, self.generator.z_dim).to(self.device)
         first, second = self.generator.map(z).split([count, count])
         w = mix_styles(first, second, 0.5)
-        return w, self.generator.pair(w, self._noise(count))
+        return w, self._pair(w, self._noise(count))
 
     def _noise(self, count: int) -> list[Tensor]:
         return [torch.randn(count, 1, h, w).to(self.device) for h, w in self.generator.noise_shapes]

@@ -12,17 +12,21 @@ from gannotate.labels import IGNORE
 from gannotate.segmenters.semantic_gan.generator import TEMPERATURE
 from gannotate.training import distributed
 from gannotate.training.losses import shared_cross_entropy
+from gannotate.training.shares import Share
 
 DICE_TEMPERATURE = 0.3
 """Codes are divided by this before the sigmoid of the Dice loss (the authors' code)."""
 
 
-def label_loss(codes: Float[Tensor, "n k h w"], label_maps: Int[Tensor, "n h w"]) -> Float[Tensor, ""]:
+def label_loss(
+    codes: Float[Tensor, "n k h w"], label_maps: Int[Tensor, "n h w"], share: Share | None = None
+) -> Float[Tensor, ""]:
     """Cross-entropy of the codes as logits plus Dice loss, over the pixels that are labelled.
 
-    Of several processes each gives what its pictures add to it.
+    Of several processes each gives what its pictures add to it; `share` is as in `shared_cross_entropy`.
     """
-    return shared_cross_entropy(codes / TEMPERATURE, label_maps) + distributed.once(dice_loss(codes, label_maps))
+    dice = distributed.once(dice_loss(codes, label_maps)) * (1.0 if share is None else share.fraction)
+    return shared_cross_entropy(codes / TEMPERATURE, label_maps, share=share) + dice
 
 
 def dice_loss(codes: Float[Tensor, "n k h w"], label_maps: Int[Tensor, "n h w"]) -> Float[Tensor, ""]:

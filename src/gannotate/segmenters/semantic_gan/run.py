@@ -21,6 +21,7 @@ from gannotate.segmenters.semantic_gan.trainer import PAIRS, PairTrainer, genera
 from gannotate.segmenters.sources import Stored, check_data
 from gannotate.training import distributed
 from gannotate.training.checkpoint import load_checkpoint
+from gannotate.training.descent import Compute
 from gannotate.training.loop import LoopConfig, Progress, train
 from gannotate.training.resuming import check_same, hash_of, plain
 
@@ -36,6 +37,7 @@ def train_semantic_gan(
     resume: bool = True,
     source: str = "",
     device: str = "cpu",
+    compute: Compute | None = None,
 ) -> Iterator[Progress]:
     """Trains generator and discriminators, then the encoder; yields progress after each step.
 
@@ -44,10 +46,12 @@ def train_semantic_gan(
 
     Args:
         unlabelled: uint8 (n, size, size, channels).
+        compute: passes and precision; whole batches in float32 when not given.
 
     Raises:
-        UsageError: the pictures or the start generator do not fit, or the training to resume had other settings or
-            data. GannotateError: unknown class ids. Diverged: a number is no longer finite.
+        UsageError: compilation was asked for, the pictures or the start generator do not fit, or the training to
+            resume had other settings or data. GannotateError: unknown class ids. Diverged: a number is no longer
+            finite.
     """
     folder = Path(folder)
     check_pictures(labelled, unlabelled, config)
@@ -59,7 +63,7 @@ def train_semantic_gan(
     if saved is None or saved["phase"] == PAIRS:
         minutes = None if config.minutes is None else config.minutes * PAIRS_PART
         loop = LoopConfig(steps=config.steps, minutes=minutes, seed=config.seed)
-        trainer = PairTrainer(labelled, unlabelled, config, start, about, device)
+        trainer = PairTrainer(labelled, unlabelled, config, start, about, device, compute)
         for progress in train(trainer, folder, loop, resume=resume):
             yield replace(progress, steps=total)
         distributed.wait_for_first()  # it writes the checkpoint
@@ -69,7 +73,7 @@ def train_semantic_gan(
     network = config.adversarial(start and start.config).network
     generator = generator_of(saved, JointGenerator(network, config.classes)).to(device)
     loss = picture_loss(config.perceptual, config.image_channels, device)
-    encoder_trainer = EncoderTrainer(generator, labelled, unlabelled, config, loss, about, first)
+    encoder_trainer = EncoderTrainer(generator, labelled, unlabelled, config, loss, about, first, compute)
     loop = LoopConfig(steps=first + config.encoder_steps, minutes=config.minutes, seed=config.seed)
     for progress in train(encoder_trainer, folder, loop):
         yield replace(progress, steps=total)

@@ -23,11 +23,12 @@ from gannotate.data.augment import augment
 from gannotate.data.labelled import LabelledSet
 from gannotate.generators.adversarial.discriminator import load_discriminator
 from gannotate.generators.adversarial.losses import generator_loss, r1_penalty
-from gannotate.generators.adversarial.trainer import AdversarialTrainer, lazy_adam, step_down
+from gannotate.generators.adversarial.trainer import AdversarialTrainer, Fakes, lazy_adam
 from gannotate.generators.stylegan2 import StyleGAN2
 from gannotate.labels import IGNORE
 from gannotate.segmenters.semantic_gan.config import SemanticGANConfig
 from gannotate.segmenters.semantic_gan.discriminators import (
+    Activations,
     PairDiscriminator,
     deceit_loss,
     hinge_loss,
@@ -36,9 +37,8 @@ from gannotate.segmenters.semantic_gan.discriminators import (
 )
 from gannotate.segmenters.semantic_gan.generator import JointGenerator, Pair, codes_of, joint_generator
 from gannotate.segmenters.sources import Batch, Stored
-from gannotate.training import distributed
-from gannotate.training.descent import fill_gradients
-from gannotate.training.shares import passes
+from gannotate.training.descent import Compute, whole_means
+from gannotate.training.shares import Share, own_place, passes
 
 PAIRS, ENCODER = "pairs", "encoder"
 """The phases, as checkpoints name them."""
@@ -61,9 +61,10 @@ class PairTrainer(AdversarialTrainer):
         start: StyleGAN2 | None,
         about: dict[str, Any],
         device: str = "cpu",
+        compute: Compute | None = None,
     ) -> None:
         pictures = np.concatenate([unlabelled, labelled.pictures])
-        super().__init__(pictures, settings.adversarial(start and start.config), settings.seed, device)
+        super().__init__(pictures, settings.adversarial(start and start.config), settings.seed, device, compute)
         self.settings, self.about, self.done = settings, about, 0
         self.labelled = Stored(labelled, "hard")
         self.warmup = settings.warmup_steps if start is not None else 0
@@ -89,19 +90,20 @@ class PairTrainer(AdversarialTrainer):
         with own:
             codes = codes_of(labelled.label_maps, self.settings.classes)
             seen = self._seen(labelled.pictures, codes, labelled.label_maps)
-            fake = self._draw_pair(len(own.place), apart=resting or self.settings.reach == "branch")
-        metrics = self._discriminator_step(real, lambda share: fake.pictures[share.place.within(own.place)])
-        metrics |= self._pair_discriminator_step(seen, fake, labelled)
+        apart = resting or self.settings.reach == "branch"
+        fakes = Fakes(self, own, lambda count: self._draw_pair(count, apart))
+        metrics = self._discriminator_step(real, lambda share: fakes(share, graph=False).pictures)
+        metrics |= self._pair_discriminator_step(seen, fakes, labelled)
         if index % config.r1_interval == 0:
             metrics |= self._r1_step(real) | self._pair_r1_step(seen)
-        metrics |= self._joint_step(seen, fake, labelled, resting)
+        metrics |= self._joint_step(seen, fakes, labelled, resting)
         if config.path_weight and index % config.path_interval == 0 and not resting:
             metrics |= self._path_step()
         self._update_average(index)
         if config.augment == "ada":
             self.ada.update(index, config.batch)
         self.done = index + 1
-        return metrics
+        return metrics | self.descent.metrics(config.batch)
 
     def state(self) -> dict[str, Any]:
         """Weights, optimisers, and what is trained on what."""
@@ -121,7 +123,16 @@ class PairTrainer(AdversarialTrainer):
         self.done = state["done"]
 
     def _draw_pair(self, count: int, apart: bool) -> Pair:
-        return self.joint.pair(self._styles(count, follow=True), self._noise(count), apart)
+        styles = self._styles(count, follow=False)
+        with self.compute.autocast(self.device):
+            drawn = self.joint.pair(styles, self._noise(count), apart)
+        return Pair(drawn.pictures.float(), drawn.codes.float())
+
+    def _judged(self, seen: Float[Tensor, "n j s s"]) -> list[Activations]:
+        """What D_m makes of pairs."""
+        with self.compute.autocast(self.device):
+            found = self.pair_discriminator(seen)
+        return [[each.float() for each in scale] for scale in found]
 
     def _seen(
         self, pictures: Float[Tensor, "n c s s"], codes: Float[Tensor, "n k s s"], label_maps: Int[Tensor, "n s s"]
@@ -135,51 +146,62 @@ class PairTrainer(AdversarialTrainer):
         # hidden where the real ones are, or D_m would know pairs by that
         return self._seen(fake.pictures.detach(), fake.codes, labelled.label_maps)
 
-    # these steps are made in one pass each, as the drawn pairs are held from the first to the last
+    def _pair_discriminator_step(self, seen: Tensor, fakes: Fakes[Pair], labelled: Batch) -> dict[str, float]:
+        own, found = own_place(self.config.batch), list[tuple[dict[str, Tensor], int]]()
 
-    def _pair_discriminator_step(self, seen: Tensor, fake: Pair, labelled: Batch) -> dict[str, float]:
-        (own,) = passes(self.config.batch)
-        with own:
+        def loss_of(share: Share) -> tuple[Tensor, int]:
+            part = share.place.within(own)
             with torch.no_grad():
-                drawn = self._seen_fake(fake, labelled)
-            real, deceived = self.pair_discriminator(seen), self.pair_discriminator(drawn)
-        loss = own.part_of(hinge_loss(real, deceived))
-        fill_gradients(self.pair_optimizer, loss)
-        step_down(self.pair_optimizer)
-        means = [own.part_of(patch_logits(each).mean()) for each in (real, deceived)]
-        return distributed.summed(pair_d_loss=loss, pair_real=means[0], pair_fake=means[1])
+                drawn = self._seen_fake(fakes(share, graph=False), labelled.part(part))
+            real, deceived = self._judged(seen[part]), self._judged(drawn)
+            means = {name: patch_logits(each).mean() for name, each in (("pair_real", real), ("pair_fake", deceived))}
+            found.append(({name: each.detach() for name, each in means.items()}, len(share.place)))
+            return hinge_loss(real, deceived), len(share.place)
+
+        loss = self._descend(self.pair_optimizer, self.config.batch, loss_of, begin=found.clear)
+        return {"pair_d_loss": loss, **whole_means(found, self.config.batch)}
 
     def _pair_r1_step(self, seen: Tensor) -> dict[str, float]:
         if not self.settings.pair_r1_gamma:
             return {}
-        (own,) = passes(self.config.batch)
-        with own:
-            seen = seen.detach().requires_grad_(True)
-            penalty = own.part_of(r1_penalty(seen, patch_logits(self.pair_discriminator(seen))))
-        fill_gradients(self.pair_optimizer, penalty * (self.settings.pair_r1_gamma / 2 * self.config.r1_interval))
-        step_down(self.pair_optimizer)
-        return distributed.summed(pair_r1=penalty)
+        own = own_place(self.config.batch)
 
-    def _joint_step(self, seen: Tensor, fake: Pair, labelled: Batch, resting: bool) -> dict[str, float]:
+        def loss_of(share: Share) -> tuple[Tensor, int]:
+            shown = seen[share.place.within(own)].detach().requires_grad_(True)
+            return r1_penalty(shown, patch_logits(self.pair_discriminator(shown))), len(share.place)
+
+        weight = self.settings.pair_r1_gamma / 2 * self.config.r1_interval
+        return {"pair_r1": self._descend(self.pair_optimizer, self.config.batch, loss_of, weight)}
+
+    def _joint_step(self, seen: Tensor, fakes: Fakes[Pair], labelled: Batch, resting: bool) -> dict[str, float]:
         """The generator's step: pictures against D_r (not while they rest), labels against D_m."""
+        own, found = own_place(self.config.batch), list[tuple[dict[str, Tensor], int]]()
+
+        def loss_of(share: Share) -> tuple[Tensor, int]:
+            part, fake = share.place.within(own), fakes(share, graph=True)
+            with torch.no_grad():
+                real = self._judged(seen[part])
+            drawn = self._judged(self._seen_fake(fake, labelled.part(part)))
+            parts = {"label_loss": deceit_loss(drawn), "matching": matching_loss(real, drawn)}
+            loss = parts["label_loss"] + self.settings.matching_weight * parts["matching"]
+            if not resting:
+                shown = self._augment(fake.pictures)
+                with self.compute.autocast(self.device):
+                    logits = self.discriminator(shown)
+                parts["g_loss"] = generator_loss(logits.float())
+                loss = loss + parts["g_loss"]
+            found.append(({name: each.detach() for name, each in parts.items()}, len(share.place)))
+            return loss, len(share.place)
+
         discriminators = (self.discriminator, self.pair_discriminator)
         for discriminator in discriminators:
             discriminator.requires_grad_(False)
-        (own,) = passes(self.config.batch)
-        with own:
-            with torch.no_grad():
-                real = self.pair_discriminator(seen)
-            drawn = self.pair_discriminator(self._seen_fake(fake, labelled))
-            parts = {"label_loss": own.part_of(deceit_loss(drawn)), "matching": own.part_of(matching_loss(real, drawn))}
-            loss = parts["label_loss"] + self.settings.matching_weight * parts["matching"]
-            if not resting:
-                parts["g_loss"] = own.part_of(generator_loss(self.discriminator(self._augment(fake.pictures))))
-                loss = loss + parts["g_loss"]
-        fill_gradients(self.g_optimizer, loss)
-        step_down(self.g_optimizer)
-        for discriminator in discriminators:
-            discriminator.requires_grad_(True)
-        return distributed.summed(**parts)
+        try:
+            self._descend(self.g_optimizer, self.config.batch, loss_of, begin=found.clear)
+        finally:
+            for discriminator in discriminators:
+                discriminator.requires_grad_(True)
+        return whole_means(found, self.config.batch)
 
 
 def generator_of(state: dict[str, Any], generator: JointGenerator) -> JointGenerator:

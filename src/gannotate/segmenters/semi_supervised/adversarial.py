@@ -28,7 +28,7 @@ from gannotate.segmenters.semi_supervised.judge import Judge
 from gannotate.segmenters.semi_supervised.networks import PatchDiscriminator
 from gannotate.training import distributed
 from gannotate.training.losses import shared_cross_entropy, shared_mean
-from gannotate.training.shares import in_parts
+from gannotate.training.shares import Share, in_parts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,30 +67,30 @@ class AdversarialTrainer(SemiSupervisedTrainer[Adversarial]):
         with torch.random.fork_rng():
             torch.manual_seed(stream_seed(training.seed, "judge"))
             network = PatchDiscriminator(config.classes, config.size, settings.width).to(self.device)
-        self.judge = Judge(network, settings.learning_rate, training.steps)
+        self.judge = Judge(network, settings.learning_rate, training.steps, self.compute)
         return {"judge": self.judge}
 
-    def step(self, index: int) -> dict[str, float]:
-        """One step of the segmenter, then one of the discriminator."""
+    def one_pass(self, index: int) -> dict[str, float]:
+        """Teaches the segmenter, then the discriminator."""
         settings = self.settings
         labelled, unlabelled = self.draw()
         batch = len(labelled.pictures)
         known, inside = labelled.label_maps != IGNORE, unlabelled.label_maps != IGNORE
         with self.of_both:
-            logits = self.network.train()(torch.cat([labelled.pictures, unlabelled.pictures]))
+            logits = self.said(self.network, torch.cat([labelled.pictures, unlabelled.pictures]))
         answers = logits.softmax(1)
         with self.judge.frozen(), self.of_both:
             verdicts = self.judge(answers)
-        supervised = shared_cross_entropy(logits[:batch], labelled.label_maps, labelled.soft)
-        loss = supervised + settings.weight_labelled * taken_for_true(verdicts[:batch], known)
-        loss = loss + settings.weight_unlabelled * taken_for_true(verdicts[batch:], inside)
+        supervised = shared_cross_entropy(logits[:batch], labelled.label_maps, labelled.soft, self.of_labelled)
+        loss = supervised + settings.weight_labelled * taken_for_true(verdicts[:batch], known, self.of_labelled)
+        loss = loss + settings.weight_unlabelled * taken_for_true(verdicts[batch:], inside, self.of_unlabelled)
         trusted = trusted_pixels(verdicts[batch:].detach(), settings.threshold) & inside
         if index >= settings.begin * self.training.steps:
             own = confident_labels(answers[batch:].detach(), trusted)
-            loss = loss + settings.weight_self * shared_cross_entropy(logits[batch:], own)
-        self.learn(loss, index)
+            loss = loss + settings.weight_self * shared_cross_entropy(logits[batch:], own, share=self.of_unlabelled)
+        self.learn(loss)
         judged = self.teach_judge(completed(labelled, answers[:batch]), answers[:batch].detach(), known)
-        self.judge.learn(judged, index)
+        self.judge.learn(judged)
         taught = self.of_unlabelled.part_of(trusted.float().mean())
         return distributed.summed(loss=supervised, judge_loss=judged, taught=taught)
 
@@ -100,19 +100,30 @@ class AdversarialTrainer(SemiSupervisedTrainer[Adversarial]):
         """The discriminator's loss."""
         with self.of_labelled, in_parts(2):
             verdicts = self.judge(torch.cat([true, predicted]))
-        return discriminator_loss(verdicts[: len(true)], verdicts[len(true) :], known)
+        return discriminator_loss(verdicts[: len(true)], verdicts[len(true) :], known, self.of_labelled)
 
 
-def taken_for_true(verdicts: Float[Tensor, "n h w"], where: Bool[Tensor, "n h w"]) -> Float[Tensor, ""]:
-    """-log D, averaged over the pixels `where` (equation 4), of all processes; `verdicts` are D's logits."""
-    return shared_mean(F.softplus(-verdicts), where)
+def taken_for_true(
+    verdicts: Float[Tensor, "n h w"], where: Bool[Tensor, "n h w"], share: Share | None = None
+) -> Float[Tensor, ""]:
+    """-log D, averaged over the pixels `where` (equation 4), of all processes; `verdicts` are D's logits.
+
+    `share` is as in `shared_mean`.
+    """
+    return shared_mean(F.softplus(-verdicts), where, share)
 
 
 def discriminator_loss(
-    true: Float[Tensor, "n h w"], predicted: Float[Tensor, "n h w"], known: Bool[Tensor, "n h w"]
+    true: Float[Tensor, "n h w"],
+    predicted: Float[Tensor, "n h w"],
+    known: Bool[Tensor, "n h w"],
+    share: Share | None = None,
 ) -> Float[Tensor, ""]:
-    """-log D(true) - log(1 - D(predicted)), averaged over the known pixels (equation 1), of all processes."""
-    return shared_mean(F.softplus(-true) + F.softplus(predicted), known)
+    """-log D(true) - log(1 - D(predicted)), averaged over the known pixels (equation 1), of all processes.
+
+    `share` is as in `shared_mean`.
+    """
+    return shared_mean(F.softplus(-true) + F.softplus(predicted), known, share)
 
 
 def trusted_pixels(verdicts: Float[Tensor, "n h w"], threshold: float) -> Bool[Tensor, "n h w"]:

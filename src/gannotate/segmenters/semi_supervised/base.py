@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from gannotate.errors import UsageError
 from gannotate.labels import IGNORE
 from gannotate.segmenters.build import SegmenterConfig
+from gannotate.segmenters.semi_supervised.judge import Judge
 from gannotate.segmenters.sources import ALL, Batch, Source, pick, to_float, truth_as_probabilities
 from gannotate.segmenters.supervised import SegmenterTrainer, SegmenterTraining
 from gannotate.training import distributed
+from gannotate.training.descent import Compute, learned_by, random_state, set_random_state
 from gannotate.training.joined import JoinedShare
 from gannotate.training.resuming import hash_of, plain
-from gannotate.training.shares import passes
+from gannotate.training.shares import own_place, passes
 
 
 class Resumable(Protocol):
@@ -104,7 +107,7 @@ Settings = TypeVar("Settings", bound=MethodSettings)
 
 
 class SemiSupervisedTrainer(SegmenterTrainer, Generic[Settings]):
-    """Teaches a network from labelled and unlabelled pictures; a method overrides `step` and `make_companions`.
+    """Teaches a network from labelled and unlabelled pictures; a method says `one_pass`, and `make_companions`.
 
     The optimiser and its schedule are those of supervised training (AdamW, cosine), so that methods differ in what
     they learn from alone; what judges the segmenter has its own (see `Judge`).
@@ -112,6 +115,9 @@ class SemiSupervisedTrainer(SegmenterTrainer, Generic[Settings]):
     Several processes each take a part of the labelled and of the unlabelled pictures. A loss is what this process's
     pictures add to that of all (`shared_cross_entropy`, `Share.part_of`), and what is drawn or normalised for labelled
     pictures, unlabelled ones or both is drawn or normalised within that share.
+
+    Where a step is made in passes, each has a part of both kinds. What is a mean over some pixels, or of the batch as a
+    whole, is one of each pass, and counts by its pictures.
     """
 
     method: ClassVar[str]
@@ -125,8 +131,9 @@ class SemiSupervisedTrainer(SegmenterTrainer, Generic[Settings]):
         training: SegmenterTraining,
         settings: Settings,
         device: str | torch.device = "cpu",
+        compute: Compute | None = None,
     ) -> None:
-        super().__init__(source, config, training, device)
+        super().__init__(source, config, training, device, compute)
         self.settings, self.unlabelled = settings, Unlabelled(unlabelled)
         self.unlabelled.check(config)
         self.unlabelled_batch = settings.unlabelled_batch or training.batch
@@ -135,16 +142,64 @@ class SemiSupervisedTrainer(SegmenterTrainer, Generic[Settings]):
                 f"unlabelled_batch is {self.unlabelled_batch}, which {distributed.count()} processes cannot share; "
                 f"give at least {distributed.count()}, or start fewer processes"
             )
+        self._kept: tuple[Batch, list[Tensor]] | None = None  # a step's labelled pictures, and the random state after
         (self.of_labelled,), (self.of_unlabelled,) = passes(training.batch), passes(self.unlabelled_batch)
         self.of_both = JoinedShare([self.of_labelled, self.of_unlabelled])
         self.about["data"] = {**self.about["data"], "unlabelled": self.unlabelled.about()}
         told = {"method": self.method, "method_settings": plain(asdict(settings))}
         self.about["settings"] = {**self.about["settings"], **told}
         self.companions = self.make_companions()
+        self.judges = [part for part in self.companions.values() if isinstance(part, Judge)]
 
     def make_companions(self) -> dict[str, Resumable]:
         """What learns beside the segmenter and must be kept to go on (judges, second networks), by name."""
         return {}
+
+    def one_pass(self, index: int) -> dict[str, float]:
+        """Puts what a pass of step `index` teaches into the gradients (see `learn`); returns what it adds to the log.
+
+        Its parts of the pictures are `of_labelled`, `of_unlabelled` and `of_both`.
+        """
+        raise NotImplementedError
+
+    def step(self, index: int) -> dict[str, float]:
+        """One step of all that learns, on labelled and unlabelled pictures."""
+        movers = (self.optimizer, *(judge.optimizer for judge in self.judges))
+        learned = [parameter for optimizer in movers for parameter in learned_by(optimizer)]
+        self._kept = None
+        found = self.descent.until_it_fits(learned, self._fewest, lambda: self._all_passes(index, movers))
+        distributed.sum_gradients(learned_by(self.optimizer))
+        self._move(index)
+        for judge in self.judges:
+            judge.move(index)
+        return found
+
+    @property
+    def _fewest(self) -> int:
+        return min(self.training.batch, self.unlabelled_batch)
+
+    def _all_passes(self, index: int, movers: Sequence[torch.optim.Optimizer]) -> dict[str, float]:
+        for optimizer in movers:
+            optimizer.zero_grad(set_to_none=True)
+        number, random, found = self.descent.passes(self._fewest), random_state(), dict[str, float]()
+        shares = passes(self.training.batch, number), passes(self.unlabelled_batch, number)
+        for place, pair in enumerate(zip(*shares, strict=True)):
+            if place:  # every pass draws the whole batch's numbers, and keeps its own
+                set_random_state(random)
+            self.of_labelled, self.of_unlabelled = pair
+            self.of_both = JoinedShare(pair)
+            found = {name: found.get(name, 0.0) + value for name, value in self.one_pass(index).items()}
+        if number > 1:
+            found |= {"passes": float(number), "pass_size": float(sum(sum(each[0].counts) for each in shares))}
+        return found
+
+    def learn(self, loss: Tensor) -> None:
+        """Adds the gradient of `loss` to what the step goes down."""
+        loss.backward()
+
+    def said(self, network: nn.Module, *inputs: Tensor) -> Any:
+        """What a network says in training mode, in the training's precision."""
+        return self.compute.said(network.train(), *inputs)
 
     def draw(self) -> tuple[Batch, Batch]:
         """Labelled and unlabelled pictures, each moved and changed; see `unlabelled_view` for the second's labels."""
@@ -152,11 +207,16 @@ class SemiSupervisedTrainer(SegmenterTrainer, Generic[Settings]):
         return labelled, self.unlabelled_view(self.pictures())
 
     def labelled(self) -> Batch:
-        """This process's part of the labelled pictures of a step."""
-        return self.source.batch(self.training.batch, self.device, self.of_labelled.place.slice)
+        """This process's part of the labelled pictures of a pass."""
+        own = own_place(self.training.batch)
+        if self._kept is None:  # a source that counts what it gave is asked once a step, not once a pass
+            self._kept = self.source.batch(self.training.batch, self.device, own.slice), random_state()
+        batch, after = self._kept
+        set_random_state(after)
+        return batch.part(self.of_labelled.place.within(own))
 
     def pictures(self) -> Float[Tensor, "n c h w"]:
-        """This process's part of the unlabelled pictures of a step."""
+        """This process's part of the unlabelled pictures of a pass."""
         return self.unlabelled.batch(self.unlabelled_batch, self.device, self.of_unlabelled.place.slice)
 
     def labelled_view(self, labelled: Batch) -> Batch:

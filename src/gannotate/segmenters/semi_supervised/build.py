@@ -21,12 +21,14 @@ from gannotate.segmenters.semi_supervised.pseudo_labels import PseudoLabels, Pse
 from gannotate.segmenters.semi_supervised.s4gan import S4GAN, S4GANTrainer
 from gannotate.segmenters.sources import Source, Stored
 from gannotate.segmenters.supervised import SegmenterTrainer, SegmenterTraining, train_with
+from gannotate.training.descent import Compute
 from gannotate.training.loop import Progress
 
 MakeTrainer = Callable[
-    [Source, np.ndarray, SegmenterConfig, SegmenterTraining, Any, str | torch.device], SegmenterTrainer
+    [Source, np.ndarray, SegmenterConfig, SegmenterTraining, Any, str | torch.device, Compute | None], SegmenterTrainer
 ]
-"""(labelled, unlabelled uint8 (n, h, w, c), network, training, the method's settings, device) to a trainer."""
+"""(labelled, unlabelled uint8 (n, h, w, c), network, training, the method's settings, device, how it is computed) to a
+trainer."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ def make_trainer(
     training: SegmenterTraining,
     settings: object | None = None,
     device: str | torch.device = "cpu",
+    compute: Compute | None = None,
 ) -> SegmenterTrainer:
     """The trainer of a method; `settings` are the method's own, its defaults when not given.
 
@@ -99,7 +102,7 @@ def make_trainer(
             "for its defaults"
         )
     source = Stored(labelled, training.labels) if isinstance(labelled, LabelledSet) else labelled
-    return info.trainer(source, unlabelled, config, training, settings, device)
+    return info.trainer(source, unlabelled, config, training, settings, device, compute)
 
 
 def train_semi_supervised(
@@ -113,6 +116,7 @@ def train_semi_supervised(
     resume: bool = True,
     source: str = "",
     device: str | torch.device = "cpu",
+    compute: Compute | None = None,
 ) -> Iterator[Progress]:
     """Trains a segmenter with a method on labelled and unlabelled pictures; yields progress after each step.
 
@@ -124,9 +128,10 @@ def train_semi_supervised(
         folder: becomes an ordinary segmenter folder, see `supervised.train_with`; its config.json says under 'about'
             what the unlabelled pictures were, and under 'settings' the method and how it was set.
         source: who made the labels.
+        compute: passes and precision; whole batches in float32 when not given.
 
     Raises:
         UsageError: unknown method, wrong settings or pictures, or a folder that was trained otherwise.
     """
-    trainer = make_trainer(method, labelled, unlabelled, config, training, settings, device)
+    trainer = make_trainer(method, labelled, unlabelled, config, training, settings, device, compute)
     yield from train_with(trainer, folder, resume, source)

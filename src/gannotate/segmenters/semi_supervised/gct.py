@@ -78,16 +78,16 @@ class GuidedCollaborationTrainer(SemiSupervisedTrainer[GuidedCollaboration]):
             detector = FlawDetector(inputs, config.size, settings.width).to(self.device)
         self.second = convert_conv2d_weight_memory_format(second, torch.channels_last)
         self.optimizer.add_param_group({"params": list(self.second.parameters())})
-        self.judge = Judge(detector, settings.learning_rate, training.steps)
+        self.judge = Judge(detector, settings.learning_rate, training.steps, self.compute)
         return {"second": self.second, "judge": self.judge}
 
-    def step(self, index: int) -> dict[str, float]:
-        """One step of both networks, then one of the detector."""
+    def one_pass(self, index: int) -> dict[str, float]:
+        """Teaches both networks, then the detector."""
         settings, share = self.settings, self.of_both
         labelled, unlabelled = self.draw()
         pictures, count = torch.cat([labelled.pictures, unlabelled.pictures]), len(labelled.pictures)
         with share:
-            logits = [network.train()(pictures) for network in (self.network, self.second)]
+            logits = [self.said(network, pictures) for network in (self.network, self.second)]
         answers = [each.softmax(1) for each in logits]
         with self.judge.frozen(), share:
             flaws = [self.judge(pictures, each) for each in answers]
@@ -95,13 +95,14 @@ class GuidedCollaborationTrainer(SemiSupervisedTrainer[GuidedCollaboration]):
         first_flaws, second_flaws = (smooth(each.detach()) for each in flaws)
         targets, bad = dynamic_targets(first, second, first_flaws, second_flaws, settings.threshold)
         ramp = sigmoid_ramp(index, settings.ramp * self.training.steps)
-        supervised = [shared_cross_entropy(each[:count], labelled.label_maps, labelled.soft) for each in logits]
+        labels = labelled.label_maps, labelled.soft, self.of_labelled
+        supervised = [shared_cross_entropy(each[:count], *labels) for each in logits]
         apart = [share.part_of(F.mse_loss(each, target)) for each, target in zip(answers, targets, strict=True)]
         flawed = [share.part_of((each.square() * bad).mean()) for each in flaws]
         loss = supervised[0] + supervised[1] + settings.weight_consistency * ramp * (apart[0] + apart[1])
-        self.learn(loss + settings.weight_correction * (flawed[0] + flawed[1]), index)
+        self.learn(loss + settings.weight_correction * (flawed[0] + flawed[1]))
         judged = self.teach_judge(pictures, [each.detach() for each in answers], labelled)
-        self.judge.learn(settings.weight_detector * judged, index)
+        self.judge.learn(settings.weight_detector * judged)
         bad_part = share.part_of(bad.float().mean())
         return distributed.summed(loss=supervised[0], disagreement=apart[0], judge_loss=judged, flawed=bad_part)
 
@@ -119,7 +120,7 @@ class GuidedCollaborationTrainer(SemiSupervisedTrainer[GuidedCollaboration]):
             target = flaw_truth(each[:count], truth, known, self.settings.repeats)
             with self.of_both:
                 said = self.judge(pictures, each)
-            losses.append(shared_mean((said[:count] - target).square(), known))
+            losses.append(shared_mean((said[:count] - target).square(), known, self.of_labelled))
         return (losses[0] + losses[1]) / 2
 
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from gannotate.segmenters.semi_supervised.ramps import polynomial_decay
-from gannotate.training.descent import fill_gradients
+from gannotate.training import distributed
+from gannotate.training.descent import Compute, learned_by
 from gannotate.training.schedules import set_rate
 
 BETAS = (0.9, 0.99)
@@ -24,14 +25,15 @@ class Judge:
     The papers agree on this optimiser for it, so it is kept; the segmenter's own is that of supervised training.
     """
 
-    def __init__(self, network: nn.Module, learning_rate: float, steps: int) -> None:
+    def __init__(self, network: nn.Module, learning_rate: float, steps: int, compute: Compute | None = None) -> None:
+        self.compute = compute or Compute()
         self.network = convert_conv2d_weight_memory_format(network, torch.channels_last)
         self.learning_rate, self.steps = learning_rate, steps
         self.optimizer = torch.optim.Adam(self.network.parameters(), learning_rate, betas=BETAS)
 
     def __call__(self, *inputs: Tensor) -> Any:
         """What the network says, in training mode."""
-        return self.network.train()(*inputs)
+        return self.compute.said(self.network.train(), *inputs)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -42,10 +44,14 @@ class Judge:
         finally:
             self.network.requires_grad_(True)
 
-    def learn(self, loss: Tensor, index: int) -> None:
-        """Moves the network down the sum of all processes' `loss`, at the step size of step `index`."""
+    def learn(self, loss: Tensor) -> None:
+        """Adds the gradient of `loss` to what `move` goes down."""
+        loss.backward()
+
+    def move(self, index: int) -> None:
+        """Moves the network down all processes' gradients, at the step size of step `index`."""
+        distributed.sum_gradients(learned_by(self.optimizer))
         set_rate(self.optimizer, self.learning_rate * polynomial_decay(index, self.steps))
-        fill_gradients(self.optimizer, loss)
         self.optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from gannotate.segmenters.semi_supervised.base import MethodSettings, SemiSuperv
 from gannotate.segmenters.semi_supervised.ramps import sigmoid_ramp
 from gannotate.training import distributed
 from gannotate.training.losses import shared_cross_entropy, shared_mean
+from gannotate.training.shares import Share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,19 +45,19 @@ class MeanTeacherTrainer(SemiSupervisedTrainer[MeanTeacher]):
 
     method: ClassVar[str] = "mean-teacher"
 
-    def step(self, index: int) -> dict[str, float]:
-        """One step on labelled pictures and on unlabelled ones that the teacher answered for."""
+    def one_pass(self, index: int) -> dict[str, float]:
+        """Teaches on labelled pictures and on unlabelled ones that the teacher answered for."""
         labelled = self.labelled_view(self.labelled())
         pictures = self.pictures()
         view = self.unlabelled_view(pictures, soft=self.teach(pictures))
         assert view.soft is not None
         with self.of_both:
-            logits = self.network.train()(self.noisy(torch.cat([labelled.pictures, view.pictures])))
+            logits = self.said(self.network, self.noisy(torch.cat([labelled.pictures, view.pictures])))
         known, guessed = logits[: len(labelled.pictures)], logits[len(labelled.pictures) :]
-        supervised = shared_cross_entropy(known, labelled.label_maps, labelled.soft)
-        apart = disagreement(guessed.softmax(1), view.soft, view.label_maps != IGNORE)
+        supervised = shared_cross_entropy(known, labelled.label_maps, labelled.soft, self.of_labelled)
+        apart = disagreement(guessed.softmax(1), view.soft, view.label_maps != IGNORE, self.of_unlabelled)
         weight = self.settings.weight * sigmoid_ramp(index, self.settings.ramp * self.training.steps)
-        self.learn(supervised + weight * apart, index)
+        self.learn(supervised + weight * apart)
         return distributed.summed(loss=supervised, disagreement=apart)
 
     @torch.no_grad()
@@ -67,7 +68,7 @@ class MeanTeacherTrainer(SemiSupervisedTrainer[MeanTeacher]):
         pulled to what they make of a picture learns to say the same of all.
         """
         with self.of_unlabelled:
-            return self.average.train()(self.noisy(pictures)).softmax(1)
+            return self.said(self.average, self.noisy(pictures)).softmax(1)
 
     def noisy(self, pictures: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """The pictures with Gaussian noise, drawn on the CPU so that all devices draw the same."""
@@ -75,10 +76,13 @@ class MeanTeacherTrainer(SemiSupervisedTrainer[MeanTeacher]):
 
 
 def disagreement(
-    student: Float[Tensor, "n k h w"], teacher: Float[Tensor, "n k h w"], inside: Bool[Tensor, "n h w"]
+    student: Float[Tensor, "n k h w"],
+    teacher: Float[Tensor, "n k h w"],
+    inside: Bool[Tensor, "n h w"],
+    share: Share | None = None,
 ) -> Float[Tensor, ""]:
     """Mean square difference over the classes and the pixels that are `inside`; 0 when none is.
 
-    Of several processes each gives what its pictures add to it.
+    Of several processes each gives what its pictures add to it; `share` is as in `shared_mean`.
     """
-    return shared_mean((student - teacher).square().mean(1), inside)
+    return shared_mean((student - teacher).square().mean(1), inside, share)

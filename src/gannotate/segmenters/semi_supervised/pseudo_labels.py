@@ -18,6 +18,7 @@ from torch import Tensor
 from gannotate.labels import IGNORE
 from gannotate.segmenters.semi_supervised.base import MethodSettings, SemiSupervisedTrainer, confident_labels
 from gannotate.segmenters.semi_supervised.ramps import linear_ramp
+from gannotate.segmenters.supervised import SegmenterTrainer
 from gannotate.training import distributed
 from gannotate.training.losses import shared_cross_entropy
 
@@ -49,25 +50,31 @@ class PseudoLabelTrainer(SemiSupervisedTrainer[PseudoLabels]):
 
     def step(self, index: int) -> dict[str, float]:
         """One step on labelled pictures and, once they count, on pseudo-labelled ones."""
+        return super().step(index) if self.weight(index) else SegmenterTrainer.step(self, index)
+
+    def weight(self, index: int) -> float:
+        """How much pseudo-labels count in step `index`."""
         settings, steps = self.settings, self.training.steps
-        weight = settings.weight * linear_ramp(index, settings.begin * steps, settings.full * steps)
-        if not weight:
-            return super().step(index)
+        return settings.weight * linear_ramp(index, settings.begin * steps, settings.full * steps)
+
+    def one_pass(self, index: int) -> dict[str, float]:
+        """Teaches on labelled pictures and on pseudo-labelled ones."""
         labelled = self.labelled_view(self.labelled())
         pictures = self.pictures()
         unlabelled = self.unlabelled_view(pictures, self.answers(pictures))
         with self.of_both:
-            logits = self.network.train()(torch.cat([labelled.pictures, unlabelled.pictures]))
+            logits = self.said(self.network, torch.cat([labelled.pictures, unlabelled.pictures]))
         known, guessed = logits[: len(labelled.pictures)], logits[len(labelled.pictures) :]
-        supervised = shared_cross_entropy(known, labelled.label_maps, labelled.soft)
+        supervised = shared_cross_entropy(known, labelled.label_maps, labelled.soft, self.of_labelled)
         taught = self.of_unlabelled.part_of((unlabelled.label_maps != IGNORE).float().mean())
+        # the mean over those that teach, times their part of all pixels: a mean over all
         pseudo = shared_cross_entropy(guessed, unlabelled.label_maps) * distributed.total(taught)
-        self.learn(supervised + weight * pseudo, index)
+        self.learn(supervised + self.weight(index) * pseudo)
         return distributed.summed(loss=supervised, pseudo_loss=pseudo, taught=taught)
 
     @torch.no_grad()
     def answers(self, pictures: Float[Tensor, "n c h w"]) -> Int[Tensor, "n h w"]:
         """The likeliest classes, IGNORE where they are not likely enough; normalised by the batch, as it learns."""
         with self.of_unlabelled:
-            probabilities = self.network.train()(pictures).softmax(1)
+            probabilities = self.said(self.network, pictures).softmax(1)
         return confident_labels(probabilities, probabilities.amax(1) >= self.settings.threshold)

@@ -83,21 +83,21 @@ class S4GANTrainer(SemiSupervisedTrainer[S4GAN]):
             torch.manual_seed(stream_seed(training.seed, "judge"))
             discriminator = PictureDiscriminator(channels + classes, size, width).to(self.device)
             classifier = PictureClassifier(channels, classes, size, width).to(self.device)
-        self.judge = Judge(discriminator, settings.learning_rate, training.steps)
+        self.judge = Judge(discriminator, settings.learning_rate, training.steps, self.compute)
         self.classifier = convert_conv2d_weight_memory_format(classifier, torch.channels_last)
         self.teacher = copy.deepcopy(self.classifier).requires_grad_(False)
         self.optimizer.add_param_group({"params": list(self.classifier.parameters())})
         return {"judge": self.judge, "classifier": self.classifier, "teacher": self.teacher}
 
-    def step(self, index: int) -> dict[str, float]:
-        """One step of segmenter and classifier, then one of the discriminator."""
+    def one_pass(self, index: int) -> dict[str, float]:
+        """Teaches segmenter and classifier, then the discriminator."""
         settings, plain = self.settings, self.labelled()
         labelled, count = self.labelled_view(plain), len(plain.pictures)
         pictures = self.pictures()
         unlabelled = self.unlabelled_view(pictures)
         both = torch.cat([labelled.pictures, unlabelled.pictures])
         with self.of_both:
-            logits = self.network.train()(both)
+            logits = self.said(self.network, both)
         answers = logits.softmax(1)
         true = completed(labelled, answers[:count])
         with self.judge.frozen():
@@ -105,23 +105,28 @@ class S4GANTrainer(SemiSupervisedTrainer[S4GAN]):
                 _, true_features = self.judge(true, labelled.pictures)
             with self.of_unlabelled:
                 verdicts, features = self.judge(answers[count:], unlabelled.pictures)
-        supervised = shared_cross_entropy(logits[:count], labelled.label_maps, labelled.soft)
+        supervised = shared_cross_entropy(logits[:count], labelled.label_maps, labelled.soft, self.of_labelled)
         trusted = verdicts.detach().sigmoid() > settings.threshold
         own = self.own_labels(answers[count:].detach(), unlabelled, trusted)
         loss = supervised + settings.weight_features * self.apart(true_features, features)
-        loss = loss + settings.weight_self * shared_cross_entropy(logits[count:], own)
+        loss = loss + settings.weight_self * shared_cross_entropy(logits[count:], own, share=self.of_unlabelled)
         loss = loss + self.classes_loss(both, labelled, plain, pictures, index)
-        self.learn(loss, index)
-        follow(self.teacher, self.classifier, self.training.ema, index)
+        self.learn(loss)
         judged = self.teach_judge(true, labelled.pictures, answers[count:].detach(), unlabelled.pictures)
-        self.judge.learn(judged, index)
+        self.judge.learn(judged)
         taught = self.of_unlabelled.part_of(trusted.float().mean())
         return distributed.summed(loss=supervised, judge_loss=judged, taught=taught)
 
+    def _move(self, index: int) -> None:
+        super()._move(index)
+        follow(self.teacher, self.classifier, self.training.ema, index)
+
     def apart(self, true: Float[Tensor, "n f"], predicted: Float[Tensor, "m f"]) -> Float[Tensor, ""]:
-        """`feature_distance` of all processes' pictures, of which each process gives its share."""
-        means = [self.of_labelled.part_of(true.mean(0)), self.of_unlabelled.part_of(predicted.mean(0))]
-        return distributed.once(feature_distance(*distributed.totals(means)))
+        """`feature_distance` of all processes' pictures in this pass, of which each process gives its share."""
+        shares = self.of_labelled, self.of_unlabelled
+        sums = [share.part_of(each.mean(0)) for share, each in zip(shares, (true, predicted), strict=True)]
+        means = [each / share.fraction for share, each in zip(shares, distributed.totals(sums), strict=True)]
+        return distributed.once(feature_distance(*means)) * self.of_both.fraction
 
     def own_labels(self, answers: Float[Tensor, "n k h w"], view: Batch, trusted: Bool[Tensor, " n"]) -> Tensor:
         """The likeliest of the classes that the pictures show, for trusted pictures and inside them; else IGNORE.
@@ -129,7 +134,7 @@ class S4GANTrainer(SemiSupervisedTrainer[S4GAN]):
         The teacher is normalised by the batch, as the authors do; see `MeanTeacherTrainer.teach`.
         """
         with torch.no_grad(), self.of_unlabelled:
-            presence = self.teacher.train()(view.pictures).sigmoid()
+            presence = self.said(self.teacher, view.pictures).sigmoid()
         return confident_labels(
             without_absent(answers, presence, self.settings.absent),
             trusted.view(-1, 1, 1) & (view.label_maps != IGNORE),
@@ -148,16 +153,17 @@ class S4GANTrainer(SemiSupervisedTrainer[S4GAN]):
         The teacher sees the pictures as they are, the classifier moved and changed.
         """
         with self.of_both:
-            said = self.classifier.train()(both)
+            said = self.said(self.classifier, both)
         shown, counts = classes_shown(labelled, plain, said.shape[1])
         known, guessed = said[: len(shown)], said[len(shown) :].sigmoid()
         with torch.no_grad(), self.of_unlabelled:
-            taught = self.teacher.train()(pictures).sigmoid()
+            taught = self.said(self.teacher, pictures).sigmoid()
         steps = self.training.steps
         ramp = linear_ramp(index, CONSISTENCY_BEGIN * steps, CONSISTENCY_FULL * steps)
         named = F.binary_cross_entropy_with_logits(known, shown, weight=counts, reduction="sum")
+        named = named / distributed.total(counts.sum()).clamp(min=1) * self.of_labelled.fraction
         agreed = self.of_unlabelled.part_of(F.mse_loss(guessed, taught))
-        return named / distributed.total(counts.sum()).clamp(min=1) + self.settings.weight_classes * ramp * agreed
+        return named + self.settings.weight_classes * ramp * agreed
 
     def teach_judge(
         self,

@@ -132,3 +132,22 @@ def test_lessons_are_shared(
         torch.testing.assert_close(torch.tensor(found[0]), torch.tensor(losses), rtol=1e-3, atol=1e-5)
         for name, tensor in weights.items():
             torch.testing.assert_close(found[1][name], tensor, rtol=1e-2, atol=1e-3, msg=name)
+
+
+@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_matching_begun_from_inverted_labels_is_shared(
+    tmp_path: Path, tiny: StyleGAN2, together: Together, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gannotate.fitting.inversion_labels.TOGETHER", 2)  # three parts of the five pictures
+    how = MatchingConfig(**changed(HOW, steps=6), warm_from="inversion", warm_start=1, inversion_steps=2)
+
+    def work(folder: Path) -> list[dict[str, float]]:
+        return [step.metrics for step in fit_real(moving_task(tiny), how, folder) if "loss" in step.metrics]
+
+    expected = work(tmp_path / "one")
+    assert len(expected) == 6
+    for found in together(lambda: work(tmp_path / "many"), count):
+        for index, (now, then) in enumerate(zip(found, expected, strict=True)):
+            assert now == pytest.approx(then, rel=1e-3 if index < 2 else 5e-2), index  # gradients match from step 1 on
+    inverted = sorted(path.name for path in (tmp_path / "many").rglob("*.safetensors"))
+    assert inverted == sorted(path.name for path in (tmp_path / "one").rglob("*.safetensors"))

@@ -49,7 +49,7 @@ class Small:
         losses: list[Tensor] = []
         with pytest.MonkeyPatch.context() as patch:
             for learner in learners:
-                patch.setattr(learner, "learn", lambda loss, index: losses.append(loss.detach()))
+                patch.setattr(learner, "learn", lambda loss: losses.append(loss.detach()))
             yield losses
 
     def draw(self, trainer: Any, seed: int = 3) -> tuple[Batch, Tensor]:

@@ -86,7 +86,8 @@ def test_a_frozen_judge_lets_gradients_through() -> None:
 def test_a_judge_takes_the_papers_steps() -> None:
     judge = Judge(nn.Linear(2, 1, bias=False), 0.1, 10)
     before = judge.network.weight.detach().clone()  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
-    judge.learn(judge(torch.ones(1, 2)).sum(), 5)
+    judge.learn(judge(torch.ones(1, 2)).sum())
+    judge.move(5)
     # the first step of Adam is the step size, whatever the gradient
     expected = before - 0.1 * polynomial_decay(5, 10)
     torch.testing.assert_close(judge.network.weight, expected, atol=1e-6, rtol=1e-5)
