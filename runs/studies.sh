@@ -45,16 +45,16 @@ for domain in $DOMAINS; do
   study few-shot-classes -- $fit
   study semantic-projection-width -- $fit
   study taps -- $fit
-  study layermatch shots=1,5,20 -- $real $match
+  study layermatch shots=1,5 -- $real $match
   study layermatch-classes -- labels=5 $real $match
   study layermatch-features -- $match
-  study gradient-matching shots=2,10 way=supervised,mean-teacher,gct,adversarial,gradient-matching -- $data $real
+  study gradient-matching shots=2,10 way=supervised,mean-teacher,adversarial,gradient-matching -- $data $real
   study supervised-labels shots=1,5,20,100 -- $data $real
-  study teaching-gan shots=1,5,20 -- $data $real
+  study teaching-gan shots=1,20 -- $data $real
   study filter -- labels=5 $data
   study synthetic-labels -- $data $real
-  study real-label-methods shots=2,10 -- first_steps=200 inversion_steps=100 $data
-  study semi-supervised shots=1,5 -- gan_steps=300 encoder_steps=300 $data $real $match
+  study real-label-methods shots=10 -- first_steps=200 inversion_steps=100 $data
+  study semi-supervised shots=5 -- gan_steps=300 encoder_steps=300 $data $real $match
   study segmenter-interval -- $fit
   study match-blocks -- $fit
   study pupil-size -- $fit
@@ -67,7 +67,7 @@ for domain in $DOMAINS; do
   study out-of-domain -- first_steps=200 inversion_steps=100 $data $real
   study inversion -- encoder_steps=1000 projector_steps=300 short=30 longer=60
   study generator-quality kimg=4,12 -- $data
-  study feature-sources shots=1,5 -- vae_steps=500 simclr_steps=150 other_count=300 other_steps=200 projector_steps=100 tested=40 $fit $real $match
+  study feature-sources shots=5 -- vae_steps=500 simclr_steps=150 other_count=300 other_steps=200 projector_steps=100 tested=40 $fit $real $match
 done
 
 [[ -n $DRY ]] || gannotate study claims "$out" --write "$out/claims.md"
