@@ -15,9 +15,9 @@ from gannotate.cli.which_decoder import decoder_reading
 from gannotate.data.labelled import LabelledSet
 from gannotate.decoders.build import load_decoder
 from gannotate.errors import UsageError
+from gannotate.fitting.asking import annotated_set, ask_decoder
 from gannotate.fitting.features import FeatureReader
 from gannotate.fitting.shots import load
-from gannotate.fitting.testing import annotated_set, ask_decoder
 from gannotate.generators.base import DrawOptions, draw, to_uint8
 from gannotate.generators.build import load_generator
 from gannotate.inversion.features import GeneratorFeatures

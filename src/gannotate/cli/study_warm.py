@@ -94,10 +94,9 @@ def _work(words: Sequence[str], files: Sequence[int]) -> Work:
     """In a fork: the command, with its own files in place of the first process's."""
     os.setsid()
     for number, file in enumerate(files[:3]):
-        os.dup2(file, number)
+        os.dup2(file, number)  # sys.stdin and the others stay: they know the number alone, and nothing is in them yet
     for file in files:
         os.close(file)
-    sys.stdin, sys.stdout, sys.stderr = (os.fdopen(number, mode, closefd=False) for number, mode in enumerate("rww"))
     return lambda: main_until_closed(words)
 
 

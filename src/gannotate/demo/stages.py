@@ -18,9 +18,9 @@ from gannotate.data.shards import read_dataset
 from gannotate.data.writing import encode_picture
 from gannotate.decoders.build import decoder_config, load_decoder
 from gannotate.fitting import shots as shots_of
+from gannotate.fitting.asking import ask_decoder
 from gannotate.fitting.config import scheduled
 from gannotate.fitting.fit import fit
-from gannotate.fitting.testing import ask_decoder
 from gannotate.generators.base import DrawOptions, draw, to_uint8
 from gannotate.generators.build import load_generator, read_config
 from gannotate.jsonlines import read_rows

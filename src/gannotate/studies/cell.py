@@ -25,7 +25,7 @@ from gannotate.record import now
 from gannotate.studies.claim import Claim, claimed
 from gannotate.studies.linking import PROJECT, link_project
 from gannotate.studies.plan import Cell
-from gannotate.studies.starting import FRESH, Command, Fresh, Warm
+from gannotate.studies.starting import FRESH, KILLED, Command, Fresh, Warm
 from gannotate.studies.words import as_command, fill
 
 CELLS, RESULT, RECORD, LOG, SHOWN = "cells", "result.json", "cell.json", "log.txt", "stdout.txt"
@@ -255,8 +255,9 @@ def _wait(command: Command, stopping: Callable[[], bool]) -> tuple[int, float | 
 
 
 def _wait_for_leftover(before: Mapping[str, Any], stopping: Callable[[], bool]) -> None:
-    """A command whose runner was killed ends by itself, but not at once."""
-    if before.get("status") != "running" or before.get("host") != socket.gethostname():
+    """A command whose runner, or what forked it, was killed ends by itself, but not at once."""
+    orphan = before.get("status") == "running" or before.get("exit_code") == KILLED
+    if not orphan or before.get("host") != socket.gethostname():
         return
     begin = time.monotonic()
     while time.monotonic() - begin < PATIENCE_S and not stopping() and _alive(int(before.get("pid", 0))):

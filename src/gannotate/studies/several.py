@@ -27,11 +27,12 @@ def plan_several(
 
     Args:
         studies: by names or files. choice: an axis or a setting in it may be one of some of them only.
-        leave_out: leave those out that are for other domains, or need pictures that this one lacks.
+        leave_out: leave those out that are for other domains, need pictures that this one lacks, or have such an axis
+            without one of the values in `choice`.
 
     Raises:
-        UsageError: what `make_plan` raises for one of them; an axis or a setting that none of them has; two whose
-            results would be in one folder, or none that is left.
+        UsageError: what `make_plan` raises for one of them, after its name; an axis or a setting that none of them
+            has; two whose results would be in one folder, or none that is left.
     """
     plans: dict[str, Plan] = {}
     left_out: dict[str, str] = {}
@@ -41,13 +42,11 @@ def plan_several(
             return make_plan(Path(name).stem, study, shared, domain, choice)
 
         try:
-            bare = plan(replace(choice, only={}, settings={}))
+            plans[name] = _narrowed(plan(replace(choice, only={}, settings={})), choice, plan)
         except UsageError as error:
             if not leave_out:
-                raise
+                raise UsageError(f"{name}: {error}") from error
             left_out[name] = str(error)
-            continue
-        plans[name] = _narrowed(name, bare, choice, plan)
     if not plans:
         raise UsageError("; ".join(left_out.values()))
     _check_known("--only names the axis", choice.only, [axis for one in plans.values() for axis in one.axes])
@@ -56,17 +55,14 @@ def plan_several(
     return Several(plans, left_out)
 
 
-def _narrowed(name: str, bare: Plan, choice: Choice, plan: Callable[[Choice], Plan]) -> Plan:
+def _narrowed(bare: Plan, choice: Choice, plan: Callable[[Choice], Plan]) -> Plan:
     """The plan with what the study knows of `choice`; with fewer values of an axis it may know fewer settings."""
     narrowed = bare
-    try:
-        only = {axis: values for axis, values in choice.only.items() if axis in bare.axes}
-        if only:
-            narrowed = plan(replace(bare.choice, only=only))
-        settings = {key: value for key, value in choice.settings.items() if key in narrowed.settings}
-        return plan(replace(narrowed.choice, settings=settings)) if settings else narrowed
-    except UsageError as error:
-        raise UsageError(f"{name}: {error}") from error
+    only = {axis: values for axis, values in choice.only.items() if axis in bare.axes}
+    if only:
+        narrowed = plan(replace(bare.choice, only=only))
+    settings = {key: value for key, value in choice.settings.items() if key in narrowed.settings}
+    return plan(replace(narrowed.choice, settings=settings)) if settings else narrowed
 
 
 def _check_known(what: str, asked: Mapping[str, object], known: list[str]) -> None:

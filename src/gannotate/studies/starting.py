@@ -115,7 +115,7 @@ class Forked:
 
 
 class Warm:
-    """The process that forks commands; it begins with the first of them.
+    """The process that forks commands; it begins with the first of them, and again when it was killed.
 
     Args:
         folder: in which they run. environment: of all of them.
@@ -134,15 +134,14 @@ class Warm:
             GannotateError: the process that forks is gone.
         """
         with self._starting:
-            if self._control is None:
-                self._control = self._begin()
+            control = self._begun()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         read, write = os.pipe()
         try:
             with theirs:
                 files = array.array("i", [read, shown.fileno(), log.fileno(), theirs.fileno()])
                 rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, files)
-                self._control.sendmsg([json.dumps(list(words)).encode()], [rights])
+                control.sendmsg([json.dumps(list(words)).encode()], [rights])
             told = json.loads(ours.recv(1 << 12))
         except (OSError, ValueError) as error:
             os.close(write)
@@ -154,7 +153,11 @@ class Warm:
             os.close(read)
         return Forked(told["pid"], write, ours)
 
-    def _begin(self) -> socket.socket:
+    def _begun(self) -> socket.socket:
+        """The socket that it listens to."""
+        if self._control is not None and self._process is not None and self._process.poll() is None:
+            return self._control
+        self.close()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
@@ -167,6 +170,7 @@ class Warm:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
+        self._control = ours
         return ours
 
     def close(self) -> None:

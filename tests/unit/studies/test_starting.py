@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -107,14 +108,77 @@ def test_what_forks_is_killed(folder: Path):
     if sys.platform != "linux":
         pytest.skip("commands are forked on Linux only")
     forks = Warm(folder, How(folder=folder).variables)
-    with (folder / "shown").open("wb") as shown, (folder / "log").open("wb") as log:
+    with (folder / "shown").open("wb") as shown, (folder / "left").open("wb") as log:
         command = forks.start(LONG, shown, log)
         assert forks._process is not None
         forks._process.kill()
         assert end(command) == (KILLED, None)  # nobody sees how it really ends, which its closed stdin sees to
-        with pytest.raises(GannotateError, match="run the same command again"):
-            forks.start(["--version"], shown, log)
+        assert end(forks.start(["--version"], shown, log))[0] == 0  # and the next one is not taken with them
     forks.close()
+
+
+def test_what_forks_cannot_begin(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    if sys.platform != "linux":
+        pytest.skip("commands are forked on Linux only")
+    monkeypatch.setattr(starting, "WARM", (sys.executable, "-c", "import sys; sys.exit(1)"))
+    with warm(FRESH, folder, How(folder=folder).variables) as forks, (folder / "none").open("wb") as file:
+        assert forks is not None
+        for _ in range(2):
+            with pytest.raises(GannotateError, match="run the same command again"):
+                forks.start(["--version"], file, file)
+
+
+RUNNER = """
+import sys, time
+from pathlib import Path
+from gannotate.studies.cell import How
+from gannotate.studies.starting import Warm
+folder = Path(sys.argv[1])
+forks = Warm(folder, How(folder=folder).variables)
+with (folder / "shown").open("wb") as shown, (folder / "alone").open("wb") as log:
+    forks.start(sys.argv[2:], shown, log)
+print(forks._process.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_nothing_is_left_when_the_runner_is_killed(folder: Path):
+    if sys.platform != "linux":
+        pytest.skip("commands are forked on Linux only")
+    with subprocess.Popen([sys.executable, "-P", "-c", RUNNER, folder, *LONG], stdout=subprocess.PIPE) as runner:
+        assert runner.stdout is not None
+        forks = Path("/proc", runner.stdout.readline().decode().strip())
+        assert forks.exists()
+        runner.kill()
+    begin = time.monotonic()
+    while "stopped" not in (folder / "alone").read_text() or (forks / "exe").exists():  # none of a dead process's
+        assert time.monotonic() - begin < 120
+        time.sleep(0.05)
+
+
+SAYING = """
+import os, sys
+from gannotate.cli import study_warm
+def say(words):
+    sys.stderr.write("said \\udc80\\n")
+    os.kill(os.getpid(), 9)
+study_warm.main_until_closed, study_warm.MODULES = say, ()
+work = study_warm.begin(int(sys.argv[1]))
+if work:
+    work()
+"""
+
+
+def test_what_a_command_said_is_in_its_log_however_it_ends(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    if sys.platform != "linux":
+        pytest.skip("commands are forked on Linux only")
+    monkeypatch.setattr(starting, "WARM", (sys.executable, "-P", "-c", SAYING))
+    with warm(FRESH, folder, How(folder=folder).variables) as forks:
+        assert forks is not None
+        with (folder / "shown").open("wb") as shown, (folder / "said").open("wb") as log:
+            command = forks.start([], shown, log)
+        assert end(command)[0] == -signal.SIGKILL
+    assert (folder / "said").read_text() == "said \\udc80\n"  # as a Python of its own writes to stderr
 
 
 @pytest.mark.parametrize(("platform", "runner"), [("darwin", FRESH), ("linux", ("python", "own.py"))])

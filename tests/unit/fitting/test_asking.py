@@ -8,7 +8,7 @@ import torch
 
 from gannotate.decoders.build import make_decoder
 from gannotate.errors import GannotateError
-from gannotate.fitting.testing import ask_decoder
+from gannotate.fitting.asking import ask_decoder
 from gannotate.generators.base import DrawOptions, draw, to_uint8
 from gannotate.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from gannotate.metrics.uncertainty import entropy_levels

@@ -1,0 +1,75 @@
+"""Writes docs/study-results.md and its plots from the folders of studies.
+
+    python tools/write_studies.py FOLDER [FOLDER...]
+
+Each FOLDER is an `--out` of `gannotate study run` (runs/studies.sh fills one). First the table of claims, then every
+study as its own table.md says it. No figure in the page is typed by hand; run again to refresh it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gannotate.files import write_text
+from gannotate.studies.claims import all_claims
+from gannotate.studies.claims_table import as_markdown
+from gannotate.studies.reading import find_studies, read_study
+from gannotate.studies.study import names
+
+DOCS = Path(__file__).parents[1] / "docs"
+PLOTS = DOCS / "images" / "studies"
+
+HEAD = """# What the studies found
+
+The studies that ship, run by `runs/studies.sh` at reduced size: 64 px, {seeds}, fewer steps, pictures and values of
+the axes than each study's own (its command stands below it). Trends, not records: a difference of a point or two means
+nothing on one seed. [Results](results.md) has the longer runs, [Studies](studies.md) says how to run one and what its
+parts are.
+"""
+
+
+def main(folders: list[Path]) -> None:
+    """The whole page."""
+    found = list(studies(folders))
+    if not found:
+        raise SystemExit(f"no studies in {', '.join(map(str, folders))}: give an --out of gannotate study run")
+    shutil.rmtree(PLOTS, ignore_errors=True)
+    PLOTS.mkdir(parents=True)
+    counts = sorted({len(one["seeds"]) for _, one in found})
+    seeds = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
+    claims = all_claims([read_study(folder) for folder, _ in found])
+    lines = [HEAD.format(seeds=f"{seeds} seed{'s' if counts[-1] > 1 else ''}"), *as_markdown(claims).splitlines(), ""]
+    lines += [section(folder, study) for folder, study in found]
+    write_text(DOCS / "study-results.md", "\n".join(lines).rstrip() + "\n")
+
+
+def studies(folders: list[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The studies' folders with their study.json, in the library's order, quick forms left out."""
+    order = {name: place for place, name in enumerate(names())}
+    known = [(folder, json.loads((folder / "study.json").read_text())) for folder in find_studies(folders)]
+    own = [one for one in known if one[1]["study"] in order and not one[1]["quick"]]
+    twice = [name for name, count in Counter(folder.name for folder, _ in own).items() if count > 1]
+    if twice:  # their plots would have one name
+        raise SystemExit(f"{', '.join(twice)} is in several folders; give one of these")
+    yield from sorted(own, key=lambda one: (order[one[1]["study"]], one[0].name))
+
+
+def section(folder: Path, study: dict[str, Any]) -> str:
+    """A study's own table.md, one level lower, with its plots beside this page and no path of the machine it ran on."""
+    text = re.sub(r"^#", "##", (folder / "table.md").read_text(), flags=re.MULTILINE)
+    for plot in study["plots"]:
+        name = f"{folder.name}{plot['svg'].removeprefix('plot')}"
+        shutil.copyfile(folder / plot["svg"], PLOTS / name)
+        text = text.replace(f"]({plot['svg']})", f"](images/studies/{name})")
+    return re.sub(r" --(out|data|generator) \S+", "", text)
+
+
+if __name__ == "__main__":
+    main([Path(folder) for folder in sys.argv[1:]])
