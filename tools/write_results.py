@@ -158,7 +158,8 @@ def main() -> None:
     lines = [
         "# Results",
         "",
-        "Written by `tools/write_results.py` from the runs' json. Two shared CPU cores, no GPU.",
+        "Written by `tools/write_results.py` from the runs' json. Two shared CPU cores, no GPU. What the papers "
+        "claim, part by part, beside what reduced studies found: [study-results.md](study-results.md).",
         "",
     ]
     for argument in sys.argv[1:]:
