@@ -30,8 +30,9 @@ HEAD = """# What the studies found
 
 The studies that ship, run by `runs/studies.sh` at reduced size: 64 px, {seeds}, fewer steps, pictures and values of
 the axes than each study's own (its command stands below it). Trends, not records: a difference of a point or two means
-nothing on one seed. [Results](results.md) has the longer runs, [Studies](studies.md) says how to run one and what its
-parts are.
+nothing on one seed. Gradient matching and MAML stop at a fifth of their steps (`fit_most`), long before they are done:
+claims about them may be lost here that they keep in the longer runs of [Results](results.md). [Studies](studies.md)
+says how to run one and what its parts are.
 """
 
 
