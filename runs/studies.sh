@@ -5,7 +5,8 @@
 # on where it stopped, and several at once on one FOLDER share the cells. Narrow first: one seed, few steps, few labels; widen
 # by SEEDS=3, NARROW=no (all values of the axes) and FULL=yes (each study's own steps and pictures).
 # Settings: DOMAINS, STUDIES (names, in place of all), SEEDS, NARROW, FULL, PROCESSES.
-# Time on one idle core: portraits about 4 hours, X-rays and cells 1 hour each. DRY=--dry-run says what would be done.
+# Time: portraits 450 cells, 2 hours of two busy cores with two or three of this script at once; X-rays and cells were not
+# run yet, and have under half as many. DRY=--dry-run says what would be done.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 : "${DOMAINS:=portraits xray wbc}" "${STUDIES:=}" "${SEEDS:=1}" "${NARROW:=yes}" "${FULL:=no}" "${PROCESSES:=1}" "${DRY:=}"

@@ -8,7 +8,6 @@ exit code and peak memory are known in the end.
 
 from __future__ import annotations
 
-import array
 import contextlib
 import json
 import os
@@ -139,9 +138,8 @@ class Warm:
         read, write = os.pipe()
         try:
             with theirs:
-                files = array.array("i", [read, shown.fileno(), log.fileno(), theirs.fileno()])
-                rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, files)
-                control.sendmsg([json.dumps(list(words)).encode()], [rights])
+                files = [read, shown.fileno(), log.fileno(), theirs.fileno()]
+                socket.send_fds(control, [json.dumps(list(words)).encode()], files)
             told = json.loads(ours.recv(1 << 12))
         except (OSError, ValueError) as error:
             os.close(write)
