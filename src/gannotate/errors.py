@@ -26,6 +26,13 @@ class AlikeEverywhere(GannotateError):
     """All processes of one command come to this at once, and one of them says it."""
 
 
+def newer_format(source: object, version: int, reads: int) -> GannotateError:
+    """The error of a file or folder `source` whose format is newer than any that this gannotate `reads`."""
+    return GannotateError(
+        f"{source} was written by a newer gannotate (format {version}, this one reads up to {reads}); upgrade gannotate"
+    )
+
+
 def one_line(text: str) -> str:
     """`text` with spaces for line ends, `?` for signs that are none or that steer a terminal, and at most LONGEST."""
     if len(text) > LONGEST:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gannotate.errors import GannotateError, UsageError, nearest
+from gannotate.errors import GannotateError, UsageError, nearest, newer_format
 from gannotate.labels import MAX_CLASSES, Mirror
 from gannotate.parsing import Malformed, load_yaml
 
@@ -108,10 +108,7 @@ def parse_config(text: str, source: str) -> ProjectConfig:
     if not isinstance(version, int):
         raise GannotateError(f"{source} has no format_version; add the line `format_version: {FORMAT_VERSION}`")
     if version > FORMAT_VERSION:
-        raise GannotateError(
-            f"{source} was written by a newer gannotate (format {version}, this one reads up to "
-            f"{FORMAT_VERSION}); upgrade gannotate"
-        )
+        raise newer_format(source, version, FORMAT_VERSION)
     try:
         config = ProjectConfig.model_validate(values)
     except ValidationError as error:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import gannotate
-from gannotate.errors import GannotateError, UsageError
+from gannotate.errors import GannotateError, UsageError, newer_format
 from gannotate.files import disk_error, write_json
 from gannotate.locks import alone_in
 from gannotate.parsing import DAMAGED, load_json
@@ -155,10 +155,7 @@ def read_record(folder: str | Path) -> dict[str, Any] | None:
     except DAMAGED as error:
         raise GannotateError(f"{path} is damaged ({error}); delete that folder to go on without it") from error
     if version > FORMAT_VERSION:
-        raise GannotateError(
-            f"{path} was written by a newer gannotate (format {version}, this one reads up to "
-            f"{FORMAT_VERSION}); upgrade gannotate"
-        )
+        raise newer_format(path, version, FORMAT_VERSION)
     return record
 
 

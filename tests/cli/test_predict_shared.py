@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gannotate.cli.predict import Predicted
+from gannotate.cli.predict_pictures import Predicted
 from gannotate.cli.predict_shared import MANIFEST, Item, asked_of, open_shared, predict_shared
 from gannotate.data.sharing import Worker
 from gannotate.data.writing import Add

@@ -13,7 +13,7 @@ from PIL import Image
 from gannotate.cli import train as train_verb
 from gannotate.cli.app import main
 from gannotate.cli.evaluate import as_text
-from gannotate.cli.predict import out_names
+from gannotate.cli.predict_pictures import out_names
 from gannotate.project import Project
 from gannotate.record import read_record
 from gannotate.segmenters.predict import Segmenter

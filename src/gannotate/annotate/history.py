@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from gannotate.errors import GannotateError
@@ -12,10 +13,21 @@ KEEP = 100
 """Versions kept of each picture, the newest ones: each is a small PNG."""
 
 
+@dataclass(frozen=True)
+class Begun:
+    """A version whose save was cut off."""
+
+    version: int
+    started: str
+    """What the person who drew it started from."""
+    png: bytes
+
+
 class History:
     """Files SEED/000001.png, SEED/000002.png, ... below `folder`, each written once and whole.
 
-    A version whose map is not the picture's annotation yet is SEED/000002.begun, and does not count.
+    A version whose map is not the picture's annotation yet is SEED/000002.STARTED.begun, and does not count; STARTED is
+    a word on what the person who drew it started from.
     """
 
     def __init__(self, folder: Path, keep: int = KEEP) -> None:
@@ -52,13 +64,13 @@ class History:
         write_bytes(self._path(seed, version), png)
         self._drop_old(seed)
 
-    def begin(self, seed: int, version: int, png: bytes) -> None:
-        """Writes a version that counts from `end` on.
+    def begin(self, seed: int, version: int, png: bytes, started: str) -> None:
+        """Writes a version that counts from `end` on; `started` is a word of letters.
 
         Raises:
             GannotateError: it could not be written; nothing changed.
         """
-        write_bytes(self._begun(seed, version), png)
+        write_bytes(self._path(seed, version).with_suffix(f".{started}.begun"), png)
 
     def end(self, seed: int, version: int) -> None:
         """Counts a version that was begun, and lets those go that are too old to keep.
@@ -67,17 +79,19 @@ class History:
             GannotateError: the folder cannot be written; the version is still begun.
         """
         path = self._path(seed, version)
+        (begun,) = path.parent.glob(f"{path.stem}.*.begun")
         try:
-            os.replace(self._begun(seed, version), path)
+            os.replace(begun, path)
         except OSError as error:
             raise disk_error(error, path) from error
         self._drop_old(seed)
 
-    def begun(self, seed: int) -> tuple[int, bytes] | None:
-        """A version that was begun and not ended, and its PNG bytes."""
-        for path in (self.folder / str(seed)).glob("*.begun"):
-            if path.stem.isdecimal():
-                return int(path.stem), path.read_bytes()
+    def begun(self, seed: int) -> Begun | None:
+        """A version that was begun and not ended."""
+        for path in (self.folder / str(seed)).glob("*.*.begun"):
+            number, started, _ = path.name.split(".", 2)
+            if number.isdecimal():
+                return Begun(int(number), started, path.read_bytes())
         return None
 
     def _drop_old(self, seed: int) -> None:
@@ -86,6 +100,3 @@ class History:
 
     def _path(self, seed: int, version: int) -> Path:
         return self.folder / str(seed) / f"{version:06d}.png"
-
-    def _begun(self, seed: int, version: int) -> Path:
-        return self._path(seed, version).with_suffix(".begun")

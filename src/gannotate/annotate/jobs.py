@@ -250,16 +250,18 @@ def digest_of(values: Iterable[object]) -> str:
 
 
 def current_decoder(project: Project, kind: str) -> Path | None:
-    """The newest decoder, when it is of this kind, finished, and nothing was labelled or renamed since it began."""
-    made = project.made("decoders")
-    record = read_record(made[-1]) if made and is_finished(made[-1]) else None
-    if record is None or record["config"].get("decoder") != kind:
-        return None
+    """The newest decoder of this kind that was fitted to the annotations as they are, under the classes as they are."""
     annotations = [annotation.seed for annotation in project.annotations()]
-    began = datetime.fromisoformat(record["started"]).timestamp()
     files = [project.annotation_path(seed) for seed in annotations] + [project.folder / "project.yaml"]
-    newest = max(path.stat().st_mtime for path in files)
-    return made[-1] if record["config"].get("annotations") == annotations and newest < began else None
+    changed = max(path.stat().st_mtime for path in files)
+    for folder in reversed(project.made("decoders")):
+        record = read_record(folder) if is_finished(folder) else None
+        if record is None:
+            continue
+        began, config = datetime.fromisoformat(record["started"]).timestamp(), record["config"]
+        if config.get("decoder") == kind and config.get("annotations") == annotations and changed < began:
+            return folder
+    return None
 
 
 def seconds_of(clock: str) -> float:

@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from jaxtyping import UInt8
 
-from gannotate.annotate.history import History
+from gannotate.annotate.history import Begun, History
 from gannotate.errors import GannotateError, UsageError
 from gannotate.files import write_bytes, write_text
 from gannotate.jsonlines import read_rows, write_rows
@@ -109,7 +109,7 @@ class Store:
             own_again = bool(editor) and self._last.get(seed) == (editor, base) and base == current - 1
             if base != current and not own_again:
                 raise StaleVersion(seed, base, current, self._recover(seed, base, label_map))
-            self.history.begin(seed, current + 1, encode_label_map(label_map, self.project.classes))
+            self.history.begin(seed, current + 1, encode_label_map(label_map, self.project.classes), started)
             self._last[seed] = (editor, base)  # even if the rest fails: what was begun will be a version
             self._write(seed, label_map, current + 1, {"started_from": started})
             self.history.end(seed, current + 1)
@@ -208,7 +208,7 @@ class Store:
     def _settle(self, seed: int) -> int:
         """Brings history, annotation and row together, after a crash or another program's edit; gives the version."""
         if begun := self.history.begun(seed):
-            self._finish(seed, *begun)
+            self._finish(seed, begun)
         head, current = self.history.head(seed), self._current(seed)
         if head == 0:
             return self._adopt(seed, 1, current) if self.project.annotation_path(seed).exists() else 0
@@ -216,14 +216,14 @@ class Store:
             return head
         return self._adopt(seed, head + 1, current)
 
-    def _finish(self, seed: int, version: int, png: bytes) -> None:
+    def _finish(self, seed: int, begun: Begun) -> None:
         """Ends a save that was cut off; a map that another program has put there since comes after it."""
         head, current = self.history.head(seed), self._current(seed)
         old = self._decode(seed, head) if head else self.blank
-        new = decode_label_map(png, len(self.project.classes), f"version {version} of picture {seed}")
+        new = decode_label_map(begun.png, len(self.project.classes), f"version {begun.version} of picture {seed}")
         if np.array_equal(current, new) or np.array_equal(current, old):
-            self._write(seed, new, version, {})
-        self.history.end(seed, version)
+            self._write(seed, new, begun.version, {"started_from": begun.started})
+        self.history.end(seed, begun.version)
 
     def _adopt(self, seed: int, version: int, label_map: LabelMap) -> int:
         """Takes what another program put there as a version of its own; its row stays as that program wrote it."""

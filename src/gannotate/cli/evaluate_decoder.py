@@ -27,7 +27,7 @@ from gannotate.metrics.confusion import Scores, confusion, scores
 from gannotate.pretraining.sources import SOURCE, load_source, reads_source
 from gannotate.project import Project
 from gannotate.record import read_record
-from gannotate.report.examples import HELD_OUT, write_examples
+from gannotate.report.examples import ON_POOL, write_examples
 from gannotate.segmenters.evaluate import Answers, ask
 from gannotate.segmenters.evaluate import evaluate as evaluate_answers
 
@@ -104,7 +104,7 @@ def _on_pool_by_source(project: Project, folder: Path, flags: EvaluateFlags, dev
     generator = load_generator(project.generator_folder, device)
     drawn = draw(generator, [shot.seed for shot in shots], DrawOptions(**project.config.draw.model_dump()))
     pool = annotated_set(shots, np.concatenate([to_uint8(drawing.picture) for _, drawing in drawn]))
-    about = _about(folder, HELD_OUT, "features")
+    about = _about(folder, ON_POOL, "features")
     return _asked(project, _by_source(project, folder, device), pool, flags, about)
 
 
@@ -122,7 +122,7 @@ def _on_pool(project: Project, folder: Path, flags: EvaluateFlags, device: str) 
     result = {
         "of": "decoder",
         "scored": str(folder),
-        "test": HELD_OUT,
+        "test": ON_POOL,
         "labels": len(fitted),
         **named(project, scores(counts, flags.absent or "skip")),
         "confusion": counts.tolist(),

@@ -15,7 +15,8 @@ from cyclopts import Parameter
 from gannotate.cli import show
 from gannotate.cli.device import prepare
 from gannotate.cli.flags import Common, settings
-from gannotate.cli.predict import as_array, find_pictures, segmenter_of
+from gannotate.cli.predict import find_pictures, segmenter_of
+from gannotate.cli.predict_pictures import as_array
 from gannotate.data.pictures import decode_picture
 from gannotate.errors import GannotateError, UsageError
 from gannotate.files import write_bytes, write_text

@@ -25,7 +25,7 @@ from gannotate.errors import UsageError
 from gannotate.fitting import shots as shots_of
 from gannotate.fitting import which_taps
 from gannotate.fitting.config import FitConfig, Schedule, Solver, scheduled
-from gannotate.fitting.fit import HELD_OUT as HELD_OUT_FOLDER
+from gannotate.fitting.fit import HELD_OUT_FOLDER
 from gannotate.fitting.fit import fit as fit_decoder
 from gannotate.fitting.held_out import read_held_out
 from gannotate.generators.base import DrawOptions

@@ -39,7 +39,7 @@ from gannotate.training import distributed
 if TYPE_CHECKING:
     from gannotate.cli.fit import FitFlags
 
-HELD_OUT = 32
+SCORED = 32
 """Annotated pool pictures, the first by seed, that a fit is scored on while it runs."""
 
 REAL = Parameter(group=Group("Flags of --from real", sort_key=5))
@@ -247,7 +247,7 @@ def _task(
 ) -> RealTask:
     size = how.picture_size(generator)
     labelled = read_all(flags, project, real.labelled, flags.shots, size)
-    annotations: list[Any] = project.annotations()[:HELD_OUT] if source is None else []
+    annotations: list[Any] = project.annotations()[:SCORED] if source is None else []
     return RealTask(
         generator=generator,
         labelled=labelled,

@@ -16,7 +16,7 @@ from gannotate.cli.app import OK
 from gannotate.cli.device import prepare
 from gannotate.cli.flags import Resumable, settings
 from gannotate.cli.generate import generator_folder
-from gannotate.cli.predict import out_names
+from gannotate.cli.predict_pictures import out_names
 from gannotate.cli.processes import recorded_once
 from gannotate.cli.runs import drop_checkpoint
 from gannotate.data.pictures import SUFFIXES, PictureSet, decode_picture, load_pictures, to_array

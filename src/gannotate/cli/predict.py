@@ -2,52 +2,50 @@
 
 from __future__ import annotations
 
-import json
-import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from itertools import islice
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, Protocol, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from cyclopts import Parameter
-from PIL import Image
 
 from gannotate.cli import show
 from gannotate.cli.app import OK
 from gannotate.cli.device import prepare
 from gannotate.cli.flags import Common, settings
-from gannotate.cli.predict_shared import MANIFEST, Item, asked_of, open_shared, predict_shared
+from gannotate.cli.predict_pictures import (
+    ByGenerator,
+    BySegmenter,
+    Labeller,
+    batches_of,
+    label_batch,
+    predict_pictures,
+)
+from gannotate.cli.predict_shared import MANIFEST, asked_of, open_shared, predict_shared
 from gannotate.cli.predict_video import predict_video
 from gannotate.cli.processes import check_alone
 from gannotate.cli.simulate import segmenter_folder
 from gannotate.cli.which_decoder import decoder_reading
-from gannotate.data.pictures import SUFFIXES, PictureSource, decode_picture
+from gannotate.data.pictures import SUFFIXES, PictureSource
 from gannotate.data.sharing import Worker
 from gannotate.data.video import is_video
-from gannotate.data.writing import Add, check_new, encode_picture, new_pictures
+from gannotate.data.writing import check_new
 from gannotate.decoders.build import load_decoder
-from gannotate.errors import GannotateError, UsageError
+from gannotate.errors import UsageError
 from gannotate.fitting.features import FeatureReader
 from gannotate.inversion.gate import load_gate
 from gannotate.inversion.inverter import Inverter, usual_config
-from gannotate.inversion.labelling import GeneratorLabeller, Redrawn
+from gannotate.inversion.labelling import GeneratorLabeller
 from gannotate.inversion.projector import InversionConfig, Space
-from gannotate.labels import ClassInfo, encode_label_map
 from gannotate.pretraining.sources import SOURCE, load_source
 from gannotate.project import Project
 from gannotate.segmenters.loading import load_predictor
 from gannotate.segmenters.onnx_runtime import OnnxSegmenter
-from gannotate.segmenters.predict import BATCH, Predictor
+from gannotate.segmenters.predict import Predictor
 from gannotate.segmenters.tiling import View
 from gannotate.training.launched import launched
-from gannotate.viz import overlay
-
-T = TypeVar("T")
 
 
 @Parameter(name="*")
@@ -90,41 +88,6 @@ class PredictFlags(Common):
     """Files of weights for LPIPS; without any it takes pixels and the generator's discriminator."""
 
 
-@dataclass
-class Predicted:
-    """Progress of labelling; `skipped` names the pictures that could not be read."""
-
-    done: int
-    steps: int
-    seconds: float
-    eta_s: float
-    metrics: dict[str, float]
-    skipped: dict[str, str] = field(default_factory=dict)
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    """How well each picture was redrawn, where it went through the generator."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A picture's label map; where it went through the generator, also what that drew and how well."""
-
-    label_map: np.ndarray
-    redrawn: Redrawn | None = None
-
-
-class Labeller(Protocol):
-    """Labels pictures in batches."""
-
-    @property
-    def batch(self) -> int: ...
-    @property
-    def classes(self) -> Sequence[ClassInfo]: ...
-
-    def __call__(self, pictures: Sequence[np.ndarray]) -> list[Answer | str]:
-        """An answer for each picture, or why there is none."""
-        ...
-
-
 GENERATOR_FLAGS = ("steps", "space", "encoder", "gate", "perceptual")
 """Flags that only --through generator takes."""
 
@@ -162,10 +125,10 @@ def predict(project: Path, pictures: Path, /, *, flags: PredictFlags) -> int:
         asked = asked_of(settings(flags, labelled_by=str(folder)), names)
         open_shared(flags.out, asked)
         worker = Worker(number=rank, numbers=processes)
-        label = partial(_label, labeller, source, flags)
-        running = predict_shared(label, _batches_of(names, source, labeller), flags.out, worker, asked)
+        label = partial(label_batch, labeller, source, flags.overlays)
+        running = predict_shared(label, batches_of(names, source, labeller), flags.out, worker, asked)
     else:
-        running = _predict(labeller, source, names, flags)
+        running = predict_pictures(labeller, source, names, flags.out, flags.overlays)
     last = show.follow(running, "predict", flags.quiet)
     if rank > 0:
         return OK
@@ -190,57 +153,24 @@ def _labeller(project: Project | None, folder: Path, flags: PredictFlags, view: 
     if project is None:
         return BySegmenter(_load(folder, device), view)
     if flags.through == "generator":
-        return ByGenerator(project, folder, flags, device)
+        return ByGenerator(_through_generator(project, folder, flags, device), project.classes)
     source = load_source(folder / SOURCE, device)
     return BySegmenter(FeatureReader(source, load_decoder(folder, device), project.classes), view)
 
 
-class BySegmenter:
-    """Labels pictures of any size with whatever looks at them once."""
-
-    batch = BATCH
-
-    def __init__(self, segmenter: Predictor, view: View) -> None:
-        self.segmenter, self.view, self.classes = segmenter, view, segmenter.config.class_infos
-
-    def __call__(self, pictures: Sequence[np.ndarray]) -> list[Answer | str]:
-        return [Answer(label_map) for label_map in self.segmenter.predict(list(pictures), view=self.view)]
-
-
-class ByGenerator:
-    """Labels square pictures through a project's generator."""
-
-    batch = 16
-
-    def __init__(self, project: Project, decoder: Path, flags: PredictFlags, device: str) -> None:
-        gate = None if flags.gate is None else load_gate(flags.gate)
-        # a gate judges inversions that were made as those that it was calibrated with
-        usual = {} if gate is None else gate.settings
-        config = usual_config(
-            flags.space or usual.get("space", InversionConfig.space),
-            flags.steps if flags.steps is not None else usual.get("steps"),
-            flags.encoder is not None,
-        )
-        inverter = Inverter.load(
-            project.generator_folder, config, encoder=flags.encoder, perceptual=flags.perceptual, device=device
-        )
-        self.labeller = GeneratorLabeller(inverter, load_decoder(decoder, device), gate)
-        self.classes = project.classes
-
-    def __call__(self, pictures: Sequence[np.ndarray]) -> list[Answer | str]:
-        answers: list[Answer | str] = ["" for _ in pictures]
-        fitting: dict[int, np.ndarray] = {}
-        for place, picture in enumerate(pictures):
-            try:
-                fitting[place] = self.labeller.prepare(picture)
-            except GannotateError as error:
-                answers[place] = str(error)
-        if fitting:
-            sizes = [pictures[place].shape[:2] for place in fitting]
-            found = self.labeller.label(np.stack(list(fitting.values())), sizes)
-            for place, redrawn in zip(fitting, found, strict=True):
-                answers[place] = Answer(redrawn.label_map, redrawn)
-        return answers
+def _through_generator(project: Project, decoder: Path, flags: PredictFlags, device: str) -> GeneratorLabeller:
+    gate = None if flags.gate is None else load_gate(flags.gate)
+    # a gate judges inversions that were made as those that it was calibrated with
+    usual = {} if gate is None else gate.settings
+    config = usual_config(
+        flags.space or usual.get("space", InversionConfig.space),
+        flags.steps if flags.steps is not None else usual.get("steps"),
+        flags.encoder is not None,
+    )
+    inverter = Inverter.load(
+        project.generator_folder, config, encoder=flags.encoder, perceptual=flags.perceptual, device=device
+    )
+    return GeneratorLabeller(inverter, load_decoder(decoder, device), gate)
 
 
 def _check(flags: PredictFlags) -> None:
@@ -313,88 +243,7 @@ def parse_scales(text: str) -> tuple[float, ...]:
         raise UsageError(f"--scales is {text!r}; give numbers with commas between them, e.g. 0.5,1,2") from error
 
 
-def as_array(image: Image.Image) -> np.ndarray:
-    """A Pillow image of mode L or RGB as uint8 (h, w, 1 or 3)."""
-    array = np.asarray(image, dtype=np.uint8)
-    return array.reshape(*array.shape[:2], -1)
-
-
 def _load(path: Path, device: str) -> Predictor:
     if path.suffix.lower() == ".onnx":
         return OnnxSegmenter.load(path, torch.get_num_threads())
     return load_predictor(path, device)
-
-
-def _predict(
-    labeller: Labeller, source: PictureSource | None, names: tuple[str, ...], flags: PredictFlags
-) -> Iterator[Predicted]:
-    begin = time.monotonic()
-    progress = Predicted(0, len(names), 0.0, 0.0, {})
-    with new_pictures(flags.out) as add:
-        for batch in _batches_of(names, source, labeller):
-            _label(labeller, source, flags, batch, add, progress)
-            progress.done += len(batch)
-            progress.seconds = time.monotonic() - begin
-            progress.eta_s = progress.seconds / progress.done * (progress.steps - progress.done)
-            yield progress
-        if len(progress.skipped) == len(names):
-            name, reason = next(iter(progress.skipped.items()))
-            raise GannotateError(f"none of the {len(names)} pictures could be labelled, the first: {name} {reason}")
-        if progress.rows:
-            add("inversion.jsonl", "".join(json.dumps(row) + "\n" for row in progress.rows).encode())
-
-
-def _label(
-    labeller: Labeller,
-    source: PictureSource | None,
-    flags: PredictFlags,
-    batch: Sequence[Item],
-    add: Add,
-    progress: Predicted,
-) -> None:
-    """Labels one batch, and notes in `progress` what was skipped and how well it was redrawn."""
-    read = [(name, out, picture) for name, out in batch if (picture := _read(source, name, progress)) is not None]
-    answers = labeller([picture for _, _, picture in read])
-    for (name, out, picture), answer in zip(read, answers, strict=True):
-        if isinstance(answer, str):
-            progress.skipped[name] = answer
-        else:
-            _add_answer(add, out, picture, answer, labeller.classes, flags.overlays)
-            progress.rows += [{"name": out, **answer.redrawn.about}] if answer.redrawn else []
-
-
-def _batches_of(names: tuple[str, ...], source: PictureSource | None, labeller: Labeller) -> list[list[Item]]:
-    """The pictures in the order given, with the names of their answers; the same for any number of processes."""
-    outs = out_names(names if source is not None else (Path(names[0]).name,))
-    return list(_batches(iter(zip(names, outs, strict=True)), labeller.batch))
-
-
-def _add_answer(
-    add: Add, out: str, picture: np.ndarray, answer: Answer, classes: Sequence[ClassInfo], overlays: bool
-) -> None:
-    add(f"masks/{out}", encode_label_map(answer.label_map, classes))
-    if overlays:
-        add(f"overlays/{out}", encode_picture(overlay(picture, answer.label_map, classes)))
-    if answer.redrawn is not None:
-        add(f"redrawn/{out}", encode_picture(answer.redrawn.picture))
-
-
-def out_names(names: tuple[str, ...]) -> list[str]:
-    """NAME.png for each picture, its folder kept but for a leading images/; NAME.jpg.png where two would be one."""
-    inside = [PurePosixPath(name.removeprefix("images/")) for name in names]
-    stems = Counter(name.with_suffix("") for name in inside)
-    return [f"{name.with_suffix('') if stems[name.with_suffix('')] == 1 else name}.png" for name in inside]
-
-
-def _read(source: PictureSource | None, name: str, progress: Predicted) -> np.ndarray | None:
-    try:
-        image = decode_picture(Path(name).read_bytes()) if source is None else source.read(name)
-    except GannotateError as error:
-        progress.skipped[name] = str(error)
-        return None
-    return as_array(image)
-
-
-def _batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
-    while batch := list(islice(items, size)):
-        yield batch

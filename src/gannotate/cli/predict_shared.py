@@ -17,7 +17,7 @@ from gannotate.files import write_bytes, write_json, write_new_json
 from gannotate.parsing import DAMAGED, load_json
 
 if TYPE_CHECKING:
-    from gannotate.cli.predict import Predicted
+    from gannotate.cli.predict_pictures import Predicted
 
 MANIFEST = "predict.json"
 """In the folder of answers: what was asked for, and whether all of it is there."""
@@ -70,7 +70,7 @@ def predict_shared(
     Raises:
         GannotateError: no picture could be labelled, or the other processes finished nothing for too long.
     """
-    from gannotate.cli.predict import Predicted
+    from gannotate.cli.predict_pictures import Predicted
 
     def add(name: str, data: bytes) -> None:
         write_bytes(out / name, data)

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from gannotate.data.remote import Place, place_of, put_json, put_new_json
 from gannotate.data.sharing import MOST, PartNotes
-from gannotate.errors import GannotateError, UsageError
+from gannotate.errors import GannotateError, UsageError, newer_format
 from gannotate.parsing import DAMAGED, load_json
 
 FORMAT_VERSION = 1
@@ -72,10 +72,7 @@ class Manifest:
             ) from error
         except DAMAGED as error:
             raise GannotateError(f"{path} is damaged ({error}); write the dataset again") from error
-        raise GannotateError(
-            f"{folder} was written by a newer gannotate (format {version}, this one reads up to {FORMAT_VERSION}); "
-            "upgrade gannotate"
-        )
+        raise newer_format(folder, version, FORMAT_VERSION)
 
     def _check(self) -> None:
         """Raises KeyError or ValueError when something that readers rely on is missing or of another kind."""

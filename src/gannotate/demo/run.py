@@ -22,7 +22,7 @@ RESULT = "demo.json"
 BUILDING = ".project"
 """The project while it is made: below a folder that already exists, as a project is made where nothing is."""
 
-HELD_OUT = 5
+KEPT_BACK = 5
 """At least so many shipped annotations are kept from the decoder, to score it."""
 
 
@@ -87,10 +87,10 @@ def read_result(folder: str | Path) -> dict[str, Any]:
 
 
 def _check_shots(shots: int, annotations: int) -> None:
-    if not 1 <= shots <= annotations - HELD_OUT:
+    if not 1 <= shots <= annotations - KEPT_BACK:
         raise UsageError(
-            f"--shots is {shots}; {annotations} annotations ship and {HELD_OUT} are held out, give 1 to "
-            f"{annotations - HELD_OUT}"
+            f"--shots is {shots}; {annotations} annotations ship and {KEPT_BACK} are held out, give 1 to "
+            f"{annotations - KEPT_BACK}"
         )
 
 

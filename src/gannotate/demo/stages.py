@@ -30,7 +30,7 @@ from gannotate.metrics.floors import majority_floor, pixel_floor
 from gannotate.project import PoolPicture, Project, digest
 from gannotate.project_config import ClassEntry, DrawEntry, GeneratorEntry, MirrorEntry, ProjectConfig
 from gannotate.record import Record, now, peak_rss_mb, recorded
-from gannotate.report.examples import HELD_OUT, write_examples
+from gannotate.report.examples import ON_POOL, write_examples
 from gannotate.report.page import write_report
 from gannotate.seeding import numpy_stream
 from gannotate.segmenters.build import SegmenterConfig
@@ -215,7 +215,7 @@ class Demo:
 
     def _test_decoder(self) -> None:
         shots = shots_of.load(self.project, self.held_out)
-        with self._tested("decoder", self.decoder_folder, HELD_OUT) as (record, folder):
+        with self._tested("decoder", self.decoder_folder, ON_POOL) as (record, folder):
             pool, answers = ask_decoder(self.generator, self.decoder, shots, self.options)
             counts = confusion(pool.label_maps, answers.predictions, len(CLASSES))
             record.result |= {"labels": self.config.shots, **_named(scores(counts))}

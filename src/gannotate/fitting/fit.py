@@ -19,7 +19,7 @@ from gannotate.training import distributed
 from gannotate.training.descent import Compute
 from gannotate.training.loop import LoopConfig, Progress, train
 
-HELD_OUT = "held-out"
+HELD_OUT_FOLDER = "held-out"
 """Folder in the decoder's where the fits on a part of the pictures leave what they found."""
 
 
@@ -50,8 +50,8 @@ def fit(
     held = None
     if config.hold_out:
         minutes = None if minutes is None else minutes / (len(folds_of(shots)) + 1)
-        yield from hold_out(generator, shots, classes, config, options, folder / HELD_OUT, minutes)
-        held = read_held_out(folder / HELD_OUT)
+        yield from hold_out(generator, shots, classes, config, options, folder / HELD_OUT_FOLDER, minutes)
+        held = read_held_out(folder / HELD_OUT_FOLDER)
     if config.solver == "closed":
         decoder: Decoder = yield from closed_form(generator, shots, classes, config, options)
     else:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from gannotate.errors import GannotateError, UsageError
+from gannotate.errors import GannotateError, UsageError, newer_format
 from gannotate.files import write_json
 from gannotate.parsing import DAMAGED, load_json
 
@@ -128,7 +128,7 @@ def load_gate(path: str | Path) -> Gate:
         ) from error
     except DAMAGED as error:
         raise GannotateError(f"{path} is no gate, or damaged ({error}); calibrate it again") from error
-    raise GannotateError(f"{path} was written by a newer gannotate (format {version}); upgrade gannotate")
+    raise newer_format(path, version, FORMAT_VERSION)
 
 
 def _scores(

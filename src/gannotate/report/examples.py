@@ -28,7 +28,7 @@ from gannotate.seeding import numpy_stream
 
 LIST, PICTURES = "examples.json", "pictures.json"
 
-HELD_OUT = "held-out annotations"
+ON_POOL = "held-out annotations"
 """What a decoder's test on annotated pool pictures is called, which have a truth and were not learned from."""
 
 Chosen = Literal["random", "worst", "best"]

@@ -16,7 +16,7 @@ from gannotate.data.writing import encode_picture
 from gannotate.labels import IGNORE, ClassInfo
 from gannotate.metrics.uncertainty import entropy_levels
 from gannotate.report.by_picture import one_by_one
-from gannotate.report.examples import HELD_OUT, Example, Tested
+from gannotate.report.examples import ON_POOL, Example, Tested
 from gannotate.report.gather import Annotated, Findings
 from gannotate.report.tables import figure, swatch
 from gannotate.viz import contact_sheet, overlay
@@ -85,8 +85,8 @@ def predictions(found: Findings) -> str:
 
 def decoder_predictions(found: Findings) -> str:
     """The same of the decoder, mostly on annotated pool pictures that it did not learn from."""
-    on_pool = found.decoder_test is not None and found.decoder_test.result.get("test") == HELD_OUT
-    title = f"The decoder on {HELD_OUT if on_pool else 'test pictures'}"
+    on_pool = found.decoder_test is not None and found.decoder_test.result.get("test") == ON_POOL
+    title = f"The decoder on {ON_POOL if on_pool else 'test pictures'}"
     truth = "annotation" if on_pool else "truth"  # which a simulated one is not
     return _tested(title, "the decoder", truth, found.decoder_examples, found.decoder_tested, found)
 

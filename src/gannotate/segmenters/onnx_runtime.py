@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gannotate.errors import GannotateError, UsageError
+from gannotate.errors import GannotateError, UsageError, newer_format
 from gannotate.parsing import DAMAGED, load_json
 from gannotate.segmenters.build import SegmenterConfig, config_of
 from gannotate.segmenters.predict import Predictor, as_image
@@ -96,5 +96,5 @@ def _config(metadata: dict[str, str], name: str) -> SegmenterConfig:
     except DAMAGED as error:
         raise GannotateError(f"the metadata of {name} are damaged ({error}); export the segmenter again") from error
     if version > FORMAT_VERSION:
-        raise GannotateError(f"{name} was written by a newer gannotate (format {version}); upgrade gannotate")
+        raise newer_format(name, version, FORMAT_VERSION)
     return config_of(settings, Path(name))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gannotate.errors import GannotateError, UsageError
+from gannotate.errors import GannotateError, UsageError, newer_format
 from gannotate.parsing import DAMAGED, load_json
 from gannotate.studies.cell import CELLS
 from gannotate.studies.findings import Figure, Finding, Point, Verdict, verdict_of
@@ -62,10 +62,7 @@ def read_study(folder: str | Path) -> Ended:
         raise GannotateError(
             f"{path} is damaged ({' '.join(str(error).split())}); `gannotate study run` writes it again"
         ) from error
-    raise GannotateError(
-        f"{path} was written by a newer gannotate (format {version}, this one reads up to {FORMAT_VERSION}); "
-        "upgrade gannotate"
-    )
+    raise newer_format(path, version, FORMAT_VERSION)
 
 
 def _finding(one: Mapping[str, Any]) -> Finding:

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from gannotate.errors import GannotateError, UsageError
+from gannotate.errors import GannotateError, UsageError, newer_format
 from gannotate.files import write_bytes, write_json
 from gannotate.parsing import DAMAGED, load_json
 
@@ -55,10 +55,7 @@ class ModelKind:
         except DAMAGED as error:
             raise GannotateError(f"{path} is damaged ({error}); make or copy the {self.name} again") from error
         if version > FORMAT_VERSION:
-            raise GannotateError(
-                f"{folder} was written by a newer gannotate (format {version}, this one reads up to "
-                f"{FORMAT_VERSION}); upgrade gannotate"
-            )
+            raise newer_format(folder, version, FORMAT_VERSION)
         if not isinstance(config.get(self.name), dict):
             raise UsageError(
                 f"{folder} is not a {self.name} (its config.json has no {self.name!r}); make one with "

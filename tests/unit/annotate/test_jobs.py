@@ -142,12 +142,17 @@ def test_a_decoder_is_fitted_again_only_when_there_is_something_new(project: Pro
     folder = decoder_of(project)
     assert current_decoder(project, "light") == folder
     assert current_decoder(project, "linear") is None
+    decoder_of(project, kind="linear")
+    assert current_decoder(project, "light") == folder  # one of another kind since changes nothing
     (only,) = dataset_parts(project, 10, "light")
     assert only.words == ("synthesize", str(project.folder), "-n", "10", "--json", "--decoder", folder.name)
     store.save(1, truth(1), 0)
     assert current_decoder(project, "light") is None
     decoder_of(project, status="interrupted")
     assert current_decoder(project, "light") is None
+    again = decoder_of(project)
+    decoder_of(project, status="interrupted")
+    assert current_decoder(project, "light") == again
 
 
 def test_a_segmenter_needs_a_dataset(project: Project):

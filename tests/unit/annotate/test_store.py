@@ -168,10 +168,10 @@ def test_a_save_that_is_cut_off_anywhere_leaves_the_old_map_or_the_new_one(
     with monkeypatch.context() as failing:
         failing_at(call, failing, OSError)
         if call == 5 and there != "simulated":  # whose row goes first
-            store.save(3, B, before.version)
+            store.save(3, B, before.version, started="guess")
         else:
             with pytest.raises(GannotateError, match="no space left"):
-                store.save(3, B, before.version)
+                store.save(3, B, before.version, started="guess")
     after = reopened(store)
     saved = after.load(3)
     if call == 1:
@@ -180,6 +180,7 @@ def test_a_save_that_is_cut_off_anywhere_leaves_the_old_map_or_the_new_one(
     else:
         assert (saved.version, saved.source) == (before.version + 1, "person")
         assert (saved.label_map == B).all()
+        assert [row.about["started_from"] for row in after.project.annotations()] == ["guess"]
     assert after.history.versions(3) == list(range(1, saved.version + 1))
     assert saved.version == 0 or (after.version(3, saved.version) == saved.label_map).all()
     assert after.save(3, C, saved.version) == saved.version + 1

@@ -20,7 +20,7 @@ from gannotate.metrics.confusion import confusion, scores
 from gannotate.project import PoolPicture, Project
 from gannotate.project_config import ClassEntry, GeneratorEntry, ProjectConfig
 from gannotate.record import recorded
-from gannotate.report.examples import HELD_OUT, write_examples
+from gannotate.report.examples import ON_POOL, write_examples
 
 SIZE, NAMES = 16, ("ground", "core <1>", "rim", "never")
 SIMULATED = {"network": "unet resnet18", "labels": 400, "label_source": "exact renders", "miou": 0.871}
@@ -105,7 +105,7 @@ def add_segmenter(project: Project, name: str, source: str, wrong: float, floors
     return found.miou
 
 
-def add_decoder_test(project: Project, test: str = HELD_OUT) -> None:
+def add_decoder_test(project: Project, test: str = ON_POOL) -> None:
     """A test of the decoder on 9 pictures, whose examples are named by their seeds."""
     data = LabelledSet(tuple(f"seed {seed}" for seed in range(9)), pictures(9, 5), label_maps(9, 5))
     errs = np.random.default_rng(6).random(data.label_maps.shape) < np.linspace(0, 0.4, 9)[:, None, None]

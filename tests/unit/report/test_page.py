@@ -16,7 +16,7 @@ from gannotate.files import write_json
 from gannotate.jsonlines import write_rows
 from gannotate.project import Project
 from gannotate.record import recorded
-from gannotate.report.examples import HELD_OUT
+from gannotate.report.examples import ON_POOL
 from gannotate.report.gather import gather
 from gannotate.report.page import page, write_report
 from gannotate.viz import contact_sheet, overlay
@@ -134,7 +134,7 @@ def test_test_pictures_are_told_one_by_one(whole: Project, text: str):
     assert text.count('style="--columns:4"') == 6
 
 
-@pytest.mark.parametrize(("test", "title"), [(HELD_OUT, "held-out annotations"), ("t.zip", "test pictures")])
+@pytest.mark.parametrize(("test", "title"), [(ON_POOL, "held-out annotations"), ("t.zip", "test pictures")])
 def test_the_decoders_test_pictures_are_shown_too(empty: Project, test: str, title: str):
     add_annotations(empty)
     add_decoder(empty, [4, 5])
@@ -142,7 +142,7 @@ def test_the_decoders_test_pictures_are_shown_too(empty: Project, test: str, tit
     reader = read(page(gather(empty)))
     said = " ".join(reader.text.split())
     shown = said[said.index(f"The decoder on {title}") :]
-    assert f"{'annotation' if test == HELD_OUT else 'truth'}, and what the decoder says" in shown
+    assert f"{'annotation' if test == ON_POOL else 'truth'}, and what the decoder says" in shown
     assert shown.index("Drawn at random") < shown.index("The worst of the others") < shown.index("The best of the othe")
     described = [re.search(r"Test picture (seed \d):", str(attributes.get("alt"))) for _, attributes in reader.tags]
     named = [match[1] for match in described if match]
