@@ -76,8 +76,7 @@ class AdversarialTrainer(SemiSupervisedTrainer[Adversarial]):
         labelled, unlabelled = self.draw()
         batch = len(labelled.pictures)
         known, inside = labelled.label_maps != IGNORE, unlabelled.label_maps != IGNORE
-        with self.of_both:
-            logits = self.said(self.network, torch.cat([labelled.pictures, unlabelled.pictures]))
+        logits = self.said_apart(self.network, labelled.pictures, unlabelled.pictures)
         answers = logits.softmax(1)
         with self.judge.frozen(), self.of_both:
             verdicts = self.judge(answers)

@@ -44,8 +44,11 @@ class MethodSettings:
     """Pictures without labels a step; as many as labelled ones when not given."""
 
     def __post_init__(self) -> None:
-        if self.unlabelled_batch is not None and self.unlabelled_batch < 1:
-            raise UsageError(f"unlabelled_batch is {self.unlabelled_batch}; give at least 1 picture a step")
+        if self.unlabelled_batch is not None and self.unlabelled_batch < 2:
+            raise UsageError(
+                f"unlabelled_batch is {self.unlabelled_batch}; give at least 2 pictures a step, as one alone cannot be "
+                "normalised"
+            )
 
     def check(self, low: float, high: float, *names: str) -> None:
         """Checks that the settings called `names` lie in [low, high].
@@ -200,6 +203,20 @@ class SemiSupervisedTrainer(SegmenterTrainer, Generic[Settings]):
     def said(self, network: nn.Module, *inputs: Tensor) -> Any:
         """What a network says in training mode, in the training's precision."""
         return self.compute.said(network.train(), *inputs)
+
+    def said_apart(
+        self, network: nn.Module, labelled: Float[Tensor, "n c h w"], unlabelled: Float[Tensor, "m c h w"]
+    ) -> Tensor:
+        """What a network says of labelled, then of unlabelled pictures, each kind normalised by itself.
+
+        In one batch a few labelled pictures, drawn over and over, stand apart from the statistics of all, and what is
+        learned from that holds for no other picture: without any loss on unlabelled ones the joint batch of adversarial
+        learning lost 9 points of mIoU. The authors of adversarial learning and s4GAN go through the network twice, too.
+        """
+        with self.of_labelled:
+            known = self.said(network, labelled)
+        with self.of_unlabelled:
+            return torch.cat([known, self.said(network, unlabelled)])
 
     def draw(self) -> tuple[Batch, Batch]:
         """Labelled and unlabelled pictures, each moved and changed; see `unlabelled_view` for the second's labels."""

@@ -4,19 +4,21 @@ Each network's loss is CE + L_dc + L_fc. L_dc pulls it to the other's class prob
 larger (equation 4); where both are flawed, L_fc asks it for answers in which the detector sees no flaw (equation 5).
 The detector learns on labelled pictures what the blurred, widened and stretched error looks like (section 3.2).
 
-The two differ in their random start alone, so neither is better on average, and to choose would take labels that there
-are not: the first one's average is kept. Both have the optimiser of supervised training, the detector the paper's.
+The two differ in their random start alone (of the decoder and head, where the encoder has start weights), so neither is
+better on average, and to choose would take labels that there are not: the first one's average is kept. Both have the
+optimiser of supervised training, the detector the paper's. Labelled and unlabelled pictures go through the networks one
+after the other, where the authors have them in one batch: see `said_apart`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from gannotate.labels import IGNORE
@@ -27,6 +29,7 @@ from gannotate.segmenters.semi_supervised.judge import Judge
 from gannotate.segmenters.semi_supervised.networks import FlawDetector
 from gannotate.segmenters.semi_supervised.ramps import sigmoid_ramp
 from gannotate.segmenters.sources import Batch, truth_as_probabilities
+from gannotate.segmenters.start_weights import RANDOM
 from gannotate.training import distributed
 from gannotate.training.losses import shared_cross_entropy, shared_mean
 
@@ -39,7 +42,7 @@ class GuidedCollaboration(MethodSettings):
     """Settings of guided collaborative training."""
 
     weight_consistency: float = 100.0
-    """Full weight of the dynamic consistency; PixelSSL's."""
+    """Full weight of the dynamic consistency; PixelSSL's. With random starts 5 and 100 came to the same."""
     weight_correction: float = 1.0
     """Weight of the flaw correction; PixelSSL's."""
     weight_detector: float = 10.0
@@ -47,7 +50,7 @@ class GuidedCollaboration(MethodSettings):
     threshold: float = 0.6
     """Flaw, from 0 to 1, above which an answer is bad; PixelSSL's."""
     ramp: float = 0.11
-    """Part of the training in which the consistency's weight rises; PixelSSL's 5 of 45 epochs."""
+    """Part of the training in which the consistency's weight rises; PixelSSL's 5 of 45 epochs (of PSPNet)."""
     repeats: int = 1
     """Times that the detector's target is widened and blurred; PixelSSL's nu."""
     learning_rate: float = 1e-4
@@ -73,7 +76,7 @@ class GuidedCollaborationTrainer(SemiSupervisedTrainer[GuidedCollaboration]):
         settings, config, training = self.settings, self.config, self.training
         with torch.random.fork_rng():
             torch.manual_seed(stream_seed(training.seed, "second segmenter"))
-            second = build_network(config).to(self.device)
+            second = self._second().to(self.device)
             inputs = config.image_channels + config.classes
             detector = FlawDetector(inputs, config.size, settings.width).to(self.device)
         self.second = convert_conv2d_weight_memory_format(second, torch.channels_last)
@@ -81,13 +84,22 @@ class GuidedCollaborationTrainer(SemiSupervisedTrainer[GuidedCollaboration]):
         self.judge = Judge(detector, settings.learning_rate, training.steps, self.compute)
         return {"second": self.second, "judge": self.judge}
 
+    def _second(self) -> nn.Module:
+        """A network as the first, from its encoder's start weights; the rest starts apart, or both would stay equal."""
+        second = build_network(replace(self.config, weights=RANDOM))
+        if self.config.weights == RANDOM:
+            return second
+        encoder = {name: one for name, one in self.network.state_dict().items() if name.startswith("encoder.")}
+        second.load_state_dict(second.state_dict() | encoder)
+        return second
+
     def one_pass(self, index: int) -> dict[str, float]:
         """Teaches both networks, then the detector."""
         settings, share = self.settings, self.of_both
         labelled, unlabelled = self.draw()
         pictures, count = torch.cat([labelled.pictures, unlabelled.pictures]), len(labelled.pictures)
-        with share:
-            logits = [self.said(network, pictures) for network in (self.network, self.second)]
+        both = labelled.pictures, unlabelled.pictures
+        logits = [self.said_apart(network, *both) for network in (self.network, self.second)]
         answers = [each.softmax(1) for each in logits]
         with self.judge.frozen(), share:
             flaws = [self.judge(pictures, each) for each in answers]

@@ -95,9 +95,8 @@ class S4GANTrainer(SemiSupervisedTrainer[S4GAN]):
         labelled, count = self.labelled_view(plain), len(plain.pictures)
         pictures = self.pictures()
         unlabelled = self.unlabelled_view(pictures)
-        both = torch.cat([labelled.pictures, unlabelled.pictures])
-        with self.of_both:
-            logits = self.said(self.network, both)
+        both = labelled.pictures, unlabelled.pictures
+        logits = self.said_apart(self.network, *both)
         answers = logits.softmax(1)
         true = completed(labelled, answers[:count])
         with self.judge.frozen():
@@ -142,7 +141,7 @@ class S4GANTrainer(SemiSupervisedTrainer[S4GAN]):
 
     def classes_loss(
         self,
-        both: Float[Tensor, "m c h w"],
+        both: tuple[Tensor, Tensor],
         labelled: Batch,
         plain: Batch,
         pictures: Float[Tensor, "n c h w"],
@@ -152,8 +151,7 @@ class S4GANTrainer(SemiSupervisedTrainer[S4GAN]):
 
         The teacher sees the pictures as they are, the classifier moved and changed.
         """
-        with self.of_both:
-            said = self.said(self.classifier, both)
+        said = self.said_apart(self.classifier, *both)
         shown, counts = classes_shown(labelled, plain, said.shape[1])
         known, guessed = said[: len(shown)], said[len(shown) :].sigmoid()
         with torch.no_grad(), self.of_unlabelled:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gannotate.data.augment import STILL
 from gannotate.data.labelled import LabelledSet
@@ -57,6 +57,10 @@ class Small:
         torch.manual_seed(seed)
         labelled = trainer.augmented(trainer.source.batch(4, trainer.device))
         return labelled, trainer.unlabelled.batch(4, trainer.device)
+
+    def apart(self, network: nn.Module, labelled: Tensor, unlabelled: Tensor) -> Tensor:
+        """What a network in training says of both kinds, one after the other."""
+        return torch.cat([network.train()(labelled), network.train()(unlabelled)])
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def test_the_loss(small: Any, slow_cross_entropy: Callable[..., float], index: i
     labelled, pictures = small.draw(trainer)
     known = labelled.label_maps != IGNORE
     with torch.no_grad():
-        answers = trainer.network.train()(torch.cat([labelled.pictures, pictures])).softmax(1)
+        answers = small.apart(trainer.network, labelled.pictures, pictures).softmax(1)
         verdicts = trainer.judge(answers)
         true_verdicts = trainer.judge(completed(labelled, answers[:4]))
     trusted = verdicts[4:].sigmoid() > 0.5

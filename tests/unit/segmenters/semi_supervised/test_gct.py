@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from scipy.ndimage import convolve
 
 from gannotate.errors import UsageError
 from gannotate.labels import IGNORE
+from gannotate.segmenters.build import build_network, save_segmenter
 from gannotate.segmenters.semi_supervised.gct import (
     NO_FLAW,
     GuidedCollaboration,
@@ -99,7 +102,8 @@ def test_the_loss(small: Any, slow_cross_entropy: Callable[..., float], index: i
     both = torch.cat([labelled.pictures, pictures])
     known = labelled.label_maps != IGNORE
     with torch.no_grad():
-        answers = [network.train()(both).softmax(1) for network in (trainer.network, trainer.second)]
+        networks = trainer.network, trainer.second
+        answers = [small.apart(network, labelled.pictures, pictures).softmax(1) for network in networks]
         flaws = [trainer.judge(both, each) for each in answers]
     fit = [smooth(each) for each in flaws]
     bad = (fit[0] > 0.4) & (fit[1] > 0.4)
@@ -129,6 +133,17 @@ def test_the_two_start_apart_and_both_learn(small: Any) -> None:
         assert not torch.equal(network.state_dict()[name], was)
     rates = {group["lr"] for group in trainer.optimizer.param_groups}
     assert len(rates) == 1
+
+
+def test_start_weights_are_the_encoders_alone(small: Any, tmp_path: Path) -> None:
+    config = replace(small.config, architecture="unet", encoder="resnet18", depth=3)
+    save_segmenter(tmp_path, build_network(config), config)
+    small.config = replace(config, weights=str(tmp_path))
+    trainer = small.trainer("gct")
+    first, second = trainer.network.state_dict(), trainer.second.state_dict()
+    apart = {name.split(".")[0] for name, one in first.items() if not torch.equal(one, second[name])}
+    assert apart == {"decoder", "segmentation_head"}
+    assert trainer.step(0)["disagreement"] > 0
 
 
 def test_wrong_settings_are_named() -> None:

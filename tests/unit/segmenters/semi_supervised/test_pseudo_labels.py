@@ -69,5 +69,5 @@ def test_wrong_settings_are_named() -> None:
         PseudoLabels(begin=0.5, full=0.2)
     with pytest.raises(UsageError, match=r"weight is -1; give 0 or more"):
         PseudoLabels(weight=-1)
-    with pytest.raises(UsageError, match=r"unlabelled_batch is 0; give at least 1 picture a step"):
-        PseudoLabels(unlabelled_batch=0)
+    with pytest.raises(UsageError, match=r"unlabelled_batch is 1; give at least 2 pictures a step"):
+        PseudoLabels(unlabelled_batch=1)

@@ -56,14 +56,14 @@ def test_the_loss(small: Any, slow_cross_entropy: Callable[..., float], index: i
         trainer.judge.network.out.weight.mul_(500)
     labelled, pictures = small.draw(trainer)
     with torch.no_grad():
-        both = torch.cat([labelled.pictures, pictures])
-        answers = trainer.network.train()(both).softmax(1)
+        answers = small.apart(trainer.network, labelled.pictures, pictures).softmax(1)
         true = completed(labelled, answers[:4])
         verdicts, features = trainer.judge(answers[4:], pictures)
         trainer.judge.network.out.bias.sub_(verdicts.median() - math.log(0.6 / 0.4))  # half of them are trusted
         verdicts, features = trainer.judge(answers[4:], pictures)
         true_verdicts, true_features = trainer.judge(true, labelled.pictures)
-        said, taught = trainer.classifier.train()(both), trainer.teacher.train()(pictures).sigmoid()
+        said = small.apart(trainer.classifier, labelled.pictures, pictures)
+        taught = trainer.teacher.train()(pictures).sigmoid()
     with small.caught(trainer, trainer.judge) as losses:
         torch.manual_seed(3)
         metrics = trainer.step(index)

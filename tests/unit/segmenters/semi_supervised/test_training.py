@@ -25,7 +25,7 @@ from gannotate.segmenters.semi_supervised.build import METHODS, make_trainer, tr
 from gannotate.segmenters.semi_supervised.mean_teacher import MeanTeacher
 from gannotate.segmenters.semi_supervised.pseudo_labels import PseudoLabels
 from gannotate.segmenters.sources import Stored
-from gannotate.segmenters.supervised import SegmenterTraining
+from gannotate.segmenters.supervised import SegmenterTrainer, SegmenterTraining
 from gannotate.training.loop import LoopConfig
 
 Squares = Callable[..., LabelledSet]
@@ -129,6 +129,22 @@ def test_so_many_unlabelled_pictures_a_step(
     trainer.unlabelled.batch = lambda wanted, *more: (drawn.append(wanted), draw(wanted, *more))[1]
     trainer.step(5)
     assert drawn == [count]
+
+
+@pytest.mark.parametrize("method", JUDGED)
+def test_without_its_own_losses_a_method_is_supervised_training(small: Any, method: str) -> None:
+    settings = METHODS[method].settings()
+    off = {field.name: 0.0 for field in fields(settings) if field.name.startswith("weight_")}
+    trainer = small.trainer(method, **off)
+    supervised = SegmenterTrainer(trainer.source, trainer.config, trainer.training)
+    losses = []
+    for each in (trainer, supervised):
+        for index in (0, 50):
+            torch.manual_seed(index)
+            losses.append(each.step(index)["loss"])
+    assert losses[:2] == losses[2:]
+    for name, own in supervised.network.named_parameters():
+        torch.testing.assert_close(trainer.network.get_parameter(name), own, msg=name)
 
 
 @pytest.mark.parametrize("method", JUDGED)
