@@ -49,6 +49,8 @@ def test_lists_them_all(command: Command):
     assert "licence: non-commercial research" in shown
     assert command("data", "benchmarks", "car-20")["classes"]["tire"] == ["tire"]
     assert "NOTE: the authors of datasetgan-best chose" in command.text("data", "benchmarks", "ade-car-12")
+    assert "NOTE: the authors of lagm-cgpart chose" in command.text("data", "benchmarks", "cgpart-car-15")
+    assert "54.3, where it says 53.1" in command.text("data", "benchmarks", "pascal-part-horse-5")
 
 
 def test_check_counts_names_and_shows(command: Command, cats: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -105,15 +105,14 @@ def test_every_protocol_is_whole(name: str):
 
 def test_absent_classes_as_each_peer_has_them():
     zero = {name for name, one in PROTOCOLS.items() if one.absent == "zero"}
-    assert zero == {"lagm-fg", "lagm-cv", "datasetgan-cv", "datasetgan-best", "ddpm-fg"}
+    assert zero == {"lagm-fg", "lagm-cgpart", "lagm-cv", "datasetgan-cv", "datasetgan-best", "ddpm-fg"}
     assert PROTOCOLS["pixelssl"].absent == "skip"
     assert PROTOCOLS["lagm-cv"].last == 20
 
 
 def test_a_choice_on_test_is_said_loudly():
-    assert any(
-        "NOTE: the authors of datasetgan-best chose" in note for note in find_protocol("datasetgan-best").notes()
-    )
+    for name in ("datasetgan-best", "lagm-cgpart"):
+        assert any(f"NOTE: the authors of {name} chose" in note for note in find_protocol(name).notes())
     assert any("no spread over seeds" in note for note in find_protocol("datasetgan-cv").notes())
     assert find_protocol("lagm-fg").notes() == []
 
@@ -137,6 +136,20 @@ def test_repurposegans_average_is_of_parts_alone():
     assert np.abs(parts @ areas - told).max() < 0.005
     with_background = (0.9 * 0.98 + 0.1 * parts @ areas).min()
     assert with_background > told.max()
+
+
+TABLES = {"car": ((75.5, 17.8, 29.3, 57.2, 62.4, 70.7), 52.2), "horse": ((50.1, 70.5, 49.6, 19.9, 81.6), 53.1)}
+"""RepurposeGAN's Tables 4 to 6: IoU of the parts and, last, of background, and the average that the paper gives."""
+
+
+def test_repurposegans_average_of_horses_is_not_the_mean_that_it_is_for_cars():
+    means = {name: float(np.mean(ious)) for name, (ious, _) in TABLES.items()}
+    assert means == {"car": pytest.approx(52.15), "horse": pytest.approx(54.34)}
+    assert abs(means["car"] - TABLES["car"][1]) < 0.051
+    assert abs(means["horse"] - TABLES["horse"][1]) > 1
+    assert np.mean(TABLES["horse"][0][:-1]) == pytest.approx(47.525)  # nor is it that of the parts alone
+    (note,) = find_protocol("repurpose-mean").notes()
+    assert "(Table 6) 54.3, where it says 53.1" in note
 
 
 def test_choosing_takes_the_best_and_the_first_of_equal_ones():

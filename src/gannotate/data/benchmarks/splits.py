@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Self, TypeVar
 
 from pydantic import Field, model_validator
 
 from gannotate.project_config import Strict
 from gannotate.seeding import numpy_stream
 
+T = TypeVar("T")
+
+Range = tuple[int, int | None]
+"""First place and the one behind the last; None for the end."""
+
 
 class Split(Strict):
     """One split. Which fields a layout looks at is its `split_fields`; others in a declaration are refused."""
 
-    EVERYWHERE: ClassVar[tuple[str, ...]] = ("about", "count", "labelled", "part")
+    EVERYWHERE: ClassVar[tuple[str, ...]] = ("about", "count", "labelled", "part", "parts")
     """Fields that every layout has a use for."""
 
     about: str = ""
@@ -24,8 +29,10 @@ class Split(Strict):
     """Pictures that it should have, as published; None where nobody tells."""
     labelled: bool = True
     """Whether there are labels to read."""
-    part: tuple[int, int | None] = (0, None)
+    part: Range = (0, None)
     """First picture and the one behind the last, in order (in PartMasks: by their number)."""
+    parts: Annotated[tuple[Range, ...], Field(min_length=2)] | None = None
+    """Several of these in place of `part`, rising and apart, e.g. [[0, 27500], [28000, 29500]]."""
     folder: str = ""
     """Folder with the split's files (Numbered)."""
     names: str = ""
@@ -50,12 +57,30 @@ class Split(Strict):
         low, high = self.hashed
         if not 0 <= low < high <= 1:
             raise ValueError(f"hashed is {low} to {high}; give two rising numbers from 0 to 1")
-        if self.part[0] < 0 or (self.part[1] is not None and self.part[1] <= self.part[0]):
-            raise ValueError(f"part is {self.part[0]} to {self.part[1]}; give the first and the one behind the last")
+        if {"part", "parts"} <= self.model_fields_set and self.parts is not None:
+            raise ValueError("both part and parts are given; give one of them")
+        behind: int | None = 0
+        for first, end in self.ranges:
+            if first < 0 or (end is not None and end <= first):
+                raise ValueError(f"part is {first} to {end}; give the first and the one behind the last")
+            if behind is None or first < behind:
+                raise ValueError(
+                    f"parts has {first} to {end} behind {behind or 'the end'}; give rising ones, none twice"
+                )
+            behind = end
         return self
 
+    @property
+    def ranges(self) -> tuple[Range, ...]:
+        """`parts`, or `part` alone."""
+        return self.parts or (self.part,)
+
+    def cut(self, pictures: Sequence[T]) -> list[T]:
+        """Those of the pictures, which are in order, that lie in the ranges."""
+        return [one for first, end in self.ranges for one in pictures[first:end]]
+
     def take(self, names: Sequence[str]) -> Sequence[str]:
-        """The names of this split, of those that are there in order: `only`, `hashed`, `draw`, then `part`."""
+        """The names of this split, of those that are there in order: `only`, `hashed`, `draw`, then `part(s)`."""
         low, high = self.hashed
         taken = [name for name in names if not self.only or name.startswith(self.only)]
         if (low, high) != (0.0, 1.0):
@@ -63,7 +88,7 @@ class Split(Strict):
         if self.draw is not None and self.draw < len(taken):
             chosen = sorted(numpy_stream("benchmark split", self.draw).permutation(len(taken))[: self.draw])
             taken = [taken[index] for index in chosen]
-        return taken[self.part[0] : self.part[1]]
+        return self.cut(taken)
 
 
 def place_of(name: str) -> float:

@@ -61,9 +61,10 @@ def test_a_mask_in_grey_or_rgb_reads_the_same(tmp_path: Path):
 
 def test_splits_as_published_and_corrected():
     splits = find_benchmark("celebamask-hq-8").splits
-    numbers = {name: set(range(split.part[0], split.part[1] or 30000)) for name, split in splits.items()}
+    numbers = {name: set(split.cut(range(30000))) for name, split in splits.items()}
     assert {name: (min(found), max(found)) for name, found in numbers.items()} == {
         "train": (28000, 29499),
+        "train-large": (0, 29499),
         "val": (27500, 27999),
         "test": (29500, 29999),
         "unlabelled": (0, 27499),
@@ -72,11 +73,22 @@ def test_splits_as_published_and_corrected():
     assert {name: split.count for name, split in splits.items()} == {
         name: len(found) for name, found in numbers.items()
     }
+    assert numbers["train-large"] == {*range(27500), *range(28000, 29500)}
     assert numbers["val"] < numbers["unlabelled-published"]
     assert not numbers["val"] & numbers["unlabelled"]
     parts = [numbers[name] for name in ("train", "val", "test", "unlabelled")]
     assert set.union(*parts) == set(range(30000))
     assert sum(map(len, parts)) == 30000
+
+
+def test_many_labels_are_of_two_ranges_without_the_pictures_to_choose_and_to_test_on(tmp_path: Path):
+    celeba(tmp_path, [0, 27499, 27500, 28000, 29499, 29500], ROWS)
+    data = load_benchmark("celebamask-hq-8", tmp_path, "train-large", 16)
+    assert len(data) == 29000
+    there = [index for index, item in enumerate(data.items) if not item.missing()]
+    assert there == [0, 27499, 27500, 28999]
+    assert [data[index].name for index in there] == ["00000", "27499", "28000", "29499"]
+    assert (data[27500].label_map == at(tmp_path, "celebamask-hq-8", 28000)).all()
 
 
 def test_nothing_is_read_before_it_is_asked_for(tmp_path: Path):
@@ -135,6 +147,9 @@ def test_a_report_counts_names_and_finds_shared_pictures(tmp_path: Path):
     assert train.pixels is not None
     assert train.pixels["nose"] == 16 * 256  # 32 of 512 rows
     assert report.shared == {
+        "train and train-large": 1500,
+        "train-large and unlabelled": 27500,
+        "train-large and unlabelled-published": 27500,
         "val and unlabelled-published": 500,
         "unlabelled and unlabelled-published": 27500,
     }

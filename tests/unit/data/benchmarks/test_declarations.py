@@ -49,15 +49,11 @@ def test_every_class_can_occur_and_every_id_has_a_class(name: str):
 def test_no_two_splits_to_learn_from_and_to_test_on_share_pictures():
     for one in shipped().values():
         test = one.splits["test"]
-        for name in ("train", "val"):
+        for name in ("train", "train-large", "val"):
             split = one.splits.get(name)
             if split is None or split.folder + split.pictures + split.names != test.folder + test.pictures + test.names:
                 continue
-            apart = (
-                split.hashed[1] <= test.hashed[0]
-                or (split.part[1] or 10**9) <= test.part[0]
-                or split.part[0] >= (test.part[1] or 10**9)
-            )
+            apart = split.hashed[1] <= test.hashed[0] or not {*split.cut(range(30000))} & {*test.cut(range(30000))}
             assert apart, (one.name, name)
 
 
@@ -94,6 +90,13 @@ def test_a_benchmark_of_ones_own(tmp_path: Path):
         ({"splits": {"test": {"folder": "x"}}}, "the layout pairs has no use for folder"),
         ({"splits": {"test": {"hashed": [0.5, 0.5]}}}, "two rising numbers"),
         ({"splits": {"test": {"part": [5, 5]}}}, "give the first and the one behind the last"),
+        ({"splits": {"test": {"part": [0, 5], "parts": [[0, 1], [2, 3]]}}}, "both part and parts are given; give one"),
+        ({"splits": {"test": {"parts": [[0, 5]]}}}, r"parts: Tuple should have at least 2 items"),
+        ({"splits": {"test": {"parts": [[0, 5], [7, 7]]}}}, "part is 7 to 7; give the first and the one behind"),
+        ({"splits": {"test": {"parts": [[-1, 5], [7, 9]]}}}, "part is -1 to 5; give the first and the one behind"),
+        ({"splits": {"test": {"parts": [[0, 5], [4, 9]]}}}, "parts has 4 to 9 behind 5; give rising ones, none twice"),
+        ({"splits": {"test": {"parts": [[5, 9], [0, 5]]}}}, "parts has 0 to 5 behind 9; give rising ones, none twice"),
+        ({"splits": {"test": {"parts": [[0, None], [7, 9]]}}}, "parts has 7 to 9 behind the end; give rising ones"),
         ({"splits": {}}, "splits: Dictionary should have at least 1 item"),
         ({"classes": {"a": "rest", "b": "rest"}}, "more than one class takes `rest`"),
         ({"mirror": {"rule": "swap", "pairs": [["a", "cell"]]}}, "names 'a', which is no class"),
@@ -168,6 +171,22 @@ def test_hashed_splits_part_all_names(names: list[str]):
     parts = [Split(hashed=(0, 0.8)), Split(hashed=(0.8, 0.9)), Split(hashed=(0.9, 1))]
     assert sorted(name for part in parts for name in part.take(names)) == sorted(names)
     assert all(0 <= place_of(name) < 1 for name in names)
+
+
+@given(st.lists(st.integers(0, 40), unique=True, min_size=4, max_size=8).filter(lambda ends: len(ends) % 2 == 0))
+def test_several_ranges_are_the_pictures_of_each_in_order(ends: list[int]):
+    ends = sorted(ends)
+    ranges = list(zip(ends[::2], ends[1::2], strict=True))
+    expected = [place for place in range(30) if any(first <= place < behind for first, behind in ranges)]
+    assert Split(parts=tuple(ranges)).cut(range(30)) == expected
+    assert Split(parts=tuple(ranges)).take([f"{place:02d}" for place in range(30)]) == [f"{p:02d}" for p in expected]
+    to_the_end = Split(parts=(*ranges[:-1], (ranges[-1][0], None))).cut(range(30))
+    assert to_the_end == [*(place for place in expected if place < ranges[-1][0]), *range(ranges[-1][0], 30)]
+
+
+def test_ranges_may_touch_and_one_is_a_part():
+    assert Split(parts=((0, 2), (2, 3))).cut("abcd") == Split(part=(0, 3)).cut("abcd") == ["a", "b", "c"]
+    assert Split().cut("abcd") == ["a", "b", "c", "d"]
 
 
 def test_the_documentation_has_every_benchmark_and_protocol():

@@ -43,7 +43,6 @@ class PartMasks(Strict):
 
     def items(self, tree: Tree, split: Split, source: Sequence[str], merge: Merge) -> list[Item]:
         """One item for each number of the split, whether its files are there or not."""
-        first, behind = split.part
         return [
             Item(
                 name=f"{number:05d}",
@@ -51,7 +50,7 @@ class PartMasks(Strict):
                 label_map=partial(self._label_map, tree, number, tuple(source), merge) if split.labelled else None,
                 missing=partial(self._missing, tree, number, tuple(source) if split.labelled else ()),
             )
-            for number in range(first, self.total if behind is None else behind)
+            for number in split.cut(range(self.total))
         ]
 
     def _picture(self, number: int) -> str:

@@ -76,7 +76,7 @@ class PascalPart(Strict):
                 )
                 items.append(Item(f"{name}_{place}", picture, labels if split.labelled else None))
         items.sort(key=lambda item: item.name)
-        return items[split.part[0] : split.part[1]]
+        return split.cut(items)
 
     def _pictures(self, tree: Tree, split: Split) -> list[str]:
         file = f"ImageSets/Main/{self.thing}_{split.names}.txt"
