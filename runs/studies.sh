@@ -40,7 +40,7 @@ main="algorithm2 auto-shot few-shot-decoders semantic-projection-pictures layerm
 
 for domain in $DOMAINS; do
   study algorithm2 -- $data $real
-  study auto-shot -- $data
+  study auto-shot -- $data tested=40 projector_steps=100
   study semantic-projection-pictures -- $fit
   study few-shot-decoders -- $fit
   study few-shot-classes -- $fit

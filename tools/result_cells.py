@@ -15,6 +15,11 @@ def cells(folder: Path, pattern: str) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted((folder / "cells").glob(pattern))]
 
 
+def counted(count: int, noun: str) -> str:
+    """So many of something, in its number."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def spread(values: list[float]) -> str:
     """Mean, and smallest to largest in brackets when there are several."""
     mean = statistics.fmean(values)

@@ -11,6 +11,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from result_cells import counted
+
 ENGINES = {"own": "changes that know the format", "atheris": "guided by coverage"}
 
 
@@ -38,7 +40,12 @@ def fuzzed(folder: Path) -> list[str]:
     for name in dict.fromkeys(row["reader"] for row in sorted(rows, key=lambda row: row["reader"])):
         lines.append(_line(name, [row for row in rows if row["reader"] == name]))
     kinds = Counter(one["kind"] for row in _causes(rows).values() for one in [row])
-    shown = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()) or "none"
+    shown = (
+        ", ".join(
+            f"{count} of {kind}" if kind == "memory" else counted(count, kind) for kind, count in kinds.most_common()
+        )
+        or "none"
+    )
     return [*lines, f"| all | {total:,} | {_sum(rows, 'refused'):,} | {_sum(rows, 'accepted'):,} | {shown} | | |", ""]
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from result_cells import TITLES, spread
+from result_cells import TITLES, counted, spread
+from result_papers import HERE, beside, said
+
+from gannotate.studies.documents import Scalar
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
 
@@ -51,8 +56,51 @@ def real_labels(folder: Path) -> list[str]:
                 "Labels of 50 flat portraits: pseudo-labels, inversion labels, and gradient matching started from "
                 "pseudo-labels, on generated portraits of the natural style.",
                 "",
+                said("out-of-domain"),
+                "",
             ]
-    return lines
+    return [*lines, "### Labels of real pictures, beside the papers", "", *_real_beside(found)]
+
+
+IN_THE_PAPER = {
+    "gradient matching": "gradient-matching",
+    "inversion": "inversion",
+    "pseudo-labels": "pseudo-labels",
+    "1-step MAML": "maml1",
+    "2-step MAML": "maml2",
+}
+"""Rows of the paper's table of ways, and what they are called in the runs."""
+
+STARTED = {
+    "gradient-matching": "",
+    "gradient-matching-warm": ", started from pseudo-labels",
+    "gradient-matching-inverted": ", started from inversion labels",
+}
+"""Our gradient matching, as it is and started, in words."""
+
+
+def _real_beside(found: Any) -> list[str]:
+    """The paper's tables of gradient matching over the number of labels, and of its rivals, with ours in them."""
+    steps = max(fit.get("steps", 0) for cell in found.values() for fit in cell.get("fit", {}).values())
+    over: dict[str, dict[Scalar, float]] = {}
+    ways: dict[str, dict[Scalar, float]] = {row: {} for row in IN_THE_PAPER}
+    known_domains = sorted(
+        (key for key in found if key[0] in TITLES), key=lambda key: (list(TITLES).index(key[0]), key)
+    )
+    for domain, method, shots in known_domains:
+        cell = found[domain, method, shots]
+        if "evaluate" not in cell:
+            continue
+        title, runs = f"{HERE}{TITLES[domain].lower()}", list(cell["evaluate"].values())
+        if method in STARTED:
+            row = over.setdefault(f"{title}{STARTED[method]}", {})
+            row[shots] = statistics.fmean(run["fg_miou"] for run in runs)
+        for row in (row for row, way in IN_THE_PAPER.items() if way == method):
+            column = f"{title}, {counted(shots, 'label')}"
+            ways[row][column] = statistics.fmean(run["miou"] for run in runs)
+    known = {"fit_most": f"{steps:,}"}
+    lines = beside("gradient-matching", over, known, without=("SemanticGAN",)) if over else []
+    return lines + (beside("real-label-methods", ways, known) if any(ways.values()) else [])
 
 
 def _table(found: Any, domain: str) -> list[str]:
@@ -89,9 +137,11 @@ def inversion(folder: Path) -> list[str]:
         "| pictures | way | PSNR, dB | distance | against the projector's | its CPU time |",
         "|---|---|---|---|---|---|",
     ]
+    ways: dict[str, None] = {}
     for name in ("xray", "wbc", "portraits"):
         path = folder / f"speed-{name}.json"
         for way, one in _read(path).get("ways", {}).items():
+            ways[way] = None
             times, distance = one.get("part_of_the_projectors_cpu_time"), one.get("distance_to_the_projectors")
             lines.append(
                 f"| {TITLES[name].lower()} | {way} | {one['psnr']:.1f} | {one['distance']:.4f} | "
@@ -99,7 +149,16 @@ def inversion(folder: Path) -> list[str]:
             )
     lines += ["", "![Portraits and how each way redraws them](images/inversion-portraits.png)", ""]
     lines.append("Portraits; then by the encoder alone, the projector, and the encoder with 100 and 200 steps.")
+    lines += ["", said("inversion", _steps(ways))]
     return [*lines, "", *_gates(_read(folder / "gates.json")), *_labels(folder)]
+
+
+def _steps(ways: Iterable[str]) -> dict[str, int]:
+    """Steps of the projector, and of the encoder's short and longer way, from what the runs call their ways."""
+    found = {way: int(number) for way in ways for number in re.findall(r"(\d+) steps", way)}
+    projector = [steps for way, steps in found.items() if way.startswith("projector")]
+    encoder = sorted(steps for way, steps in found.items() if way.startswith("encoder"))
+    return dict(zip(("projector_steps", "short", "longer"), [*projector[:1], *encoder], strict=False))
 
 
 def _gates(found: dict[str, Any]) -> list[str]:

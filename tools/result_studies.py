@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from result_cells import TITLES, spread
+from result_cells import TITLES, counted, spread
+from result_papers import HERE, beside, said
+
+from gannotate.studies.documents import Scalar
 
 DECODERS = ("light", "cnn", "mlp", "ensemble", "fpn", "linear")
 
@@ -29,8 +32,8 @@ def decoders(name: str, folder: Path, title: str = "Decoders") -> list[str]:
         f"## {title}, {TITLES[name].lower()}",
         "",
         "64 px; mIoU on the pool pictures that were not learned from, against their simulated annotator; mean over "
-        f"{max(len(runs) for runs in rows.values())} seeds (smallest-largest), the same shots for every decoder. "
-        "Our schedules. Made by `runs/decoders.sh`.",
+        f"{counted(max(len(runs) for runs in rows.values()), 'seed')} (smallest-largest), the same shots for every "
+        "decoder. Our schedules. Made by `runs/decoders.sh`.",
         "",
         "| decoder | "
         + " | ".join(f"{shots} labelled" for shots in columns)
@@ -56,7 +59,21 @@ def decoders(name: str, folder: Path, title: str = "Decoders") -> list[str]:
             f"{ece:.3f}",
         ]
         lines.append(f"| {kind.replace('+', ', ')} | " + " | ".join(cells_of_row) + " |")
-    return [*lines, ""]
+    lines.append("")
+    if title != "Decoders":
+        return [*lines, said("semantic-projection-width"), ""]
+    return lines + (_decoders_beside(name, rows) if name == "portraits" else [])  # the paper's figures are of faces
+
+
+def _decoders_beside(
+    name: str, rows: Mapping[tuple[str, int], list[tuple[dict[str, Any], dict[str, Any]]]]
+) -> list[str]:
+    """Our kinds of decoder in the table of the paper that compares two, by its weighted IoU."""
+    ours: dict[str, dict[Scalar, float]] = {}
+    for (kind, shots), runs in sorted(rows.items(), key=lambda item: (_place(item[0][0]), item[0][1])):
+        row = ours.setdefault(f"{HERE}{name}: {'mlp (that of DatasetGAN)' if kind == 'mlp' else kind}", {})
+        row[shots] = statistics.fmean(tested["area_iou"] for _, tested in runs)
+    return beside("few-shot-decoders", ours)
 
 
 def _place(kind: str) -> int:
@@ -71,9 +88,9 @@ def regions(path: Path) -> list[str]:
         "## Regions that are no part, portraits",
         "",
         f"64 px; IoU of the region on {max(row['tested'] for row in rows)} other generated portraits, mean over "
-        f"{len({row['seed'] for row in rows})} draws (smallest-largest). Left eye: one of two look-alikes; shapes: "
-        "random stars in the frame of eyes and mouth, which mean nothing. Made by `runs/regions.py`. A region that is "
-        "not here (glasses) is on none of the 600 pictures: the generator does not draw it.",
+        f"{counted(len({row['seed'] for row in rows}), 'draw')} (smallest-largest). Left eye: one of two look-alikes; "
+        "shapes: random stars in the frame of eyes and mouth, which mean nothing. Made by `runs/regions.py`. A region "
+        "that is not here (glasses) is on none of the 600 pictures: the generator does not draw it.",
         "",
         "| region | decoder | " + " | ".join(f"{count} labelled" for count in shots) + " |",
         "|---|---|" + "---|" * len(shots),
@@ -108,7 +125,7 @@ def filters(folder: Path) -> list[str]:
     for (domain, decoder), row in rows.items():
         values = [spread(row[keep]) if keep in row else "-" for keep in columns]
         lines.append(f"| {TITLES[domain].lower()} | {FILTERED[decoder]} | " + " | ".join(values) + " |")
-    return [*lines, ""]
+    return [*lines, "", said("filter"), ""]
 
 
 def costs(path: Path) -> list[str]:
@@ -162,6 +179,12 @@ METHODS = {
 """Ways to train a segmenter, in the order of the table."""
 
 
+FEW = 5
+"""Labels at which all rivals of LayerMatch were run."""
+
+SAME_CLASSES = {"eye glasses": "glasses", "hair": "hair", "nose": "nose"}
+"""Classes of LayerMatch's table, and what they are called here."""
+
 Found = dict[tuple[str, int], list[dict[str, Any]]]
 """(way, number of labels) -> what its seeds scored, with how they were trained."""
 
@@ -178,7 +201,44 @@ def methods(folder: Path) -> list[str]:
     lines = ["## Every way to train a segmenter", ""]
     for domain in [name for name in TITLES if name in found]:
         lines += _methods_of(domain, found[domain], folder / "cells")
-    return lines
+    return [*lines, "### Every way, beside the papers", "", *_methods_beside(found)]
+
+
+def _methods_beside(found: Mapping[str, Found]) -> list[str]:
+    """The papers' tables of generated labels against real ones, of few labels and of LayerMatch, with ours in them."""
+    pairs: dict[str, dict[Scalar, float]] = {"20 labelled pictures": {}, "algorithm 2": {}}
+    curves: dict[str, dict[Scalar, float]] = {}
+    classes: dict[str, dict[Scalar, float]] = {}
+    pictures = {run["train"]["pictures"] for own in found.values() for run in own.get(("algorithm2", 20), ())}
+    for domain, own in ((name, found[name]) for name in TITLES if name in found):
+        title = f"{HERE}{TITLES[domain].lower()}"
+        if {("supervised", 20), ("algorithm2", 20)} <= set(own):
+            pairs["20 labelled pictures"][title] = _mean_of(own["supervised", 20], "miou")
+            pairs["algorithm 2"][title] = _mean_of(own["algorithm2", 20], "miou")
+        for way in ("supervised", "auto-shot"):
+            for shots in sorted(count for name, count in own if name == way):
+                curves.setdefault(f"{title}: {METHODS[way]}", {})[shots] = _mean_of(own[way, shots], "area_iou")
+        for way in ("supervised", "supervised-slow", "adversarial", "pseudo-labels", "layermatch"):
+            runs = own.get((way, FEW), [])
+            if runs and "glasses" in runs[0]["per_class"]:
+                classes[f"{title}: {METHODS[way]}"] = {
+                    "pixAcc": _mean_of(runs, "pixel_accuracy"),
+                    "mIoU": _mean_of(runs, "miou"),
+                    **{paper: _class_of(runs, name) for paper, name in SAME_CLASSES.items()},
+                }
+    most = f"{max(pictures):,}" if pictures else ""
+    lines = beside("algorithm2", pairs, {"count": most}) if pairs["algorithm 2"] else []
+    lines += beside("supervised-labels", curves) if curves else []
+    return lines + (beside("layermatch-classes", classes, {"labels": FEW}) if classes else [])
+
+
+def _mean_of(runs: Sequence[Mapping[str, Any]], figure: str) -> float:
+    return statistics.fmean(run[figure] for run in runs)
+
+
+def _class_of(runs: Sequence[Mapping[str, Any]], name: str) -> float:
+    """Mean IoU of a class; an absent one has none in a run."""
+    return statistics.fmean(run["per_class"][name] or 0.0 for run in runs)
 
 
 def _methods_of(domain: str, found: Found, cells: Path) -> Iterator[str]:
@@ -189,10 +249,10 @@ def _methods_of(domain: str, found: Found, cells: Path) -> Iterator[str]:
     yield ""
     yield (
         f"64 px, U-Net on ResNet-18 from random weights, {a_run['pictures']} test pictures; mIoU, mean over "
-        f"{max(len(runs) for runs in found.values())} seed(s). Floors and the first ways learn from labels of real "
-        "pictures (those from pseudo-labels to SemanticGAN with unlabelled ones beside), the ways from algorithm 2 on "
-        "from as many labels of generated pictures, as their decoder does. Seconds are wall time on a machine shared "
-        "with other jobs. Made by `runs/methods.sh`."
+        f"{counted(max(len(runs) for runs in found.values()), 'seed')}. Floors and the first ways learn from labels of "
+        "real pictures (those from pseudo-labels to SemanticGAN with unlabelled ones beside), the ways from algorithm "
+        "2 on from as many labels of generated pictures, as their decoder does. Seconds are wall time on a machine "
+        "shared with other jobs. Made by `runs/methods.sh`."
     )
     yield ""
     heads = [f"{shots} labelled" for shots in columns] + ["train s", "peak MB"] + ["glasses"] * rare
@@ -284,7 +344,18 @@ def _worth(found: Found, columns: list[int]) -> Iterator[str]:
     for shots in columns:
         if runs := found.get(("ours", shots)):
             reached = statistics.fmean(run["miou"] for run in runs)
-            enough = next((real for real, miou in curve if miou >= reached), None)
-            words = f"reaches that with {enough}" if enough else f"does not reach that with {curve[-1][0]}"
-            yield f"{shots} generated label(s) give {reached:.3f}: the supervised network {words} real ones."
+            gives = f"{counted(shots, 'generated label')} {'gives' if shots == 1 else 'give'} {reached:.3f}"
+            yield f"{gives}: the supervised network {_reaches(curve, reached)}."
     yield ""
+
+
+def _reaches(curve: Sequence[tuple[int, float]], reached: float) -> str:
+    """Between which numbers of real labels the supervised network comes to a figure."""
+    place = next((place for place, (_, miou) in enumerate(curve) if miou >= reached), None)
+    if place is None:
+        return f"does not reach that with {counted(curve[-1][0], 'real one')} ({curve[-1][1]:.3f})"
+    real, miou = curve[place]
+    if place == 0:
+        return f"reaches that with {counted(real, 'real one')} ({miou:.3f})"
+    before, less = curve[place - 1]
+    return f"reaches that between {before} and {real} real ones ({less:.3f} and {miou:.3f})"

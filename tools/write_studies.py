@@ -46,9 +46,27 @@ def main(folders: list[Path]) -> None:
     counts = sorted({len(one["seeds"]) for _, one in found})
     seeds = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
     claims = all_claims([read_study(folder) for folder, _ in found])
-    lines = [HEAD.format(seeds=f"{seeds} seed{'s' if counts[-1] > 1 else ''}"), *as_markdown(claims).splitlines(), ""]
-    lines += [section(folder, study) for folder, study in found]
+    claimed, sections = as_markdown(claims).splitlines(), [section(folder, study) for folder, study in found]
+    lines = [HEAD.format(seeds=f"{seeds} seed{'s' if counts[-1] > 1 else ''}")]
+    lines += [f"- {link(claimed[0])}", *contents([study for _, study in found], sections), ""]
+    lines += [*claimed, "", "## Study by study", "", *sections]
     write_text(DOCS / "study-results.md", "\n".join(lines).rstrip() + "\n")
+
+
+def contents(known: list[dict[str, Any]], sections: list[str]) -> Iterator[str]:
+    """A line a study: its name, and each domain that it was done on as a link to its section."""
+    links: dict[str, list[str]] = {}
+    for study, text in zip(known, sections, strict=True):
+        links.setdefault(study["study"], []).append(link(text.partition("\n")[0], study["domain"]["title"]))
+    for name, own in links.items():
+        yield f"- `{name}`: {', '.join(own)}"
+
+
+def link(heading: str, text: str = "") -> str:
+    """A link to a heading of the page, as GitHub names it."""
+    words = heading.lstrip("# ")
+    place = re.sub(r"[^\w\- ]", "", words.lower()).replace(" ", "-")
+    return f"[{text or words}](#{place})"
 
 
 def studies(folders: list[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -25,8 +25,8 @@ from .kills import Undisturbed
 from .operations import at_each_change, at_each_read
 from .warm import Command, Ended
 
-DISK_KB = 32768
-"""Size of the disk that is filled or made read-only."""
+DISK_KB = 131072
+"""Size of the disk that is filled or made read-only: several times what a command leaves, as files are replaced."""
 
 JUMPS_S = (-6 * 3600.0, 6 * 3600.0)
 """How far the clock jumps, at most."""
@@ -69,7 +69,9 @@ def full_disk(whole: Undisturbed, count: int, rng: random.Random) -> Disturbed:
     done = Disturbed()
     with _disk(whole.place / "disk") as disk:
         before = _used_kb(_fresh(whole, disk))
-        whole.run(disk / "copy")
+        ended = whole.run(disk / "copy")
+        if ended.code:
+            raise SystemExit(f"{whole.case.text} ended with {ended.code} on a disk of {DISK_KB} KB: {ended.err}")
         needed = max(4, _used_kb(disk) - before)
         for part in range(count):
             folder, filler = _fresh(whole, disk), disk / "filler"
@@ -157,12 +159,11 @@ def two_processes(whole: Undisturbed, count: int, rng: random.Random) -> Disturb
             first.wait()
             continue
         if not together:
-            os.killpg(first.pid, signal.SIGSTOP)
+            first.send(signal.SIGSTOP)
         try:
             second = Command(whole.case.words, folder, name="second").wait()
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(first.pid, signal.SIGCONT)
+            first.send(signal.SIGCONT)
         ended = first.wait()
         done.injected += 1
         refused = next((one for one in (second, ended) if one.failed_in_a_sentence), None)

@@ -27,8 +27,10 @@ TIMES = {
 
 RUNS = re.compile(r"\b(decoders/|datasets/|segmenters/|runs/|project-)\d{4}")
 MOMENTS = re.compile(
-    r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?(\+00:00|Z)?)?|\b[\d.,:]+ ?(ms|s|MB|seconds|minutes|a second)\b"
+    r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?(\+00:00|Z)?)?|-?\b[\d.,:]+ ?(ms|s|MB|seconds|minutes|a second)\b"
 )
+PROGRESS = re.compile(r"^.+: \d+/\d+ in \d+:\d\d.*\n", re.MULTILINE)
+"""Lines of a cell's log that tell how far a command is: how long that took, and every so many seconds."""
 
 Fingerprint = dict[str, set[str]]
 """By name of a file, with NNNN for the number of a run: hashes of what is in the files of that name."""
@@ -86,6 +88,8 @@ def _content(path: Path) -> bytes:
     if path.suffix == ".csv":
         rows = csv.DictReader(io.StringIO(path.read_text()))
         return json.dumps([_timeless(row) for row in rows]).encode()
+    if path.name == "log.txt":
+        return PROGRESS.sub("", path.read_text()).encode()
     if path.suffix in (".md", ".yaml", ".html", ".txt"):
         return _plain(MOMENTS.sub("", path.read_text())).encode()
     return path.read_bytes()

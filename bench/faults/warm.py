@@ -32,6 +32,7 @@ MODULES = (
     "gannotate.segmenters.semantic_gan",
     "gannotate.segmenters.semi_supervised",
     "gannotate.studies",
+    "gannotate.studies.plot",
     "matplotlib.backends.backend_agg",
     "scipy.optimize",
     "segmentation_models_pytorch",
@@ -107,7 +108,7 @@ class Command:
     def kill_after(self, seconds: float) -> Ended:
         """Kills the whole process group at that time after the start, unless it has ended by itself."""
         if not self.has_ended(seconds):
-            self._kill()
+            self.send(signal.SIGKILL)
         return self.wait()
 
     def wait(self) -> Ended:
@@ -118,7 +119,7 @@ class Command:
         """
         hangs = not self.has_ended(LONGEST_S)
         if hangs:
-            self._kill()
+            self.send(signal.SIGKILL)
         _, status = os.waitpid(self.pid, 0)
         os.close(self._ends)
         ended = Ended(
@@ -133,11 +134,12 @@ class Command:
             raise TimeoutError(f"a command hangs after {LONGEST_S:.0f} s: {ended.err[-500:]}")
         return ended
 
-    def _kill(self) -> None:
+    def send(self, number: int) -> None:
+        """Sends a signal to its process group; before `wait`."""
         try:
-            os.killpg(self.pid, signal.SIGKILL)
+            os.killpg(self.pid, number)
         except ProcessLookupError:  # so early that it leads no group yet
-            os.kill(self.pid, signal.SIGKILL)
+            os.kill(self.pid, number)
 
     def has_ended(self, seconds: float) -> bool:
         """Whether it has ended by then, in seconds since its start."""

@@ -33,6 +33,11 @@ def newer_format(source: object, version: int, reads: int) -> GannotateError:
     )
 
 
+def unexpected(error: BaseException) -> str:
+    """What to say of an error that nobody has answered."""
+    return f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
+
+
 def one_line(text: str) -> str:
     """`text` with spaces for line ends, `?` for signs that are none or that steer a terminal, and at most LONGEST."""
     if len(text) > LONGEST:

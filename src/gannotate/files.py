@@ -19,6 +19,9 @@ from typing import IO, Any
 from gannotate.errors import GannotateError
 from gannotate.locks import alone_in, take
 
+FULL, FORBIDDEN = (errno.ENOSPC, errno.EDQUOT), (errno.EACCES, errno.EPERM)
+"""Numbers of errors: the disk, or this user's share of it, is full; this user may not."""
+
 
 @contextlib.contextmanager
 def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
@@ -141,6 +144,26 @@ def _empty(folder: Path) -> None:
             path.unlink()
 
 
+def make_folder(path: str | Path) -> Path:
+    """Makes a folder, and those that it is in, where there is none; gives it.
+
+    Raises:
+        GannotateError: the disk is full, or the place cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_error(error, path) from error
+    return path
+
+
+def drop(path: str | Path) -> None:
+    """Removes a file that is of no use any more, if it is there; on a disk that can no longer be written it stays."""
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+
+
 def write_bytes(path: str | Path, data: bytes) -> None:
     """Writes `data` to `path` atomically."""
     with atomic_write(path) as file:
@@ -169,12 +192,23 @@ def as_json(value: Any) -> bytes:
 
 def disk_error(error: OSError, path: str | Path) -> GannotateError:
     """The sentence for a failed write: says whether the disk is full, and that nothing was replaced."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL:
         return GannotateError(
             f"no space left on the disk while writing {path}: nothing was replaced; free some space and run the "
             "same command again"
         )
     return GannotateError(f"cannot write {path} ({error.strerror or error}); give a place that can be written")
+
+
+def disk_trouble(error: BaseException) -> GannotateError | None:
+    """The sentence for an error of the disk that nobody has answered where it happened; None for any other error."""
+    if not isinstance(error, OSError) or error.errno not in (*FULL, errno.EROFS, *FORBIDDEN):
+        return None
+    path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+    if error.errno in FORBIDDEN:  # reading, writing, or no file at all (a process, a port)
+        what = f"cannot open or change {path} ({error.strerror}); give another path, or get the permission"
+        return GannotateError(what) if path else None
+    return disk_error(error, path or "a file")
 
 
 def _finite(value: Any) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 
 import gannotate
 from gannotate.errors import GannotateError, UsageError, newer_format
-from gannotate.files import disk_error, write_json
+from gannotate.files import make_folder, write_json
 from gannotate.locks import alone_in
 from gannotate.parsing import DAMAGED, load_json
 
@@ -66,11 +66,7 @@ def recorded(
     Raises:
         GannotateError: another process is at work in the folder, or the disk is full.
     """
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise disk_error(error, folder) from error
+    folder = make_folder(folder)
     with alone_in(folder, _at_work(folder)):
         yield from _kept(folder, Record(verb=verb, config=dict(config), seed=seed, started=now()), begin)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import subprocess
@@ -122,6 +123,20 @@ def test_unexpected_errors_are_one_sentence_too(capsys: Captured, tmp_path: Path
     assert "unexpected ZeroDivisionError: two lines (add -v for the traceback)" in line
 
 
+def test_trouble_with_the_disk_is_never_unexpected(capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from gannotate.cli import render
+
+    def full(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", "somewhere")
+
+    monkeypatch.setattr(render, "check_new", full)
+    code, line = sentence(capsys, *RENDER, "--out", str(tmp_path / "o"), "--quiet")
+    assert (code, line) == (
+        1,
+        "gannotate: cannot write somewhere (Read-only file system); give a place that can be written\n",
+    )
+
+
 def test_ctrl_c_says_how_to_go_on(capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from gannotate.cli import render
 
@@ -188,6 +203,16 @@ def test_settings_hold_what_is_done_not_what_is_shown():
 
 def test_max_steps_only_shortens():
     assert [Stepped(max_steps=most).steps_of(10) for most in (None, 4, 40)] == [10, 4, 10]
+
+
+@pytest.mark.parametrize("limit", ["--max-steps=0", "--max-steps=-3", "--minutes=0", "--minutes=-1", "--minutes=nan"])
+@pytest.mark.parametrize("verb", ["train-generator", "pretrain", "fit", "train"])
+def test_a_limit_that_leaves_nothing_to_do_is_usage(capsys: Captured, tmp_path: Path, verb: str, limit: str):
+    out = [] if verb in ("fit", "train") else ["--out", str(tmp_path / "new")]
+    assert main([verb, str(tmp_path), *out, limit]) == 2
+    flag, _, value = limit.partition("=")
+    assert capsys.readouterr().err.startswith(f"gannotate: {flag} is {value}; give ")
+    assert not (tmp_path / "new").exists()
 
 
 @dataclass(frozen=True)

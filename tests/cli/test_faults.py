@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from safetensors.numpy import save
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from bench.faults.fingerprint import differences, fingerprint, leftovers
+from bench.faults.warm import Command
 from bench.faults.world import CASES
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +72,19 @@ def test_what_was_made_makes_a_difference(tmp_path: Path, changed: dict[str, Any
     assert differences(expected, fingerprint(made(tmp_path / "b", **changed))) == [f"decoders/NNNN-x/{file} differs"]
 
 
+def test_how_long_something_took_makes_no_difference_in_words_either(tmp_path: Path):
+    def told(folder: Path, minutes: str, log: str) -> dict[str, set[str]]:
+        folder.mkdir()
+        (folder / "table.md").write_text(f"2 cells, {minutes} minutes of them together, on 2 cores\n")
+        (folder / "log.txt").write_text(log)
+        return fingerprint(folder)
+
+    expected = told(tmp_path / "a", "0.1", "render: 2/2 in 0:01\nit was noted\n")
+    log = "render: 1/2 in 5:00:00, 1:05 left\nrender: 2/2 in 0:00, psnr_db 3.5\nit was noted\n"
+    assert differences(expected, told(tmp_path / "b", "-12.5", log)) == []
+    assert differences(expected, told(tmp_path / "c", "0.1", "gannotate: it broke\n")) == ["log.txt differs"]
+
+
 def test_what_a_kill_leaves_is_found(tmp_path: Path):
     made(tmp_path)
     assert leftovers(tmp_path) == []
@@ -77,6 +92,14 @@ def test_what_a_kill_leaves_is_found(tmp_path: Path):
     (tmp_path / "decoders" / "0002-x").mkdir()
     assert leftovers(tmp_path) == [".a.json.part", "decoders/0002-x"]
     assert differences(fingerprint(tmp_path / "decoders"), fingerprint(tmp_path))
+
+
+def test_a_command_is_signalled_before_it_leads_a_group_too():
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])  # in the group of these tests
+    command = object.__new__(Command)
+    command.pid = child.pid
+    command.send(signal.SIGKILL)
+    assert child.wait(10) == -signal.SIGKILL
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -80,19 +81,27 @@ def test_a_study_that_fails_does_not_stop_the_next(
     assert main([word for word in words if word != "--json"]) == 1
     assert "1 of 2 studies are whole; not shapes-portraits" in capsys.readouterr().out
 
-    run = verb._run
+    run, trouble = verb._run, Exception()
 
     def broken(name: str, *others: Any) -> Any:
         if name == str(shapes):
-            raise RuntimeError("no plot")
+            raise trouble
         return run(name, *others)
 
     monkeypatch.setattr(verb, "_run", broken)
-    assert main(words) == 1
-    shown = capsys.readouterr()
-    failed, done = json.loads(shown.out)
-    assert failed == {"folder": str(tmp_path / "out" / "shapes-portraits"), "error": "unexpected RuntimeError: no plot"}
-    assert done["done"] == 1
+    for error, told in (
+        (RuntimeError("no plot"), "unexpected RuntimeError: no plot"),
+        (
+            OSError(errno.EROFS, "read-only", "plot.png"),
+            "cannot write plot.png (read-only); give a place that can be written",
+        ),
+    ):
+        trouble = error
+        assert main(words) == 1
+        shown = capsys.readouterr()
+        failed, done = json.loads(shown.out)
+        assert failed == {"folder": str(tmp_path / "out" / "shapes-portraits"), "error": told}
+        assert done["done"] == 1
 
 
 def test_all_are_those_that_can_be_done_on_the_domain(

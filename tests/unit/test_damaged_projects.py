@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from gannotate.annotate.store import Store
 from gannotate.data.manifest import Manifest
+from gannotate.data.shards import read_dataset
 from gannotate.data.sharing import PartNotes
 from gannotate.data.writing import new_pictures
 from gannotate.decoders.build import load_decoder, save_decoder
@@ -156,6 +157,13 @@ def test_damaged_manifests(change: dict[str, Any], tmp_path: Path):
     (tmp_path / "manifest.json").write_text(json.dumps(MANIFEST | change))
     with pytest.raises(GannotateError, match=r"manifest\.json is damaged"):
         Manifest.read(tmp_path)
+
+
+def test_a_manifest_may_say_that_there_are_billions_of_samples(tmp_path: Path):
+    about = MANIFEST | {"parts": [{"first_seed": 0, "samples": 2**31}]}
+    (tmp_path / "manifest.json").write_text(json.dumps(about))
+    with pytest.raises(GannotateError, match=r"the file \.png is missing"):
+        read_dataset(tmp_path, 0)
 
 
 json_values = st.recursive(

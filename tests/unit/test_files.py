@@ -7,7 +7,16 @@ import os
 import pytest
 
 from gannotate.errors import GannotateError
-from gannotate.files import appearing, atomic_write, write_json, write_new, write_text
+from gannotate.files import (
+    appearing,
+    atomic_write,
+    disk_trouble,
+    drop,
+    make_folder,
+    write_json,
+    write_new,
+    write_text,
+)
 from gannotate.locks import take
 
 
@@ -120,3 +129,86 @@ def test_two_processes_do_not_make_one_folder(tmp_path):
             pytest.fail("it was let in")
     assert [item.name for item in building.iterdir()] == ["theirs"]
     os.close(handle)
+
+
+def test_a_folder_is_made_with_those_above_it_and_may_be_there(tmp_path):
+    for _ in range(2):
+        assert make_folder(tmp_path / "deep" / "deeper").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (errno.ENOSPC, r"no space left on the disk while writing .*made"),
+        (errno.EROFS, r"cannot write .*made \(Read-only file system\); give a place that can be written"),
+    ],
+)
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path, monkeypatch, code, words):
+    def fail(path, mode=0o777):
+        raise OSError(code, os.strerror(code), str(path))
+
+    monkeypatch.setattr(os, "mkdir", fail)
+    with pytest.raises(GannotateError, match=words):
+        make_folder(tmp_path / "made")
+
+
+def test_a_file_in_the_way_of_a_folder_is_one_sentence(tmp_path):
+    (tmp_path / "made").touch()
+    with pytest.raises(GannotateError, match=r"cannot write .*made \(File exists\)"):
+        make_folder(tmp_path / "made")
+
+
+def test_what_is_dropped_is_gone_unless_the_disk_says_no(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    path.touch()
+    for _ in range(2):
+        drop(path)
+        assert not path.exists()
+    path.touch()
+
+    def fail(path):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(os, "unlink", fail)
+    drop(path)
+    assert path.exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            OSError(errno.ENOSPC, "no space", "a/b"),
+            "no space left on the disk while writing a/b: nothing was replaced; free some space and run the same "
+            "command again",
+        ),
+        (
+            OSError(errno.EDQUOT, "quota", None),
+            "no space left on the disk while writing a file: nothing was replaced; free some space and run the same "
+            "command again",
+        ),
+        (
+            OSError(errno.EROFS, "Read-only file system", b"a/b"),
+            "cannot write a/b (Read-only file system); give a place that can be written",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "a/b"),
+            "cannot open or change a/b (Permission denied); give another path, or get the permission",
+        ),
+    ],
+)
+def test_trouble_with_the_disk_that_nobody_answered_is_a_sentence(error, sentence):
+    assert str(disk_trouble(error)) == sentence
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError(errno.ENOENT, "No such file", "a/b"),
+        PermissionError(errno.EPERM, "Operation not permitted"),  # no file: a process, a port
+        ConnectionError("no route"),
+        ValueError("no space left"),
+    ],
+)
+def test_other_errors_are_no_trouble_with_the_disk(error):
+    assert disk_trouble(error) is None

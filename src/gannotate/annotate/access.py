@@ -103,6 +103,8 @@ class Guard:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         most = self.larger.get(str(scope["path"]), self.most_bytes)
         refusal = self._refusal(str(scope["path"]), headers, most)
+        if refusal is None and not scope.get("query_string", b"").isascii():
+            refusal = 400, "what comes after ? in the address is no text; write such signs as %XX"
         if refusal is not None:
             return await _answer(send, *refusal)
         limited = _Limited(receive, most)

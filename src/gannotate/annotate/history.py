@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gannotate.errors import GannotateError
-from gannotate.files import disk_error, write_bytes
+from gannotate.files import disk_error, drop, write_bytes
 
 KEEP = 100
 """Versions kept of each picture, the newest ones: each is a small PNG."""
@@ -96,7 +96,7 @@ class History:
 
     def _drop_old(self, seed: int) -> None:
         for old in self.versions(seed)[: -self.keep]:
-            self._path(seed, old).unlink(missing_ok=True)
+            drop(self._path(seed, old))
 
     def _path(self, seed: int, version: int) -> Path:
         return self.folder / str(seed) / f"{version:06d}.png"

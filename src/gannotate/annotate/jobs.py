@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 from gannotate.annotate.store import Store
 from gannotate.errors import GannotateError
+from gannotate.files import drop
 from gannotate.project import Project, digest
 from gannotate.record import is_finished, read_record
 
@@ -235,7 +236,7 @@ def labelled_parts(store: Store, architecture: str, steps: int) -> list[Part]:
     path = folder / f"labelled-{content}.zip"
     for old in folder.glob("labelled-*.zip"):
         if old != path:
-            old.unlink(missing_ok=True)
+            drop(old)
     write = Part(
         "Gathering the labels", ("data", "export", project, "--format", "palette", "--out", str(path), "--json")
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from gannotate import __doc__ as ABOUT
 from gannotate import __version__
 from gannotate.cli.processes import check_alone, one_of_many, sentence_of
-from gannotate.errors import GannotateError, UsageError, nearest
+from gannotate.errors import GannotateError, UsageError, nearest, unexpected
 
 if TYPE_CHECKING:
     import cyclopts
@@ -100,7 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return FAILED
     except Exception as error:
-        text = f"unexpected {type(error).__name__}: {' '.join(str(error).split())} (add -v for the traceback)"
+        from gannotate.files import disk_trouble  # not needed for `gannotate --help`
+
+        text = str(disk_trouble(error) or f"{unexpected(error)} (add -v for the traceback)")
         return _fail(error, text, FAILED, words)
 
 

@@ -22,10 +22,10 @@ from gannotate.cli.runs import drop_checkpoint
 from gannotate.data.pictures import SUFFIXES, PictureSet, decode_picture, load_pictures, to_array
 from gannotate.data.writing import encode_picture
 from gannotate.errors import UsageError
-from gannotate.files import write_bytes
+from gannotate.files import make_folder, write_bytes
 from gannotate.generators.base import Generator
 from gannotate.generators.build import build_generator, load_generator, read_config
-from gannotate.inversion.encoder_training import EncoderTraining, train_encoder
+from gannotate.inversion.encoder_training import EncoderTraining, check_new_encoder, train_encoder
 from gannotate.inversion.gate import REFUSALS, Gate, calibrate, conformal_place, load_gate, save_gate
 from gannotate.inversion.inverter import Inverter, usual_config
 from gannotate.inversion.losses import OfflineLoss, make_loss
@@ -33,6 +33,7 @@ from gannotate.inversion.many import BATCH, invert_pictures, judge, picture_path
 from gannotate.inversion.projector import InversionConfig, Space
 from gannotate.locks import alone_in
 from gannotate.training import distributed
+from gannotate.training.resuming import check_place
 
 GATE, GRID, CALIBRATION = "gate.json", "grid.png", "calibration"
 
@@ -88,6 +89,9 @@ def invert(pictures: Path, /, *, flags: InvertFlags) -> int:
     training = EncoderTraining(steps=flags.encoder_steps, seed=flags.seed)
     shape = build_generator(read_config(folder)["generator"])
     _check(flags, shape)
+    check_place(flags.out, "invert")
+    if flags.encoder is not None and not _is_encoder(flags.encoder):
+        check_new_encoder(flags.encoder)
     if flags.dry_run:
         would = [f"invert {pictures} into {folder}'s latents in {flags.out}"]
         if flags.encoder is not None and not _is_encoder(flags.encoder):
@@ -210,8 +214,9 @@ def _train_encoder(
         real = read_pictures(flags.encoder_pictures, generator, flags).pictures
     network = load_generator(folder, device)
     loss = make_loss(folder, network.image_channels, flags.perceptual, device)
-    flags.encoder.mkdir(parents=True, exist_ok=True)
-    alone = alone_in(flags.encoder, f"another process trains the encoder in {flags.encoder}; wait for its end")
+    alone = alone_in(
+        make_folder(flags.encoder), f"another process trains the encoder in {flags.encoder}; wait for its end"
+    )
     with contextlib.ExitStack() as held:
         distributed.from_first(lambda: held.enter_context(alone))
         progress = train_encoder(network, flags.encoder, training, loss=loss, real=real, resume=flags.resume)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from pathlib import Path
 from typing import Any
 
 from gannotate.cli import show
 from gannotate.cli.flags import Resumable, differences
+from gannotate.files import drop
 from gannotate.locks import is_free
 from gannotate.project import Project
 from gannotate.record import is_finished, read_record
@@ -51,8 +51,7 @@ def drop_unfinished(project: Project, kind: str, name: str) -> None:
 
 def drop_checkpoint(folder: Path) -> None:
     """Removes the training state of a finished run: several times the size of what was trained, and of no use now."""
-    with contextlib.suppress(OSError):  # on a disk that can no longer be written it may stay
-        (folder / "checkpoint.safetensors").unlink()
+    drop(folder / "checkpoint.safetensors")
 
 
 def where(project: Project, kind: str, name: str, flags: Resumable, config: dict[str, Any]) -> str:

@@ -17,7 +17,8 @@ from cyclopts import Parameter
 from gannotate.cli import show
 from gannotate.cli.flags import Common
 from gannotate.cli.study_claims import claims_verb
-from gannotate.errors import GannotateError, UsageError
+from gannotate.errors import GannotateError, UsageError, unexpected
+from gannotate.files import disk_trouble, make_folder
 from gannotate.locks import alone_in
 from gannotate.parsing import Malformed, load_yaml
 from gannotate.record import cores
@@ -261,8 +262,8 @@ def _told(name: str, plan: Plan, how: How, flags: RunFlags, one: bool) -> dict[s
     except Exception as error:
         if one:
             raise
-        known = isinstance(error, GannotateError)
-        told = str(error) if known else f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
+        known = error if isinstance(error, GannotateError) else disk_trouble(error)
+        told = str(known or unexpected(error))
         show.say(flags, f"{name}: {told}")
         return {"folder": str(how.folder / plan.called), "error": told}
     if one or not flags.json:
@@ -284,7 +285,7 @@ def _summary(results: Sequence[Mapping[str, Any]]) -> str:
 def _run(name: str, plan: Plan, how: How, flags: RunFlags) -> tuple[dict[str, Any], str]:
     """Runs what is not done; gives the result and the table."""
     command, outcomes = _command(name, plan, flags), outcomes_so_far(plan, how)
-    how.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(how.folder)
     counts = _counts(plan, outcomes)
     show.say(
         flags, f"{counts['cells']} cells, {counts['done']} of them done; {flags.processes} x {how.threads} threads"
@@ -311,8 +312,7 @@ def _write(how: How, plan: Plan, outcomes: Outcomes, command: str, begin: float)
 
     Where another process wrote the same cells' results, only the first process writes its own, which tells its time.
     """
-    own = how.folder / plan.called
-    own.mkdir(parents=True, exist_ok=True)
+    own = make_folder(how.folder / plan.called)
     with alone_in(own):
         if launched()[0] > 0:
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):

@@ -202,12 +202,12 @@ def _read_plain(folder: Place, keys: Iterable[str]) -> Iterator[tuple[str, dict[
         yield str(folder / key), files
 
 
-def _keys_of_part(folder: Place, manifest: Manifest, index: int, there: Sequence[str] | None) -> list[str]:
+def _keys_of_part(folder: Place, manifest: Manifest, index: int, there: Sequence[str] | None) -> Iterable[str]:
     """The keys of a part's samples; `there`: all that are in the folder, sorted, where not all seeds were kept."""
     part = manifest.parts[index]
     first, samples = part["first_seed"], part["samples"]
-    if there is None:
-        return [sample_key(seed) for seed in range(first, first + samples)]
+    if there is None:  # one by one: a damaged manifest may say that there are billions
+        return (sample_key(seed) for seed in range(first, first + samples))
     last = index + 1 == len(manifest.parts)
     end = len(there) if last else bisect_left(there, sample_key(manifest.parts[index + 1]["first_seed"]))
     found = list(there[bisect_left(there, sample_key(first)) : end])

@@ -17,6 +17,7 @@ from gannotate.data.portraits import CLASSES, render_many
 from gannotate.data.shards import read_dataset
 from gannotate.data.writing import encode_picture
 from gannotate.decoders.build import decoder_config, load_decoder
+from gannotate.files import drop
 from gannotate.fitting import shots as shots_of
 from gannotate.fitting.asking import ask_decoder
 from gannotate.fitting.config import scheduled
@@ -319,4 +320,4 @@ def _named(found: Scores) -> dict[str, Any]:
 
 def _drop_checkpoint(folder: Path) -> None:
     # a finished run needs none, and it is ten times as large as what it made
-    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+    drop(folder / "checkpoint.safetensors")

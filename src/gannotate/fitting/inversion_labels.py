@@ -103,7 +103,6 @@ def invert_all(
             continue
         some = pictures[start : start + TOGETHER]
         found = invert(task.generator, some, how)
-        folder.mkdir(parents=True, exist_ok=True)
         save_checkpoint(part, {"about": about, "w": found.w, "noise": list(found.noise), "psnr": found.psnr})
         done, done_now = start + len(some), done_now + len(some)
         eta_s = clock.seconds / done_now * (len(pictures) - done)

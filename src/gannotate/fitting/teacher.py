@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from gannotate.data.augment import STILL, Augmentation
-from gannotate.files import write_json
+from gannotate.files import drop, write_json
 from gannotate.fitting.real_task import RealTask, SegmenterChoice
 from gannotate.segmenters.supervised import SegmenterTraining, train_segmenter
 from gannotate.training import distributed
@@ -34,13 +34,13 @@ def teach_teacher(
     note = own / "learned.json"
     told = json.loads(json.dumps(learned))
     if distributed.from_first(lambda: resume and note.exists() and json.loads(note.read_text()) == told):
-        (own / "checkpoint.safetensors").unlink(missing_ok=True)  # of one that was killed at its very end
+        drop(own / "checkpoint.safetensors")  # of one that was killed at its very end
         return
     yield from train_segmenter(task.labelled, network, training, own, resume, "labelled real pictures", task.device)
 
     def conclude() -> None:
         write_json(note, learned)
-        (own / "checkpoint.safetensors").unlink(missing_ok=True)
+        drop(own / "checkpoint.safetensors")
 
     distributed.from_first(conclude)  # the others go on once it is there to be read
 

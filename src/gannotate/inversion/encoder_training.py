@@ -18,8 +18,9 @@ from torch import Tensor
 
 from gannotate.decoders.base import last_of_each_resolution
 from gannotate.errors import UsageError
+from gannotate.files import drop
 from gannotate.generators.base import Generator, from_uint8
-from gannotate.inversion.encoder import EncoderConfig, make_encoder, save_encoder, tap_distance
+from gannotate.inversion.encoder import ENCODER, EncoderConfig, make_encoder, save_encoder, tap_distance
 from gannotate.inversion.latents import LatentStatistics, latent_statistics, mix_styles
 from gannotate.inversion.losses import OfflineLoss, PictureLoss, distances
 from gannotate.inversion.projector import InversionConfig, check_pictures
@@ -29,7 +30,7 @@ from gannotate.training import distributed
 from gannotate.training.average import follow
 from gannotate.training.descent import fill_gradients
 from gannotate.training.loop import LoopConfig, Progress, train
-from gannotate.training.resuming import hash_of
+from gannotate.training.resuming import check_place, hash_of, holds_training
 from gannotate.training.schedules import half_cosine, set_rate
 from gannotate.training.shares import passes
 
@@ -194,6 +195,15 @@ class EncoderTrainer:
         return [torch.randn(count, 1, height, width).to(like) for height, width in self.generator.noise_shapes]
 
 
+def check_new_encoder(folder: Path) -> None:
+    """Checks that the training of an encoder can begin, or go on, in `folder`.
+
+    Raises:
+        UsageError: it holds something else.
+    """
+    check_place(folder, "invert --encoder", begun=holds_training(folder, ENCODER.name))
+
+
 def train_encoder(
     generator: Generator,
     folder: Path,
@@ -213,10 +223,11 @@ def train_encoder(
     those that it was trained on: the start for real pictures becomes much closer. `about` goes to config.json.
 
     Raises:
-        UsageError: a class-conditional generator, real pictures of another shape, or a training to resume with other
-            settings.
+        UsageError: a class-conditional generator, real pictures of another shape, a folder that holds something else,
+            or a training to resume with other settings.
     """
     config, loss = config or EncoderTraining(), loss or OfflineLoss()
+    distributed.from_first(lambda: check_new_encoder(folder))
     trainer = EncoderTrainer(generator, config, loss, statistics or latent_statistics(generator), real)
     loop = LoopConfig(steps=config.steps, minutes=minutes, seed=config.seed)
     last = None
@@ -227,4 +238,4 @@ def train_encoder(
         return
     done = {"steps": last.done, "seconds": round(last.seconds, 1)} if last else {}
     save_encoder(folder, trainer.average, **trainer.about, **done, **(about or {}))
-    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+    drop(folder / "checkpoint.safetensors")

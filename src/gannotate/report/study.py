@@ -15,7 +15,7 @@ from gannotate.report.tables import clock
 from gannotate.report.verdicts import badge
 from gannotate.studies.findings import Finding, Verdict
 from gannotate.studies.reading import Ended, read_study
-from gannotate.studies.tables import Grid, difference_text, grid, note, published
+from gannotate.studies.tables import Grid, difference_format, difference_text, grid, named, note, published, signed
 
 
 def write_study_page(folder: str | Path) -> Path:
@@ -64,12 +64,13 @@ def _source(paper: Mapping[str, str]) -> str:
 
 
 def _numbers(ended: Ended) -> list[tuple[str, str]]:
-    content, findings = ended.content, [one for one in ended.findings if one.places]
+    content, own = ended.content, _own(ended)
     figures = [figure for point in ended.points for figure in point.figures.values()]
     there, asked = sum(one.count for one in figures), sum(one.asked for one in figures)
     numbers = []
-    if ended.findings:
-        held, untested = sum(one.verdict is Verdict.HOLDS for one in findings), len(ended.findings) - len(findings)
+    if own:
+        findings = [one for one in own if one.places]
+        held, untested = sum(one.verdict is Verdict.HOLDS for one in findings), len(own) - len(findings)
         rest = f"; {untested} could not be looked up" if untested else ""
         numbers.append((f"{held} of {len(findings)}" if findings else "-", f"parts of the claim hold here{rest}"))
     gone = lacking(ended)
@@ -82,11 +83,19 @@ def _numbers(ended: Ended) -> list[tuple[str, str]]:
     return numbers
 
 
+def _own(ended: Ended) -> list[Finding]:
+    """What became of the parts that the paper claims, without the questions that are ours."""
+    ours = {one.text for one in ended.frame.expect if one.ours}
+    return [one for one in ended.findings if one.text not in ours]
+
+
 def _paper(ended: Ended) -> str:
     content = ended.content
     differences = str(content.get("differences", ""))
     about = str(content.get("domain", {}).get("about", ""))
     told = f"<p><b>Otherwise than there.</b> {escape(differences)}</p>" if differences else ""
+    if reduced := [str(one) for one in content.get("reduced", ())]:
+        told += f"<p><b>Less than the study asks for.</b> {escape('; '.join(reduced))}.</p>"
     told += f"<p><b>{escape(ended.frame.domain)}.</b> {escape(about)}</p>" if about else ""
     return (
         f"<section><h2>What the paper says</h2><blockquote>{escape(str(content.get('claim', '')))}</blockquote>"
@@ -106,7 +115,8 @@ def _claims(ended: Ended) -> str:
     over = " over seeds" if spread else ""
     return (
         "<section><h2>What becomes of it here</h2><p>Each part of the claim that can be looked up, at every value of "
-        f"the other axes. The difference is that of the means{over}, plus when the claim's side is ahead.</p>"
+        f"the other axes. The difference is that of the means{over}, plus when the claim's side is ahead. What runs "
+        "that differ in nothing but their draws can differ by is too close to tell.</p>"
         f'<ul class="claims">{"".join(items)}</ul></section>'
     )
 
@@ -116,12 +126,19 @@ def _claim(one: Finding, ended: Ended) -> str:
     if not one.places:
         return f"<li>{badge(verdict)}<div><b>{escape(one.text)}</b><p>{escape(_why(one))}</p></div></li>"
     where = "at the one place" if one.places == 1 else f"at {one.held} of {one.places} places"
-    told = f"{where}; difference {difference_text(one)}"
+    if close := one.places - one.held - one.lost if one.places > 1 and "noise" in one.differences[0] else 0:
+        where += f", too close to tell at {close}"
+    if one.unlearned:
+        where += f", {one.unlearned} left out as the rival learned nothing there"
+    told = f"{where}; difference {difference_text(one, ended.frame)}"
+    form = difference_format(one, ended.frame)
     rows = "".join(
-        f"<li>{escape(_place(item['at'], ended))}: <b>{item['difference']:+.3f}</b></li>" for item in one.differences
+        f"<li>{escape(_place(item['at'], ended))}: <b>{signed(item['difference'], form)}</b></li>"
+        for item in one.differences
     )
     places = f"<details><summary>place by place</summary><ul>{rows}</ul></details>" if one.places > 1 else ""
-    return f"<li>{badge(verdict)}<div><b>{escape(one.text)}</b><p>{escape(told)}</p>{places}</div></li>"
+    ours = "" if one in _own(ended) else " <small>(our question, not the paper's)</small>"
+    return f"<li>{badge(verdict)}<div><b>{escape(one.text)}</b>{ours}<p>{escape(told)}</p>{places}</div></li>"
 
 
 def _why(one: Finding) -> str:
@@ -149,7 +166,10 @@ def _measured(ended: Ended) -> str:
     plots = []
     for plot in frame.plots:
         measure = frame.measures[plot.measure].title or plot.measure
-        name = plot.title or f"{measure} over {frame.axes[plot.x].title or plot.x}"
+        x = frame.axes[plot.x]
+        alone = len(x.values) == 1 and plot.series
+        name = f"{measure}, {named(plot.x, x, x.values[0])}" if alone else f"{measure} over {x.title or plot.x}"
+        name = plot.title or name
         svg = plot_svg(frame, plot, ended.points, f"{name}, {frame.domain}")
         plots.append(f"<figure>{svg}<figcaption><span>{escape(name)}</span></figcaption></figure>")
     bars = " Bars in the plots go from the smallest to the largest seed." if len(ended.content["seeds"]) > 1 else ""

@@ -7,6 +7,7 @@ from gannotate.studies.findings import Verdict
 LOOKS = {
     Verdict.HOLDS: "holds",
     Verdict.PARTLY: "partly",
+    Verdict.CLOSE: "none",
     Verdict.AGAINST: "against",
     Verdict.NOT_RUN: "none",
     Verdict.UNTESTABLE: "none",

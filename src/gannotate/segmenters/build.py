@@ -204,6 +204,9 @@ def config_of(settings: dict[str, Any], path: Path) -> SegmenterConfig:
     if unknown:
         raise GannotateError(f"{path} has the unknown setting {unknown[0]!r}; upgrade gannotate")
     try:
+        for name in ("architecture", "encoder", "weights"):
+            if not isinstance(settings.get(name, ""), str):
+                raise TypeError(f"{name} is {settings[name]!r:.80}")
         names = tuple(settings.get("class_names", ()))
         colours = tuple((int(r), int(g), int(b)) for r, g, b in settings.get("colours", ()))
         return SegmenterConfig(**{**settings, "class_names": names, "colours": colours})

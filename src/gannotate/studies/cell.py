@@ -14,15 +14,15 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gannotate.errors import GannotateError
-from gannotate.files import disk_error, write_json, write_new_json
+from gannotate.files import disk_error, drop, write_json, write_new_json
 from gannotate.record import now
-from gannotate.studies.claim import Claim, claimed
+from gannotate.studies.claim import Claim, claimed, clear_claims
 from gannotate.studies.linking import PROJECT, link_project
 from gannotate.studies.plan import Cell
 from gannotate.studies.starting import FRESH, KILLED, Command, Fresh, Warm
@@ -103,6 +103,21 @@ def read_state(folder: Path, cell: str) -> dict[str, Any]:
         return json.loads((place(folder, cell) / RECORD).read_text())
     except (OSError, ValueError):
         return {}
+
+
+def tidy(folder: Path, cells: Collection[str]) -> None:
+    """Removes what is left beside the results of cells by runners that were killed before they could.
+
+    Nobody else would: a cell that is done is not looked at again.
+    """
+
+    def is_done(cell: str) -> bool:
+        return cell in cells and (place(folder, cell) / RESULT).exists()
+
+    clear_claims(folder / CELLS, is_done)
+    for cell in filter(is_done, cells):
+        for name in (SHOWN, f".{RESULT}.part"):  # the second is another name of the result
+            drop(place(folder, cell) / name)
 
 
 def words_of(cell: Cell, device: str = "auto", results: Mapping[str, Mapping[str, Any]] | None = None) -> list[str]:
@@ -203,7 +218,7 @@ def _run(
     write_json(where / RECORD, record | {"status": "done"})
     if not write_new_json(where / RESULT, result):  # the last file: when it is there the cell is done
         return Ran("busy")
-    (where / SHOWN).unlink()
+    drop(where / SHOWN)
     return Ran("done", result, record["seconds"], peak_mb)
 
 

@@ -23,12 +23,14 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from filelock import FileLock, Timeout
+
+from gannotate.files import drop
 
 BEAT_S, GONE_S = 5.0, 60.0
 """How often an owner touches its claim; how long one of another machine may stay as it is."""
@@ -112,6 +114,19 @@ def read_claim(path: Path) -> Told | None:
         return Told("", "", touched_ns)
 
 
+def clear_claims(cells: Path, is_done: Callable[[str], bool]) -> None:
+    """Removes the claims of cells that are done, whose owners were killed before they could.
+
+    A living owner loses nothing by it: `is_done` is asked after the claim was read, so all that this one still has to
+    do is to give the cell up.
+    """
+    with contextlib.suppress(OSError):  # on a disk that cannot be written they may stay
+        for path in list(cells.glob(".*.claim*")):  # and such as were put away, by a runner that was killed at it
+            told = read_claim(path)
+            if told is not None and is_done(path.name.split(".")[1]):
+                _put_away(path, told)
+
+
 def machine() -> str:
     """The machine's name, as no other has it: containers on it share it, as they share its locks."""
     try:
@@ -132,7 +147,12 @@ def _take(path: Path, locked: bool) -> Claim | None:
     about = {"token": token, "machine": machine(), "host": socket.gethostname(), "pid": os.getpid()}
     try:
         with path.open("x") as file:
-            json.dump(about, file)
+            try:
+                json.dump(about, file)
+                file.flush()
+            except OSError:  # a full disk: torn, it would keep everybody away for `GONE_S`
+                drop(path)
+                raise
     except FileExistsError:
         return None
     return Claim(path, token)

@@ -7,12 +7,14 @@ expectations as they are today, so that a folder need not be run again when an e
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import Field
 
+from gannotate.studies.comparison import check
 from gannotate.studies.documents import Strict, read_document
-from gannotate.studies.findings import Finding, Verdict, check
+from gannotate.studies.findings import Finding, Verdict
+from gannotate.studies.frame import Frame
 from gannotate.studies.reading import Ended
 from gannotate.studies.study import Expectation, Paper, Study, library, load_study, names
 
@@ -36,22 +38,39 @@ class UntestedFile(Strict):
 
 @dataclass(frozen=True)
 class OnDomain:
-    """What one folder says of a part of a claim. seeds: the fewest behind a comparison, 0 where there is none."""
+    """What one folder says of a part of a claim. seeds: the fewest behind a comparison, 0 where there is none.
+
+    reduced: fewer seeds, steps, pictures or values of the axes than the study asks for.
+    """
 
     folder: str
-    domain: str
-    quick: bool
+    frame: Frame
+    reduced: bool
     seeds: int
     finding: Finding
+
+    @property
+    def domain(self) -> str:
+        """What it was done on."""
+        return self.frame.domain
+
+    @property
+    def quick(self) -> bool:
+        """Whether it is a study's quick form."""
+        return self.frame.quick
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a claim. found: what each folder says. why: it cannot be tested here, because of this."""
+    """A part of a claim. found: what each folder says. why: it cannot be tested here, because of this.
+
+    ours: a question that the paper does not ask.
+    """
 
     text: str
     found: tuple[OnDomain, ...] = ()
     why: str = ""
+    ours: bool = False
 
     @property
     def counted(self) -> tuple[OnDomain, ...]:
@@ -82,18 +101,26 @@ class Claim:
     parts: tuple[Part, ...]
 
     @property
+    def own(self) -> tuple[Part, ...]:
+        """The parts that the paper claims."""
+        return tuple(part for part in self.parts if not part.ours)
+
+    @property
+    def looked_up(self) -> tuple[Part, ...]:
+        """Those of them that there are figures for."""
+        return tuple(part for part in self.own if part.verdict not in (Verdict.UNTESTABLE, Verdict.NOT_RUN))
+
+    @property
     def verdict(self) -> Verdict:
-        """What all parts say that could be looked up."""
-        verdicts = [part.verdict for part in self.parts]
-        if all(verdict is Verdict.UNTESTABLE for verdict in verdicts):
+        """What the paper's parts say that could be looked up."""
+        if all(part.verdict is Verdict.UNTESTABLE for part in self.own):
             return Verdict.UNTESTABLE
-        return _together([one for one in verdicts if one not in (Verdict.UNTESTABLE, Verdict.NOT_RUN)])
+        return _together([part.verdict for part in self.looked_up])
 
     @property
     def quick(self) -> bool:
         """Whether all that was looked up stands on quick forms alone."""
-        looked_up = [part for part in self.parts if part.counted]
-        return bool(looked_up) and all(part.quick for part in looked_up)
+        return bool(self.looked_up) and all(part.quick for part in self.looked_up)
 
     @property
     def ran(self) -> bool:
@@ -113,23 +140,34 @@ def all_claims(ended: Sequence[Ended]) -> list[Claim]:
 
 
 def count_verdicts(claims: Sequence[Claim]) -> dict[str, int]:
-    """How many parts came to each verdict."""
-    verdicts = [part.verdict for claim in claims for part in claim.parts]
+    """How many of the papers' parts came to each verdict."""
+    verdicts = [part.verdict for claim in claims for part in claim.own]
     return {verdict.value: verdicts.count(verdict) for verdict in Verdict}
 
 
 def _claim(name: str, study: Study, ended: Sequence[Ended]) -> Claim:
-    parts = [Part(one.text, tuple(_on(folder, one) for folder in ended)) for one in study.expect]
+    # what tells whether anything was learned is today's too
+    ended = [replace(folder, frame=replace(folder.frame, learned=_learned(study, folder))) for folder in ended]
+    parts = [Part(one.text, tuple(_on(folder, one) for folder in ended), ours=one.ours) for one in study.expect]
     parts += [Part(one.text, why=one.why) for one in study.untestable]
     return Claim(name, study.paper, study.claim, tuple(parts))
+
+
+def _learned(study: Study, ended: Ended) -> str | None:
+    return study.learned if study.learned in ended.frame.measures else None
 
 
 def _foreign(ended: Sequence[Ended]) -> Claim:
     """A study that does not ship: what it claims stands in its folder alone."""
     content = ended[-1].content
     texts = dict.fromkeys(finding.text for one in ended for finding in one.findings)
+    ours = {one.text for folder in ended for one in folder.frame.expect if one.ours}
     parts = [
-        Part(text, tuple(_told(one, finding) for one in ended for finding in one.findings if finding.text == text))
+        Part(
+            text,
+            tuple(_told(one, finding) for one in ended for finding in one.findings if finding.text == text),
+            ours=text in ours,
+        )
         for text in texts
     ]
     parts += [Part(str(one["text"]), why=str(one["why"])) for one in content.get("untestable", ())]
@@ -146,11 +184,17 @@ def _on(ended: Ended, one: Expectation) -> OnDomain:
 
 def _told(ended: Ended, finding: Finding) -> OnDomain:
     seeds = min((int(item.get("seeds", 1)) for item in finding.differences), default=0)
-    return OnDomain(ended.folder.name, ended.frame.domain, ended.frame.quick, seeds, finding)
+    reduced = bool(ended.content.get("reduced"))
+    return OnDomain(ended.folder.name, ended.frame, reduced, seeds, finding)
 
 
 def _together(verdicts: Sequence[Verdict]) -> Verdict:
-    if not verdicts:
-        return Verdict.NOT_RUN
+    """One verdict for several: what is too close to tell neither supports the others nor speaks against them."""
     kinds = set(verdicts)
+    if not kinds:
+        return Verdict.NOT_RUN
+    if len(kinds) > 1:
+        kinds.discard(Verdict.CLOSE)
+    if kinds == {Verdict.HOLDS} and Verdict.CLOSE in verdicts:
+        return Verdict.PARTLY
     return kinds.pop() if len(kinds) == 1 else Verdict.PARTLY

@@ -7,6 +7,8 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 
 from gannotate.studies.claims import Claim, OnDomain, Part, count_verdicts
+from gannotate.studies.comparison import FRACTION_NOISE, OTHER_NOISE
+from gannotate.studies.findings import Finding
 from gannotate.studies.tables import difference_text
 
 COLUMNS: tuple[str, ...] = ("paper", "where", "study", "claim", "part", "finding", "told")
@@ -39,8 +41,11 @@ def as_csv(claims: Sequence[Claim]) -> str:
 
 
 def finding_text(one: Part | Claim) -> str:
-    """The verdict, and whether it stands on quick forms alone."""
-    return f"{one.verdict.value}{', quick form' if one.quick else ''}"
+    """The verdict; whether it stands on quick forms alone; of a claim, how much of it was looked up."""
+    quick = ", quick form" if one.quick else ""
+    if isinstance(one, Part) or not one.looked_up or len(one.looked_up) == len(one.own):
+        return f"{one.verdict.value}{quick}"
+    return f"{one.verdict.value}{quick}, as far as looked at ({len(one.looked_up)} of {len(one.own)} parts)"
 
 
 def told(part: Part) -> str:
@@ -54,12 +59,20 @@ def told(part: Part) -> str:
 
 
 def _said(one: OnDomain) -> str:
-    where = f"{one.domain}{', quick form' if one.quick else ''}"
+    where = f"{one.domain}{', quick form' if one.quick else ', reduced' if one.reduced else ''}"
     if not one.finding.places:
         return f"{where}: {one.finding.why or 'its figures are missing'}"
-    held = "" if one.finding.places == 1 else f"{one.finding.held} of {one.finding.places} places, "
     seeds = f"{one.seeds} seed{'' if one.seeds == 1 else 's'}"
-    return f"{where}: {held}{difference_text(one.finding)}, {seeds}"
+    return f"{where}: {places_text(one.finding)}{difference_text(one.finding, one.frame)}, {seeds}"
+
+
+def places_text(one: Finding) -> str:
+    """Of a claim that was looked up at several places, at how many it held and at how many that is open."""
+    unlearned = f"{one.unlearned} left out as the rival learned nothing there, " if one.unlearned else ""
+    if one.places == 1:
+        return unlearned
+    close = one.places - one.held - one.lost
+    return f"{one.held} of {one.places} places{f', {close} too close' if close else ''}, {unlearned}"
 
 
 def as_markdown(claims: Sequence[Claim]) -> str:
@@ -80,23 +93,28 @@ def _summary(claims: Sequence[Claim]) -> str:
     told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
     quick = sum(part.quick for claim in claims for part in claim.parts)
     alone = f" ({quick} by quick forms alone)" if quick else ""
+    ours = sum(part.ours for claim in claims for part in claim.parts)
+    asked = f" {ours} more parts are questions of ours, and have no say in a claim's own verdict." if ours else ""
     return (
-        f"{sum(counts.values())} parts of {len(claims)} claims: {told}{alone}. A part holds partly where it holds at "
-        "some values of the other axes or on some pictures; differences are those of the means, plus when the claim's "
-        "side is ahead (smallest to largest over the places in brackets). A quick form shows that a study runs, not "
+        f"{sum(counts.values())} parts of {len(claims)} claims: {told}{alone}.{asked} A part holds partly where it "
+        "holds at some values of the other axes or on some pictures, but not at all. Too close to tell: the difference "
+        "is within twice its standard error over the seeds or, on a single seed, within "
+        f"{FRACTION_NOISE:g} for fractions and {OTHER_NOISE:.0%} for seconds and the like. Differences are those of "
+        "the means, plus when the claim's side is ahead (smallest to largest over the places in brackets). Reduced: "
+        "fewer seeds, steps, pictures or values than the study asks for. A quick form shows that a study runs, not "
         "what is true, and counts only where nothing else was run."
     )
 
 
 def _markdown_rows(claim: Claim) -> Iterator[str]:
     if not claim.name:
-        part = claim.parts[0]
+        (part,) = claim.parts
         yield _row(claim.text, part.verdict.value, told(part), claim.paper.where)
         return
     ran = "" if claim.ran else "no folder of this study"
     yield _row(f"**{claim.text}**", f"**{finding_text(claim)}**", ran, f"`{claim.name}`: {claim.paper.where}")
     for part in claim.parts:
-        yield _row(f"- {part.text}", finding_text(part), told(part), "")
+        yield _row(f"- {part.text}{' (our question)' if part.ours else ''}", finding_text(part), told(part), "")
 
 
 def _row(*cells: str) -> str:
@@ -118,6 +136,7 @@ def as_json(claims: Sequence[Claim]) -> list[Mapping[str, object]]:
                     "text": part.text,
                     "finding": part.verdict.value,
                     "quick": part.quick,
+                    "ours": part.ours,
                     "why": part.why,
                     "found": [
                         {
@@ -126,7 +145,9 @@ def as_json(claims: Sequence[Claim]) -> list[Mapping[str, object]]:
                             "quick": one.quick,
                             "seeds": one.seeds,
                             "finding": one.finding.verdict.value,
+                            "reduced": one.reduced,
                             "held": one.finding.held,
+                            "lost": one.finding.lost,
                             "places": one.finding.places,
                             "differences": list(one.finding.differences),
                             "why": one.finding.why,

@@ -1,8 +1,7 @@
-"""What a study found: the mean and spread of every figure, and whether what a paper claims holds."""
+"""What a study found: the mean and spread of every figure, and what they say of what a paper claims."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -11,10 +10,8 @@ from typing import Any
 
 from gannotate.errors import GannotateError
 from gannotate.studies.documents import Scalar
-from gannotate.studies.frame import Frame
 from gannotate.studies.plan import CELL, Plan, Row
 from gannotate.studies.runner import Outcomes
-from gannotate.studies.study import Expectation
 from gannotate.studies.words import Result, field_of
 
 
@@ -49,6 +46,7 @@ class Verdict(StrEnum):
 
     HOLDS = "holds"
     PARTLY = "holds partly"
+    CLOSE = "too close to tell"
     AGAINST = "does not hold here"
     NOT_RUN = "not run"
     UNTESTABLE = "not testable here"
@@ -56,10 +54,12 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of a claim. places: how many comparisons there were; held: in how many it was so.
+    """What became of a claim. places: how many comparisons there were; held: in how many it was so; lost: in how many
+    it was not. At the others the difference is too small to tell.
 
-    differences: by how much `better` was better, at each place, over how many seeds at least. why: what was missing
-    where nothing could be compared.
+    differences: by how much `better` was better, at each place, over how many seeds at least, and the noise that it
+    must exceed. why: what was missing where nothing could be compared. measure: what was compared. unlearned: places
+    that were left out because the rival had learned nothing.
     """
 
     text: str
@@ -68,6 +68,9 @@ class Finding:
     held: int
     differences: tuple[dict[str, Any], ...]
     why: str = ""
+    lost: int = 0
+    measure: str = ""
+    unlearned: int = 0
 
 
 @dataclass(frozen=True)
@@ -120,83 +123,6 @@ def _figure(plan: Plan, outcomes: Outcomes, name: str, rows: Sequence[Row]) -> F
         return Figure(**about)
     deviation = stdev(values) if len(values) > 1 else None
     return Figure(fmean(values), deviation, min(values), max(values), len(values), **about)
-
-
-def check(frame: Frame, points: Sequence[Point], one: Expectation) -> Finding:
-    """Compares the means at every place where there are both."""
-    asked = one.measure or next(iter(frame.families))
-    names = frame.families[asked]
-    known = {_key(point.at): point for point in points}
-    fixed = {*one.better, *one.than, *one.change}
-    free = {axis: values.values for axis, values in frame.axes.items() if axis not in fixed}
-    differences: list[dict[str, Any]] = []
-    for values in itertools.product(*free.values()):
-        at = {axis: value.value for axis, value in zip(free, values, strict=True)}
-        if any(str(at[axis]) not in map(str, wanted) for axis, wanted in one.where.items() if axis in at):
-            continue
-        for name in names:
-            of = {} if name == asked else {"class": frame.measures[name].title}
-            found = _difference(frame, known, one, at, name)
-            differences += [{"at": at | of, **found}] if found else []
-    held = sum(item["difference"] >= one.by for item in differences)
-    why = "" if differences else _why_untested(frame, one)
-    verdict = verdict_of(held, len(differences), one.enough)
-    return Finding(one.text, verdict, len(differences), held, tuple(differences), why)
-
-
-def _difference(
-    frame: Frame,
-    known: Mapping[frozenset[tuple[str, str]], Point],
-    one: Expectation,
-    at: Mapping[str, Scalar],
-    name: str,
-) -> dict[str, Any] | None:
-    """By how much `better` is better at a place, and over how many seeds; None where a figure is missing.
-
-    Each side is a mean, or by how much that changes along an axis.
-    """
-    total, seeds = 0.0, []
-    for sign, side in ((1, one.better), (-1, one.than)):
-        ends = [(1, {})]
-        for axis, (start, end) in one.change.items():
-            ends = [(1, {axis: end}), (-1, {axis: start})]
-        for part, more in ends:
-            point = known.get(_key({**at, **side, **more}))
-            figure = point.figures.get(name) if point else None
-            if figure is None or figure.mean is None:
-                return None
-            total += sign * part * figure.mean
-            seeds.append(figure.count)
-    return {"difference": total if frame.measures[name].better == "higher" else -total, "seeds": min(seeds)}
-
-
-def _why_untested(frame: Frame, one: Expectation) -> str:
-    """Values that were not asked for, when there are such; otherwise figures are missing."""
-    missing = []
-    for side in (one.better, one.than):
-        missing += [(axis, value) for axis, value in side.items() if not _asked(frame, axis, value)]
-    for axis, ends in one.change.items():
-        missing += [(axis, value) for value in ends if not _asked(frame, axis, value)]
-    for axis, values in one.where.items():
-        if not any(_asked(frame, axis, value) for value in values):
-            missing += [(axis, value) for value in values]
-    left_out = ", ".join(f"{axis} {value}" for axis, value in dict.fromkeys(missing))
-    return f"{left_out} left out" if left_out else "its figures are missing"
-
-
-def _asked(frame: Frame, axis: str, value: Scalar) -> bool:
-    return axis in frame.axes and str(value) in [str(one.value) for one in frame.axes[axis].values]
-
-
-def _key(at: Mapping[str, Scalar]) -> frozenset[tuple[str, str]]:
-    return frozenset((axis, str(value)) for axis, value in at.items())
-
-
-def verdict_of(held: int, places: int, enough: float = 1.0) -> Verdict:
-    """The verdict where a claim held in so many of so many comparisons, and should in a part `enough` of them."""
-    if not places:
-        return Verdict.NOT_RUN
-    return Verdict.HOLDS if held >= enough * places else Verdict.PARTLY if held else Verdict.AGAINST
 
 
 def as_json(plan: Plan, outcomes: Outcomes, points: Sequence[Point], findings: Sequence[Finding]) -> dict[str, Any]:

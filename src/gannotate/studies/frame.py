@@ -15,7 +15,8 @@ class Frame:
     """A study as it was done on a domain, without its figures.
 
     called: name of its folder. title: of the study; domain: of what it was done on. axes: with the values that were
-    asked for. measures: those of every class one by one. families: a measure of the study to these.
+    asked for. measures: those of every class one by one. families: a measure of the study to these. learned: the
+    measure that is 0 where a training learned nothing, if there is one.
     """
 
     called: str
@@ -29,6 +30,7 @@ class Frame:
     plots: tuple[Plot, ...]
     expect: tuple[Expectation, ...]
     published: tuple[Published, ...]
+    learned: str | None = None
 
 
 def frame_of(plan: Plan) -> Frame:
@@ -46,6 +48,7 @@ def frame_of(plan: Plan) -> Frame:
         plots=study.plots,
         expect=study.expect,
         published=study.published,
+        learned=study.learned,
     )
 
 
@@ -70,6 +73,7 @@ def frame_as_json(frame: Frame) -> dict[str, Any]:
         "tables": [one.model_dump(mode="json") for one in frame.tables],
         "expect": [one.model_dump(mode="json") for one in frame.expect],
         "published": [one.model_dump(mode="json") for one in frame.published],
+        "learned": frame.learned,
     }
 
 
@@ -94,6 +98,7 @@ def read_frame(content: Mapping[str, Any]) -> Frame:
         plots=tuple(Plot.model_validate(one) for one in plots),
         expect=tuple(Expectation.model_validate(one) for one in content.get("expect", ())),
         published=tuple(Published.model_validate(one) for one in content.get("published", ())),
+        learned=content.get("learned"),
     )
 
 

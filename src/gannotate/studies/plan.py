@@ -22,8 +22,13 @@ from gannotate.studies.study import EVERY_CLASS, SEED, SOURCES, Axis, Measure, S
 from gannotate.studies.words import Here, Hole, Input, Part, ProjectOf, Result, Word, identify, parse, split
 
 IDENTITY_VERSION = 1
-VERB_VERSIONS: dict[str, int] = {}
-"""Raised for a verb whose results became others within one version of gannotate: its cells run anew."""
+COMMAND_VERSIONS: dict[str, int] = {
+    # labelled and unlabelled pictures are normalised apart
+    "train --method adversarial": 2,
+    "train --method gct": 2,
+    "train --method s4gan": 2,
+}
+"""Raised for commands with such words whose results became others within one version of gannotate: they run anew."""
 
 CELL, NAME = "cell", "name"
 
@@ -89,6 +94,10 @@ class Plan:
     """A measure of the study to those of this plan: one, or one for each class."""
     rows: tuple[Row, ...]
     cells: Mapping[str, Cell]
+    differences: str = ""
+    """The study's own, with the settings filled in."""
+    reduced: tuple[str, ...] = ()
+    """In what less is done than the study asks for on this domain, in words."""
 
     @property
     def called(self) -> str:
@@ -120,7 +129,50 @@ def make_plan(name: str, study: Study, shared: Shared, domain: Domain, choice: C
     settings = {name: value for name, value in builder.settings.items() if name in builder.used}
     for idle in set(choice.settings) - set(settings):
         raise UsageError(f"--set {idle} changes nothing in the study {name}; it has {', '.join(settings)}")
-    return Plan(name, study, domain, choice, axes, settings, seeds, measures, families, tuple(rows), builder.cells)
+    usual = _settings(study, shared, domain, Choice())
+    reduced = (
+        *([f"{_seeds_text(len(seeds))} in place of {study.seeds}"] if len(seeds) < study.seeds else []),
+        *(f"{one} {value} in place of {usual[one]}" for one, value in settings.items() if value != usual[one]),
+        *_without(axes, _axes(study, domain, Choice())),
+    )
+    return Plan(
+        name,
+        study,
+        domain,
+        choice,
+        axes,
+        settings,
+        seeds,
+        measures,
+        families,
+        tuple(rows),
+        builder.cells,
+        differences=_filled(name, study.differences, builder.settings),
+        reduced=reduced,
+    )
+
+
+def _filled(name: str, text: str, settings: Mapping[str, Scalar]) -> str:
+    """The text with {NAME} replaced by settings."""
+    try:
+        return text.format_map(settings)
+    except (KeyError, ValueError, IndexError, AttributeError, TypeError) as error:
+        raise UsageError(
+            f"the differences of the study {name} have a hole for {error}, which is no setting; write {{NAME}} of "
+            f"one of {', '.join(settings)}"
+        ) from error
+
+
+def _seeds_text(count: int) -> str:
+    return f"{count} seed{'' if count == 1 else 's'}"
+
+
+def _without(axes: Mapping[str, Axis], whole: Mapping[str, Axis]) -> Iterator[str]:
+    for name, axis in axes.items():
+        there = {value.value for value in axis.values}
+        missing = [value.shown for value in whole[name].values if value.value not in there]
+        if missing:
+            yield f"{axis.title or name} without {', '.join(missing)}"
 
 
 def _check_names(study: Study, shared: Shared, domain: Domain) -> None:
@@ -253,11 +305,10 @@ class _Builder:
         finally:
             self._resolving.pop()
         uses = [part.cell for word in words for part in word if isinstance(part, ProjectOf | Result)]
-        verb = str(words[0][0])
         identity = {
             "identity_version": IDENTITY_VERSION,
             "gannotate": ".".join(gannotate.__version__.split(".")[:2]),
-            "verb_version": VERB_VERSIONS.get(verb, 1),
+            "verb_version": _version(words),
             "words": [identify(word) for word in words],
             "after": after,
         }
@@ -342,3 +393,9 @@ class _Builder:
         if name not in self._digests:
             self._digests[name] = content_digest(self.domain.paths[name])
         return Input(self.domain.paths[name], self._digests[name])
+
+
+def _version(words: Sequence[Word]) -> int:
+    """The highest of those that `COMMAND_VERSIONS` gives to commands with these words; 1 where it gives none."""
+    texts = {word[0] for word in words if len(word) == 1}
+    return max((version for of, version in COMMAND_VERSIONS.items() if texts.issuperset(of.split())), default=1)

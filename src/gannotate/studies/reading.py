@@ -10,7 +10,8 @@ from typing import Any
 from gannotate.errors import GannotateError, UsageError, newer_format
 from gannotate.parsing import DAMAGED, load_json
 from gannotate.studies.cell import CELLS
-from gannotate.studies.findings import Figure, Finding, Point, Verdict, verdict_of
+from gannotate.studies.comparison import verdict_of
+from gannotate.studies.findings import Figure, Finding, Point, Verdict
 from gannotate.studies.frame import Frame, read_frame
 from gannotate.studies.writing import FORMAT_VERSION, STUDY
 
@@ -69,7 +70,7 @@ def _finding(one: Mapping[str, Any]) -> Finding:
     try:
         verdict = Verdict(one["verdict"])
     except ValueError:  # earlier versions had other words for it
-        verdict = verdict_of(one["held"], one["places"])
+        verdict = verdict_of(one["held"], one["places"] - one["held"], one["places"])
     return Finding(**{**one, "verdict": verdict, "differences": tuple(one["differences"])})
 
 

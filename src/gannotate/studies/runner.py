@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any, Literal
 
-from gannotate.errors import GannotateError
-from gannotate.studies.cell import How, Ran, failed_attempt, read_result, read_state, run_cell
+from gannotate.errors import GannotateError, unexpected
+from gannotate.files import disk_trouble
+from gannotate.studies.cell import How, Ran, failed_attempt, read_result, read_state, run_cell, tidy
 from gannotate.studies.plan import Cell, Plan
 from gannotate.studies.starting import warm
 
@@ -82,8 +83,11 @@ def run_plan(plan: Plan, how: How, processes: int, outcomes: Outcomes) -> Genera
 
     Stopping the iteration asks the commands that run to end, and waits for them.
     """
-    with warm(how.runner, how.folder, how.variables) as forks:
-        yield from _run_all(plan, replace(how, warm=forks), processes, outcomes)
+    try:
+        with warm(how.runner, how.folder, how.variables) as forks:
+            yield from _run_all(plan, replace(how, warm=forks), processes, outcomes)
+    finally:
+        tidy(how.folder, outcomes.results)
 
 
 def _run_all(plan: Plan, how: How, processes: int, outcomes: Outcomes) -> Generator[Done, None, None]:
@@ -123,7 +127,7 @@ def _outcome(future: Future[Ran]) -> Ran:
     except GannotateError as error:  # a full disk, a damaged result
         return Ran("failed", error=str(error))
     except Exception as error:  # whatever it is, it is this cell's trouble and shall not end the others
-        return Ran("failed", error=f"unexpected {type(error).__name__}: {' '.join(str(error).split())}")
+        return Ran("failed", error=str(disk_trouble(error) or unexpected(error)))
 
 
 class _Todo:

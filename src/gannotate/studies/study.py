@@ -168,6 +168,8 @@ class Expectation(Strict):
     """AXIS: [from, to]; compares by how much the measure gets better on the way, and not the measure itself."""
     enough: float = Field(default=1.0, gt=0, le=1)
     """Part of the places at which it must be so, e.g. 0.5 for "in most classes"."""
+    ours: bool = False
+    """A question that we ask and the paper does not: it has no say in whether the paper's claim holds."""
 
     @model_validator(mode="after")
     def _check(self) -> Expectation:
@@ -223,7 +225,7 @@ class Study(Strict):
     paper: Paper
     claim: str
     differences: str = ""
-    """In what the study is not what the paper did, beyond data and size."""
+    """In what the study is not what the paper did, beyond data and size; {NAME} stands for the value of a setting."""
     domains: tuple[str, ...] = ()
     """The only domains that it can be done on; any when empty."""
     seeds: int = Field(default=3, ge=1)
@@ -233,6 +235,9 @@ class Study(Strict):
     """Combinations that make no sense: each names values of some axes."""
     steps: dict[str, Step] = Field(default={})
     measures: dict[str, Measure] = Field(min_length=1)
+    learned: str | None = None
+    """A measure that is 0 where a training learned nothing, as the mean IoU without the background is where all is
+    called background. A rival that learned nothing is not compared with."""
     tables: tuple[Table, ...] = Field(min_length=1)
     plots: tuple[Plot, ...] = ()
     expect: tuple[Expectation, ...] = ()
@@ -253,6 +258,7 @@ class Study(Strict):
         measures = [(f"table {table.title!r}", (*table.measures, *table.beside)) for table in self.tables]
         measures += [(f"plot {plot.title!r}", (plot.measure,)) for plot in self.plots]
         measures += [(f"expectation {one.text!r}", (one.measure,)) for one in self.expect if one.measure]
+        measures += [("learned", (self.learned,))] if self.learned else []
         for where, mentioned in measures:
             for name in mentioned:
                 if name not in self.measures:

@@ -11,7 +11,7 @@ from statistics import fmean
 from gannotate.studies.documents import Scalar
 from gannotate.studies.findings import Figure, Finding, Point
 from gannotate.studies.frame import Frame
-from gannotate.studies.study import Format, Published, Table
+from gannotate.studies.study import Axis, Format, Published, Table, Value
 
 SHOWN: dict[Format, Callable[[float], str]] = {
     "fraction": lambda value: f"{value:.3f}",
@@ -20,6 +20,9 @@ SHOWN: dict[Format, Callable[[float], str]] = {
     "seconds": lambda value: f"{value:.1f}" if value < 10 else f"{value:.0f}",
     "mb": lambda value: f"{value:,.0f}",
 }
+
+UNITS: dict[Format, str] = {"seconds": "s", "mb": "MB"}
+"""What stands behind a figure, or in the title of its axis."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def markdown(frame: Frame, points: Sequence[Point], findings: Sequence[Finding])
         lines += [*markdown_lines(grid(frame, table, points)), ""]
     lines += [note(points), ""]
     if findings:
-        lines += ["### What becomes of the claims", "", *markdown_lines(_claims(findings)), ""]
+        lines += ["### What becomes of the claims", "", *markdown_lines(_claims(frame, findings)), ""]
     for one in frame.published:
         lines += [f"### In the paper: {one.title}", "", *markdown_lines(published(one)), ""]
     return "\n".join(lines).rstrip() + "\n"
@@ -84,7 +87,15 @@ def cell_text(figure: Figure | None, form: Format) -> str:
     return f"{text}, {figure.count} of {figure.asked}" if missing else text
 
 
+def named(name: str, axis: Axis, value: Value) -> str:
+    """A value as it is called where its axis is not: a number with its unit or the axis's title."""
+    if axis.unit:
+        return f"{value.shown} {axis.unit}"
+    return f"{axis.title or name} {value.shown}" if axis.numeric else value.shown
+
+
 def _columns(frame: Frame, table: Table) -> list[Column]:
+    """The measure is named in every head, unless it is the table's only one and its title says it."""
     names = [one for name in table.measures or tuple(frame.families)[:1] for one in frame.families[name]]
     columns = []
     for name in names:
@@ -94,9 +105,9 @@ def _columns(frame: Frame, table: Table) -> list[Column]:
             continue
         axis = frame.axes[table.columns]
         for value in axis.values:
-            of = f"{axis.title or table.columns} {value.shown}" if axis.numeric else value.shown
-            of = f"{value.shown} {axis.unit}" if axis.unit else of
-            columns.append(Column(of if len(names) == 1 else f"{title}, {of}", name, {table.columns: value.value}))
+            of = named(table.columns, axis, value)
+            said = len(names) == 1 and title.casefold() in table.title.casefold()
+            columns.append(Column(of if said else f"{title}, {of}", name, {table.columns: value.value}))
     beside = [one for name in table.beside for one in frame.families[name]]
     over = ", mean" if table.columns is not None and len(frame.axes[table.columns].values) > 1 else ""
     return columns + [Column(f"{frame.measures[name].title or name}{over}", name, {}) for name in beside]
@@ -171,27 +182,74 @@ def note(points: Sequence[Point]) -> str:
     return f"{told} {figures_failed} and {missing} {'was' if missing == 1 else 'were'} not run."
 
 
-def _claims(findings: Sequence[Finding]) -> Grid:
-    rows = []
+def _claims(frame: Frame, findings: Sequence[Finding]) -> Grid:
+    rows, ours = [], {one.text for one in frame.expect if one.ours}
     for one in findings:
         where = f"{one.held} of {one.places}" if one.places else "-"
-        rows.append([one.text, one.verdict, where, difference_text(one)])
+        text = f"{one.text} (our question)" if one.text in ours else one.text
+        rows.append([text, one.verdict, where, difference_text(one, frame)])
     return Grid(["claim", "here", "places", "difference, mean (from-to)"], rows)
 
 
-def difference_text(one: Finding) -> str:
-    """By how much the better one is better: mean, and smallest to largest where there are several places."""
-    found = [item["difference"] for item in one.differences]
+def difference_text(one: Finding, frame: Frame) -> str:
+    """By how much the better one is better: mean, and smallest to largest where there are several places.
+
+    As the measure is shown, with its unit; as a fraction when the finding does not tell which it is.
+    """
+    found, form = [item["difference"] for item in one.differences], difference_format(one, frame)
     if not found:
         return "-"
-    return f"{fmean(found):+.3f}" + (f" ({min(found):+.3f} to {max(found):+.3f})" if len(found) > 1 else "")
+    least, most = (signed(value, form) for value in (min(found), max(found)))
+    return signed(fmean(found), form) + (f" ({least} to {most})" if len(found) > 1 else "")
+
+
+def difference_format(one: Finding, frame: Frame) -> Format:
+    """How the measure that was compared is shown; a fraction when the finding does not tell which it is."""
+    names = frame.families.get(one.measure, ())
+    return frame.measures[names[0]].format if names else "fraction"
+
+
+def signed(difference: float, form: Format) -> str:
+    """A difference with its sign, and its unit when it has one."""
+    sign = "-" if difference < 0 else "+"
+    unit = f" {UNITS[form]}" if form in UNITS else ""
+    return f"{sign}{SHOWN[form](abs(difference))}{unit}"
 
 
 def published(one: Published) -> Grid:
-    """A paper's own figures."""
+    """A paper's own figures: columns that are numbers rise, and all figures have as many decimals as the longest."""
     columns = list(dict.fromkeys(column for row in one.table.values() for column in row))
-    rows = [[name, *(str(row.get(column, "-")) for column in columns)] for name, row in one.table.items()]
+    numbers = [_number(column) for column in columns]
+    if None not in numbers:
+        columns = [column for _, column in sorted(zip(numbers, columns, strict=True), key=lambda pair: pair[0] or 0.0)]
+    decimals = decimals_of(one)
+    rows = [
+        [name, *(_as_printed(row.get(column, "-"), decimals) for column in columns)] for name, row in one.table.items()
+    ]
     return Grid(["", *map(str, columns)], rows)
+
+
+def decimals_of(one: Published) -> int:
+    """The most decimals that a figure of the table has."""
+    figures = [float(figure) for row in one.table.values() for figure in row.values() if _is_number(figure)]
+    return max((len(f"{figure:.8f}".rstrip("0").partition(".")[2]) for figure in figures), default=0)
+
+
+def _number(column: Scalar) -> float | None:
+    """A column's number, which study.json has as a text."""
+    try:
+        return float(column)
+    except ValueError:
+        return None
+
+
+def _is_number(figure: Scalar) -> bool:
+    return isinstance(figure, int | float) and not isinstance(figure, bool)
+
+
+def _as_printed(figure: Scalar, decimals: int) -> str:
+    """YAML has 77.90 as 77.9: the papers print all figures of a table alike."""
+    return f"{float(figure):.{decimals}f}" if _is_number(figure) else str(figure)
 
 
 def markdown_lines(table: Grid) -> Iterator[str]:

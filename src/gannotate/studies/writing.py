@@ -9,7 +9,8 @@ from typing import Any
 from gannotate.files import write_bytes, write_json, write_text
 from gannotate.record import hardware, now, versions
 from gannotate.studies.cell import read_state
-from gannotate.studies.findings import Finding, Point, as_json, check, summarise
+from gannotate.studies.comparison import check
+from gannotate.studies.findings import Finding, Point, as_json, summarise
 from gannotate.studies.frame import Frame, frame_as_json, frame_of
 from gannotate.studies.plan import Plan
 from gannotate.studies.runner import Outcomes
@@ -51,7 +52,8 @@ def about(plan: Plan) -> dict[str, Any]:
         "study": plan.name,
         "paper": study.paper.model_dump(),
         "claim": study.claim,
-        "differences": study.differences,
+        "differences": plan.differences,
+        "reduced": list(plan.reduced),
         "untestable": [one.model_dump(mode="json") for one in study.untestable],
         "domain": {
             "name": plan.domain.name,
@@ -104,7 +106,8 @@ def _page(
         f"## {study.title}: {plan.domain.about.title}{', quick form' if plan.choice.quick else ''}",
         "",
         f"{study.paper.of}, {study.paper.where}. {study.claim}",
-        *(["", f"Otherwise than there: {study.differences}"] if study.differences else []),
+        *(["", f"Otherwise than there: {content['differences']}"] if content["differences"] else []),
+        *(["", f"Reduced here: {'; '.join(plan.reduced)}."] if plan.reduced and not plan.choice.quick else []),
         "",
         markdown(frame, points, findings).rstrip(),
         "",

@@ -25,8 +25,8 @@ from typing import Any, Protocol
 
 import torch
 
-from gannotate.errors import AlikeEverywhere
-from gannotate.files import disk_error, write_text
+from gannotate.errors import AlikeEverywhere, UsageError
+from gannotate.files import disk_error, make_folder, write_text
 from gannotate.seeding import stream_seed
 from gannotate.training import distributed
 from gannotate.training.checkpoint import load_checkpoint, save_checkpoint
@@ -74,6 +74,11 @@ class LoopConfig:
     log_every: int = 50
     """Steps that are averaged into one row of the log."""
 
+    def __post_init__(self) -> None:
+        """Raises UsageError for minutes in which nothing can be trained."""
+        if self.minutes is not None and not self.minutes > 0:
+            raise UsageError(f"{self.minutes:g} minutes of training were asked for; give more than 0, or no limit")
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -120,7 +125,7 @@ def train(
         Diverged: a metric is not finite; the last checkpoint is from before.
         GannotateError: several processes do not find the same checkpoint.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     checkpoint = folder / "checkpoint.safetensors"
     first = distributed.is_first()
     start, clock, rows = 0, Clock(), Log(folder) if first else NoLog()

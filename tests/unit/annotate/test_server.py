@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import os
 import re
 import string
 from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -16,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from gannotate.annotate.access import Access
+from gannotate.annotate.access import Access, Guard
 from gannotate.annotate.live import Live
 from gannotate.annotate.server import create_app
 from gannotate.annotate.store import Store
@@ -111,6 +113,20 @@ def test_other_host_names_are_refused(page: TestClient, host: str):
 def test_other_pages_are_refused(page: TestClient, headers: dict[str, str]):
     assert page.get("/api/project", headers=headers).status_code == 403
     assert put(page, 0, np.zeros((16, 16), np.uint8), 0, **headers).status_code == 403
+
+
+def test_an_address_that_is_no_text_is_refused():
+    sent: list[Any] = []
+
+    async def refused(*_: Any) -> Any:
+        pytest.fail("it was let in")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "path": "/", "query_string": b"token=\x80", "headers": [(b"host", HOME[7:].encode())]}
+    asyncio.run(Guard(refused, Access("127.0.0.1", PORT), 10)(scope, refused, send))
+    assert sent[0]["status"] == 400
 
 
 def test_the_own_page_is_not_refused(page: TestClient):

@@ -15,7 +15,8 @@ from gannotate.errors import GannotateError, UsageError
 from gannotate.files import write_json
 from gannotate.report.study import grid_html, study_page, write_study_page
 from gannotate.report.verdicts import badge
-from gannotate.studies.findings import Figure, Verdict, check, verdict_of
+from gannotate.studies.comparison import check, verdict_of
+from gannotate.studies.findings import Figure, Verdict
 from gannotate.studies.reading import find_studies, is_study, read_study
 from gannotate.studies.study import Expectation
 from gannotate.studies.tables import Grid
@@ -138,12 +139,12 @@ def test_it_tells_source_figures_and_the_papers_own(text: str):
 def test_every_claim_has_its_verdict(text: str):
     claims = re.findall(r"<li><b class=\"verdict \w+\">([^<]+)</b><div><b>([^<]+)</b><p>([^<]*)</p>", text)
     assert claims == [
-        ("holds", "CNN &lt;beats&gt; MLP", "at the one place; difference +0.150"),
+        ("too close to tell", "CNN &lt;beats&gt; MLP", "at the one place; difference +0.150"),  # .1 off, each
         ("holds", "Ten beat one", "at the one place; difference +0.300"),
         ("not run", "Fifty beat ten", "shots 50 left out"),
         ("not testable here", "On a million labels", "there are a hundred."),
     ]
-    assert "<b>2 of 2</b><span>parts of the claim hold here; 1 could not be looked up</span>" in text
+    assert "<b>1 of 2</b><span>parts of the claim hold here; 1 could not be looked up</span>" in text
 
 
 def test_what_failed_and_what_is_missing_is_named(text: str):
@@ -173,6 +174,19 @@ def test_how_it_was_made(text: str):
     assert ">big net<" in text
 
 
+def test_at_one_value_of_x_the_series_are_a_list_of_names(tmp_path: Path):
+    content = deepcopy(CONTENT)
+    content["axes"]["shots"] = {"title": "labels", "unit": "labelled", "values": [{"value": 10, "title": "10"}]}
+    content["axes"]["kind"]["values"][0]["title"] = "a net with a very long name"
+    content["points"] = [deepcopy(POINTS[2]), deepcopy(POINTS[2]) | {"at": {"shots": 10, "kind": "mlp"}}]
+    page = study_page(read_study(folder_of(tmp_path / "one", content)))
+    svg = page[page.index("<svg") : page.index("</svg>")]
+    assert ">mIoU, 10 labelled<" in svg
+    assert [svg.count(text) for text in (">a net with a very<", ">long name<", ">mlp<")] == [1, 1, 1]
+    usual = study_page(read_study(folder_of(tmp_path / "two", CONTENT)))
+    assert ">labels<" in usual[usual.index("<svg") : usual.index("</svg>")]
+
+
 def test_the_quick_form_says_so_and_nothing_at_all_has_a_page(tmp_path: Path):
     content = deepcopy(CONTENT) | {"quick": True, "rows": [], "cells": {}, "published": [], "untestable": []}
     content["points"] = [
@@ -188,11 +202,19 @@ def test_the_quick_form_says_so_and_nothing_at_all_has_a_page(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("held", "places", "verdict"),
-    [(2, 2, Verdict.HOLDS), (1, 2, Verdict.PARTLY), (0, 2, Verdict.AGAINST), (0, 0, Verdict.NOT_RUN)],
+    ("held", "lost", "places", "verdict"),
+    [
+        (2, 0, 2, Verdict.HOLDS),
+        (1, 1, 2, Verdict.PARTLY),
+        (1, 0, 2, Verdict.PARTLY),
+        (0, 2, 2, Verdict.AGAINST),
+        (0, 1, 2, Verdict.AGAINST),
+        (0, 0, 2, Verdict.CLOSE),
+        (0, 0, 0, Verdict.NOT_RUN),
+    ],
 )
-def test_verdicts(held: int, places: int, verdict: Verdict):
-    assert verdict_of(held, places) is verdict
+def test_verdicts(held: int, lost: int, places: int, verdict: Verdict):
+    assert verdict_of(held, lost, places) is verdict
     assert f">{verdict.value}<" in badge(verdict)
 
 

@@ -100,6 +100,10 @@ def test_folders_that_are_no_segmenter(tmp_path: Path, tiny: SegmenterConfig) ->
     with pytest.raises(GannotateError, match=r"json does not fit \(decoder_width is 1000000000; unet takes 4 to"):
         load_segmenter(folder)
 
+    (folder / "config.json").write_text(json.dumps(good | {"segmenter": good["segmenter"] | {"encoder": 2}}))
+    with pytest.raises(GannotateError, match=r"json does not fit \(encoder is 2\)"):
+        load_segmenter(folder)
+
     (folder / "config.json").write_text(json.dumps(good))
     data = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(data[: len(data) // 2])

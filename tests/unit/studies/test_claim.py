@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -15,7 +16,7 @@ import pytest
 
 from gannotate.studies import How, claim, outcomes_so_far
 from gannotate.studies.cell import failed_attempt, place, read_state, run_cell
-from gannotate.studies.claim import claimed, machine, read_claim
+from gannotate.studies.claim import claimed, clear_claims, machine, read_claim
 from gannotate.studies.plan import Cell, Plan
 
 from .conftest import STUDY, Bench
@@ -74,6 +75,48 @@ def test_a_torn_claim_is_watched_like_any(cell: Path, monkeypatch: pytest.Monkey
     assert not is_free(cell)
     time.sleep(0.1)
     assert is_free(cell)
+
+
+def test_a_full_disk_leaves_no_torn_claim_which_would_hold_others_up(cell: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(json, "dump", full)
+        with pytest.raises(OSError, match="No space left"):
+            is_free(cell)
+    assert is_free(cell)
+
+
+def test_claims_of_cells_that_are_done_are_removed_whoever_made_them(cell: Path):
+    path = write_claim(cell, "another")
+    put_away = path.with_name(f"{path.name}.4567")  # its remover was killed
+    put_away.write_text("{")
+    asked: list[str] = []
+
+    def none_is_done(name: str) -> bool:
+        asked.append(name)
+        return False
+
+    clear_claims(cell.parent, none_is_done)
+    assert asked == [cell.name] * 2
+    assert path.exists()
+    assert put_away.exists()
+    clear_claims(cell.parent, lambda name: name == cell.name)
+    assert list(cell.parent.iterdir()) == []
+
+
+def test_a_claim_that_changed_hands_after_the_look_is_left_alone(cell: Path):
+    path = write_claim(cell, "another", "old")
+
+    def is_done(_: str) -> bool:
+        write_claim(cell, "a third", "new")
+        return True
+
+    clear_claims(cell.parent, is_done)
+    told = read_claim(path)
+    assert told is not None
+    assert told.token == "new"
 
 
 def test_a_disk_without_locks_goes_by_claims_alone(cell: Path, monkeypatch: pytest.MonkeyPatch):

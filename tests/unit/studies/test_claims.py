@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from gannotate.errors import UsageError
 from gannotate.files import write_json
 from gannotate.studies import load_shared, load_study
-from gannotate.studies.claims import all_claims, count_verdicts
-from gannotate.studies.claims_table import COLUMNS, as_csv, as_json, as_markdown
-from gannotate.studies.findings import Figure, Point, Verdict, check, verdict_of
+from gannotate.studies.claims import Claim, OnDomain, Part, all_claims, count_verdicts
+from gannotate.studies.claims_table import COLUMNS, as_csv, as_json, as_markdown, finding_text
+from gannotate.studies.comparison import check, noise, verdict_of
+from gannotate.studies.findings import Figure, Finding, Point, Verdict
 from gannotate.studies.frame import Frame
 from gannotate.studies.reading import Ended, find_studies, read_study
-from gannotate.studies.study import Axis, Expectation, Measure, names
+from gannotate.studies.study import Axis, Expectation, Format, Measure, Paper, names
 
 from .conftest import STUDY, study_of
 
@@ -73,7 +74,8 @@ def test_every_study_that_ships_declares_its_claims(name: str):
     assert all(one.why.endswith(".") for one in study.untestable)
     claim = next(one for one in all_claims([]) if one.name == name)
     assert [part.text for part in claim.parts] == texts
-    assert claim.verdict is Verdict.NOT_RUN
+    paper_asks = [one for one in study.expect if not one.ours]
+    assert claim.verdict is (Verdict.NOT_RUN if paper_asks else Verdict.UNTESTABLE)
 
 
 def test_the_other_documents_of_the_library_are_no_studies():
@@ -124,14 +126,17 @@ def test_the_tables_have_every_part_and_what_it_stands_on(tmp_path: Path):
     assert "| - The middle layers alone beat all of them | holds | Xray: +0.100, 3 seeds |  |" in text
     assert "| holds, quick form | Wbc, quick form: +0.200, 3 seeds |" in text
     assert "| not run | Xray: its figures are missing; Wbc, quick form: its figures are missing |" in text
-    assert "| **holds** |  | `taps`: Table 7 |" in text
+    assert "| **holds, as far as looked at (2 of 5 parts)** |  | `taps`: Table 7 |" in text
     assert "no folder of this study" in text
     assert "ImageNet weights are not here" in text
     counts = count_verdicts(claims)
     assert (counts["holds"], counts["does not hold here"]) == (2, 0)
     rows = list(csv.DictReader(io.StringIO(as_csv(claims))))
     assert tuple(rows[0]) == COLUMNS
-    assert len(rows) == sum(counts.values()) == sum(len(claim["parts"]) for claim in as_json(claims))  # type: ignore[arg-type]
+    ours = sum(part.ours for claim in claims for part in claim.parts)
+    assert ours
+    assert text.count("(our question)") == ours
+    assert len(rows) == sum(counts.values()) + ours == sum(len(claim["parts"]) for claim in as_json(claims))  # type: ignore[arg-type]
     assert all(row["finding"] and row["told"] for row in rows)
     for line in text.splitlines():
         if line.startswith("|") and "---" not in line:
@@ -228,8 +233,93 @@ def test_classes_are_compared_one_by_one_and_a_part_may_be_enough():
     assert [item["difference"] for item in found.differences] == pytest.approx([0.1, -0.1])
     assert found.verdict is Verdict.PARTLY
     assert check(FRAME, some, expect(measure="c", where={"n": [1]}, enough=0.5)).verdict is Verdict.HOLDS
-    assert verdict_of(3, 4, 0.8) is Verdict.PARTLY
-    assert verdict_of(4, 5, 0.8) is Verdict.HOLDS
+    assert verdict_of(3, 1, 4, 0.8) is Verdict.AGAINST  # in most classes, or not: nothing between
+    assert verdict_of(3, 0, 4, 0.8) is Verdict.CLOSE
+    assert verdict_of(4, 1, 5, 0.8) is Verdict.HOLDS
+
+
+def test_a_class_that_neither_side_finds_is_no_win():
+    some = points((1.0, 0.5), (1.0, 0.4), seeds=2)  # of y, 1 - 1
+    found = check(FRAME, some, expect(measure="c", where={"n": [1]}))
+    assert [item["at"]["class"] for item in found.differences] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("form", "deviations", "counts", "expected"),
+    [
+        ("fraction", (None, None), (1, 1), 0.02),
+        ("fraction", (0.1, None), (3, 1), 0.02),
+        ("fraction", (0.3, 0.4), (4, 4), 2 * (0.09 / 4 + 0.16 / 4) ** 0.5),
+        ("seconds", (None, None), (1, 1), 0.1 * 8),
+        ("count", (None, None), (1, 1), 0.0),
+    ],
+)
+def test_noise(form: Format, deviations: tuple[float | None, ...], counts: tuple[int, ...], expected: float):
+    means = (8.0, 5.0)
+    figures = [Figure(m, d, count=n) for m, d, n in zip(means, deviations, counts, strict=True)]
+    assert noise(form, figures) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("lead", "by", "verdict"),
+    [
+        (0.03, 0.0, Verdict.HOLDS),
+        (0.01, 0.0, Verdict.CLOSE),
+        (-0.01, 0.0, Verdict.CLOSE),
+        (-0.03, 0.0, Verdict.AGAINST),
+        (0.06, 0.05, Verdict.CLOSE),
+        (0.0, -0.03, Verdict.HOLDS),
+        (-0.04, -0.03, Verdict.CLOSE),
+    ],
+)
+def test_a_difference_within_the_noise_is_too_close_to_tell(lead: float, by: float, verdict: Verdict):
+    some = points((0.5 + lead, 0.0), (0.5, 0.0), seeds=1)
+    found = check(FRAME, some, expect(where={"n": [1]}, by=by))
+    assert (found.verdict, found.measure) == (verdict, "m")
+    assert found.held + found.lost == (0 if verdict is Verdict.CLOSE else 1)
+
+
+def test_a_rival_that_learned_nothing_is_not_compared_with():
+    learns = replace(FRAME, learned="c: y")
+    some = points((0.5, 0.5), (1.0, 0.4))  # the rival has 1 - 1 of y at n 1
+    found = check(learns, some, expect())
+    assert (found.places, found.unlearned, found.differences[0]["at"]) == (1, 1, {"n": 10})
+    alone = check(learns, some, expect(where={"n": [1]}))
+    assert (alone.verdict, alone.why) == (Verdict.NOT_RUN, "the rival learned nothing")
+    ahead = check(learns, points((1.0, 0.4), (0.5, 0.5)), expect())  # the claim's own side may have failed
+    assert (ahead.places, ahead.unlearned) == (2, 0)
+
+
+def claim_of(*parts: tuple[Verdict, bool]) -> Claim:
+    def part(verdict: Verdict, ours: bool) -> Part:
+        if verdict is Verdict.UNTESTABLE:
+            return Part("t", why="w", ours=ours)
+        places = 0 if verdict is Verdict.NOT_RUN else 1
+        told = OnDomain("f", FRAME, True, 1, Finding("t", verdict, places, 0, ()))
+        return Part("t", (told,), ours=ours)
+
+    return Claim("taps", Paper(of="p", where="w"), "t", tuple(part(*one) for one in parts))
+
+
+HOLDS, CLOSE, AGAINST = Verdict.HOLDS, Verdict.CLOSE, Verdict.AGAINST
+
+
+@pytest.mark.parametrize(
+    ("parts", "verdict", "text"),
+    [
+        ([(HOLDS, False), (AGAINST, True)], HOLDS, "holds"),
+        ([(HOLDS, False), (CLOSE, False)], Verdict.PARTLY, "holds partly"),
+        ([(AGAINST, False), (CLOSE, False)], AGAINST, "does not hold here"),
+        ([(CLOSE, False), (CLOSE, False)], CLOSE, "too close to tell"),
+        ([(HOLDS, False), (Verdict.UNTESTABLE, False)], HOLDS, "holds, as far as looked at (1 of 2 parts)"),
+        ([(HOLDS, True), (Verdict.UNTESTABLE, False)], Verdict.UNTESTABLE, "not testable here"),
+        ([(HOLDS, True), (Verdict.NOT_RUN, False)], Verdict.NOT_RUN, "not run"),
+    ],
+)
+def test_a_claim_stands_on_what_the_paper_says(parts: list[tuple[Verdict, bool]], verdict: Verdict, text: str):
+    claim = claim_of(*parts)
+    assert (claim.verdict, finding_text(claim)) == (verdict, text)
+    assert sum(count_verdicts([claim]).values()) == sum(not ours for _, ours in parts)
 
 
 @pytest.mark.parametrize(

@@ -11,15 +11,17 @@ from statistics import stdev
 from xml.etree import ElementTree
 
 import pytest
+from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
 from gannotate.studies import Outcomes, Plan, write_study
-from gannotate.studies.findings import Figure, check, read_figure, summarise
+from gannotate.studies.comparison import check
+from gannotate.studies.findings import Figure, Finding, Verdict, read_figure, summarise
 from gannotate.studies.frame import frame_of
-from gannotate.studies.plot import draw
+from gannotate.studies.plot import LINE_IN, draw, fill, height_in, series_names
 from gannotate.studies.reading import read_study
-from gannotate.studies.study import Expectation
-from gannotate.studies.tables import cell_text, comma_separated, grid, markdown
+from gannotate.studies.study import Expectation, Format, Plot, Published
+from gannotate.studies.tables import cell_text, comma_separated, difference_text, grid, markdown, published
 
 from .conftest import STUDY, Bench
 
@@ -81,7 +83,12 @@ def test_claims_are_looked_up_wherever_both_sides_are(done: tuple[Plan, Outcomes
         ("does not hold here", 0, 2),
         ("holds partly", 1, 2),
     ]
-    assert found[0].differences[1] == {"at": {"n": 2}, "difference": pytest.approx(12.0), "seeds": 2}
+    assert found[0].differences[1] == {
+        "at": {"n": 2},
+        "difference": pytest.approx(12.0),
+        "seeds": 2,
+        "noise": pytest.approx(2 * 0.005**0.5),  # of two sides with a deviation of .0707 over two seeds
+    }
     lower = Expectation(text="", better={"way": "plain"}, than={"way": "twice"}, where={"n": (2,)}, measure="value")
     assert check(frame_of(plan), points, lower).held == 0
     worse = plan.measures["value"].model_copy(update={"better": "lower"})
@@ -121,10 +128,10 @@ def test_tables_have_a_column_for_each_value_and_what_stands_beside(done: tuple[
     plan, outcomes = done
     points = summarise(plan, outcomes)
     text = markdown(frame_of(plan), points, [check(frame_of(plan), points, one) for one in plan.study.expect])
-    assert "| way | numbers 1 | numbers 2 | base, mean |" in text
+    assert "| way | sum, numbers 1 | sum, numbers 2 | base, mean |" in text
     assert "| as it is | 11.05 (11-11.1) | 12.05 (12-12.1) | 10 |" in text
     assert "Mean over 2 seeds, smallest to largest in brackets." in text
-    assert "| Two are two more than one | holds partly | 1 of 2 | +1.500 (+1.000 to +2.000) |" in text
+    assert "| Two are two more than one | holds partly | 1 of 2 | +1.5 (+1 to +2) |" in text
     rows = list(csv.DictReader(comma_separated(frame_of(plan), points).splitlines()))
     assert len(rows) == 4 * 4
     assert rows[0] == {
@@ -158,6 +165,57 @@ def test_a_measure_of_every_class_has_a_column_for_each(bench: Bench):
     assert "| way | numbers | ground | left side | base |" in markdown(frame_of(plan), summarise(plan, outcomes), [])
 
 
+@pytest.mark.parametrize(
+    ("title", "unit", "heads"),
+    [
+        ("", "", ["sum, numbers 1", "sum, numbers 2", "base, mean"]),
+        ("Everything", "", ["sum, numbers 1", "sum, numbers 2", "base, mean"]),
+        ("The Sum of two", "", ["numbers 1", "numbers 2", "base, mean"]),
+        ("", "px", ["sum, 1 px", "sum, 2 px", "base, mean"]),
+    ],
+)
+def test_the_measure_is_named_where_the_tables_title_does_not(bench: Bench, title: str, unit: str, heads: list[str]):
+    text = STUDY.replace("{rows: [way]", f"{{title: {title!r}, rows: [way]")
+    plan = bench.plan(text.replace("{title: numbers,", f"{{title: numbers, unit: {unit!r},"))
+    assert grid(frame_of(plan), plan.study.tables[0], []).heads == ["way", *heads]
+
+
+def test_a_papers_numbers_rise_and_keep_their_zeros():
+    some = Published(title="", table={"a": {"2": 77.9, "30": 8}, "b": {10: 0.05, "150": "-", 1500: "about 6"}})
+    assert published(some).heads == ["", "2", "10", "30", "150", "1500"]
+    assert published(some).rows == [
+        ["a", "77.90", "-", "8.00", "-", "-"],
+        ["b", "-", "0.05", "-", "-", "about 6"],
+    ]
+    named = Published(title="", table={"a": {30: 1, "mIoU": 2, 2: 3}})
+    assert published(named).heads == ["", "30", "mIoU", "2"]
+    assert published(named).rows == [["a", "1", "2", "3"]]
+
+
+@pytest.mark.parametrize(
+    ("form", "differences", "text"),
+    [
+        ("fraction", [0.0123], "+0.012"),
+        ("fraction", [-0.25, 0.75], "+0.250 (-0.250 to +0.750)"),
+        ("number", [1.23456], "+1.235"),
+        ("count", [-1234.0], "-1,234"),
+        ("seconds", [38.26], "+38 s"),
+        ("seconds", [-0.26, 10.26], "+5.0 s (-0.3 s to +10 s)"),
+        ("mb", [-2048.4], "-2,048 MB"),
+        ("mb", [], "-"),
+    ],
+)
+def test_a_difference_is_shown_as_its_measure(bench: Bench, form: Format, differences: list[float], text: str):
+    plan = bench.plan(STUDY.replace("title: sum, format: number", f"title: sum, format: {form}"))
+    found = tuple({"difference": one} for one in differences)
+    finding = Finding("x", Verdict.HOLDS, len(found), 0, found, measure="value")
+    assert difference_text(finding, frame_of(plan)) == text
+    unknown = difference_text(replace(finding, measure="gone"), frame_of(plan))
+    assert unknown.split(" ")[0] == (f"{sum(differences) / len(differences):+.3f}" if differences else "-")
+    every = replace(finding, measure="classes", differences=({"difference": 0.5},))
+    assert difference_text(every, frame_of(plan)) == "+0.500"
+
+
 def test_a_plot_shows_every_line_and_is_the_same_each_time(done: tuple[Plan, Outcomes]):
     plan, outcomes = done
     points = summarise(plan, outcomes)
@@ -172,6 +230,62 @@ def test_a_plot_shows_every_line_and_is_the_same_each_time(done: tuple[Plan, Out
         "svg"
     ].decode()
     assert names.count(">doubled<") == 1
+
+
+def test_lines_are_named_by_their_value_and_its_unit_or_title(done: tuple[Plan, Outcomes]):
+    plan, outcomes = done
+    points, plot = summarise(plan, outcomes), Plot(x="way", series=("n",), measure="value")
+    assert series_names(frame_of(plan), plot, points) == ["numbers 1", "numbers 2"]
+    both = plot.model_copy(update={"series": ("way", "n"), "x": "n"})
+    assert series_names(frame_of(plan), both, points)[:2] == ["as it is, numbers 1", "as it is, numbers 2"]
+    unit = plan.axes["n"].model_copy(update={"unit": "px"})
+    assert series_names(replace(frame_of(plan), axes={**plan.axes, "n": unit}), plot, points) == ["1 px", "2 px"]
+
+
+LISTS = (Plot(x="n", series=("way",), measure="value"), Plot(x="way", measure="value"))
+"""Series at the one value of an axis, and names without series: both have one figure for each name."""
+
+
+@pytest.mark.parametrize("plot", LISTS)
+def test_one_figure_for_each_name_is_a_list_of_names(bench: Bench, plot: Plot):
+    plan = bench.plan(only={"n": (1,)})
+    points, frame = summarise(plan, bench.run(plan)[0]), frame_of(plan)
+    assert series_names(frame, plot, points) == []
+    axes = Canvas().add_subplot()
+    fill(axes, frame, plot, points)
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["as it is", "doubled"]
+    assert axes.get_xlabel() == ("sum, numbers 1" if plot.series else "sum")
+    (drawn,) = axes.containers
+    assert drawn[0].get_xdata() == pytest.approx([11.05, 22.05])
+    (bars,) = drawn[2]
+    assert [segment[:, 0].tolist() for segment in bars.get_segments()] == [
+        pytest.approx([11.0, 11.1]),
+        pytest.approx([22.0, 22.1]),
+    ]
+    upper, lower = axes.get_yticks()
+    bottom, top = axes.get_ylim()
+    assert top < upper < lower < bottom  # the first name is above
+    svg = draw(frame, plot, points)["svg"].decode()
+    assert svg.count(">as it is<") == svg.count(">doubled<") == 1
+
+
+def test_long_names_of_a_list_go_on_below_and_have_room(bench: Bench):
+    plan = bench.plan(STUDY.replace("title: doubled", "title: doubled by a very long name"), only={"n": (1,)})
+    points, frame = summarise(plan, bench.run(plan)[0]), frame_of(plan)
+    axes = Canvas().add_subplot()
+    fill(axes, frame, LISTS[0], points, letters=12)
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["as it is", "doubled by a\nvery long\nname"]
+    heights = [height_in(frame, LISTS[0], points, 4.0, letters) for letters in (12, 80)]
+    assert heights[0] - heights[1] == pytest.approx(2 * LINE_IN)
+    of_lines = bench.plan()
+    assert height_in(frame_of(of_lines), LISTS[0], points, 4.0, 12) == 4.0
+
+
+@pytest.mark.parametrize("plot", LISTS)
+def test_a_list_of_nothing_is_empty(bench: Bench, plot: Plot):
+    plan = bench.plan(only={"n": (1,)}, seeds=1)
+    svg = draw(frame_of(plan), plot, summarise(plan, Outcomes({})))["svg"].decode()
+    assert ">as it is<" not in svg
 
 
 def test_a_plot_of_nothing_is_empty(bench: Bench):
@@ -223,7 +337,7 @@ def test_study_json_has_all_that_a_page_needs(bench: Bench):
     assert "A paper, Table 1. More is more." in page
     assert "| doubled | failed | failed |" in page
     assert "### In the paper: Theirs" in page
-    assert "| plain | 7.5 | 8 |" in page
+    assert "| plain | 7.5 | 8.0 |" in page
     assert "figures failed" in page
 
 

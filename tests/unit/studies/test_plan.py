@@ -101,6 +101,17 @@ def test_a_setting_is_filled_in_and_may_be_set(bench: Bench):
         bench.plan(text, settings={"idle": 3})
 
 
+def test_a_plan_says_what_it_does_less_of(bench: Bench):
+    text = STUDY.replace("--value 10", "--value {ten}") + "settings: {ten: 10}\ndifferences: Only {ten}.\n"
+    whole = bench.plan(text)
+    assert (whole.reduced, whole.differences) == ((), "Only 10.")
+    less = bench.plan(text, seeds=1, only={"way": ("plain",)}, settings={"ten": 3})
+    assert less.reduced == ("1 seed in place of 2", "ten 3 in place of 10", "way without doubled")
+    assert less.differences == "Only 3."
+    with pytest.raises(UsageError, match=r"have a hole for 'nine', which is no setting; write {NAME} of one of ten"):
+        bench.plan(text.replace("Only {ten}", "Only {nine}"))
+
+
 def test_an_axis_may_vary_a_shared_setting(bench: Bench):
     shared = Shared.model_validate({"settings": {"n": 7}, "steps": {"base": "make --value {n}"}})
     plan = make_plan(
@@ -148,10 +159,16 @@ def test_an_identity_changes_only_with_the_minor_version(bench: Bench, monkeypat
         assert (found == ["0d1cd259f1338764", "04c9ba6aa78489d8"]) is known
 
 
-def test_an_identity_changes_with_the_version_of_its_verb(bench: Bench, monkeypatch: pytest.MonkeyPatch):
-    before = bench.plan().cells
-    monkeypatch.setitem(plans.VERB_VERSIONS, "make", 2)
-    assert not set(before) & set(bench.plan().cells)
+def test_an_identity_changes_with_the_version_of_its_command(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    before = bench.plan(seeds=1).cells
+    monkeypatch.setitem(plans.COMMAND_VERSIONS, "make --twice", 2)
+    after = bench.plan(seeds=1).cells
+    changed = [cell for number, cell in before.items() if number not in after]
+    assert changed
+    assert all(("--twice",) in cell.words for cell in changed)
+    assert len(changed) == sum(("--twice",) in cell.words for cell in before.values())
+    monkeypatch.setitem(plans.COMMAND_VERSIONS, "make", 3)
+    assert not set(before) & set(bench.plan(seeds=1).cells)
 
 
 def test_words_identify_themselves_without_places():
@@ -305,6 +322,7 @@ def test_every_study_that_ships_can_be_planned_on_portraits(name: str):
     for quick in (True, False):
         plan = make_plan(name, load_study(name), load_shared(), domain, Choice(quick=quick))
         assert plan.rows
+        assert "{" not in plan.differences
         for place, cell in enumerate(plan.cells.values()):
             before = list(plan.cells)[:place]
             assert set(cell.uses) <= set(before), "a cell comes after those that it uses"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from gannotate.errors import GannotateError
-from gannotate.studies import outcomes_so_far, run_plan, runner
+from gannotate.studies import claim, outcomes_so_far, run_plan, runner
 from gannotate.studies.cell import RESUMABLE, Ran, place, read_state, run_cell
 from gannotate.studies.linking import link_project
 from gannotate.studies.plan import Cell, Plan
@@ -289,6 +290,38 @@ def test_here_is_what_a_cell_calls_its_folder(bench: Bench):
     bench.run(plan)
     assert bench.ran[0] == f"new cells/{bare.id}/project"
     assert set(RESUMABLE) > {"fit", "train"}
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_what_a_runner_left_that_was_killed_after_a_result_is_removed(bench: Bench, others: bool):
+    plan = bench.plan()
+    bench.run(plan)
+    ran, cells = bench.ran, bench.how.folder / "cells"
+    before = sorted(cells.rglob("*"))
+    machine = "another" if others else claim.machine()
+    for cell in plan.cells:
+        (cells / f".{cell}.claim").write_text(json.dumps({"token": "theirs", "machine": machine}))
+        (cells / cell / "stdout.txt").touch()
+        os.link(cells / cell / "result.json", cells / cell / ".result.json.part")
+    foreign = cells / ".0000.claim"  # of a cell that another study runs
+    foreign.write_text(json.dumps({"token": "theirs", "machine": machine}))
+    bench.run(plan)
+    assert bench.ran == ran
+    foreign.unlink()
+    assert sorted(cells.rglob("*")) == before
+
+
+def test_a_full_disk_is_a_cell_s_sentence(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: Any) -> Ran:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "cells")
+
+    monkeypatch.setattr(runner, "run_cell", full)
+    outcomes, _ = bench.run(bench.plan(seeds=1))
+    told = {ran.error for ran in outcomes.ran.values()}
+    assert told == {
+        "no space left on the disk while writing cells: nothing was replaced; free some space and run the same "
+        "command again"
+    }
 
 
 def test_an_unexpected_error_is_one_cell_s_trouble(bench: Bench, monkeypatch: pytest.MonkeyPatch):

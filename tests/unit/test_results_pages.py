@@ -1,0 +1,104 @@
+"""The pages of results that tools/ write: words and numbers around the tables, the papers' figures, the contents."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gannotate.studies import load_study
+
+TOOLS = Path(__file__).parents[2] / "tools"
+
+
+@pytest.fixture(autouse=True)
+def _found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tools import each other by name."""
+    monkeypatch.syspath_prepend(str(TOOLS))
+
+
+def tool(name: str) -> Any:
+    return import_module(name)
+
+
+def test_one_is_singular():
+    counted = tool("result_cells").counted
+    assert [counted(count, "seed") for count in (0, 1, 2)] == ["0 seeds", "1 seed", "2 seeds"]
+
+
+@pytest.mark.parametrize(
+    ("reached", "words"),
+    [
+        (0.1, "reaches that with 1 real one (0.100)"),
+        (0.1001, "reaches that between 1 and 5 real ones (0.100 and 0.300)"),
+        (0.499, "reaches that between 5 and 20 real ones (0.300 and 0.500)"),
+        (0.6, "does not reach that with 20 real ones (0.500)"),
+    ],
+)
+def test_what_generated_labels_are_worth_lies_between_two_numbers_of_real_ones(reached: float, words: str):
+    assert tool("result_studies")._reaches([(1, 0.1), (5, 0.3), (20, 0.5)], reached) == words
+
+
+def test_labels_and_their_verbs_have_one_number():
+    way = {1: 0.2, 5: 0.3, 20: 0.5}
+    found = {("supervised", shots): [{"miou": miou}] for shots, miou in way.items()}
+    found |= {("ours", 1): [{"miou": 0.25}], ("ours", 5): [{"miou": 0.4}, {"miou": 0.6}]}
+    assert list(tool("result_studies")._worth(found, [1, 5, 20]))[:-1] == [
+        "1 generated label gives 0.250: the supervised network reaches that between 1 and 5 real ones "
+        "(0.200 and 0.300).",
+        "5 generated labels give 0.500: the supervised network reaches that between 5 and 20 real ones "
+        "(0.300 and 0.500).",
+    ]
+
+
+def test_ours_stand_in_the_papers_table_in_its_unit():
+    papers = tool("result_papers")
+    lines = papers.beside("few-shot-decoders", {"here, faces": {5: 0.87654, 50: 1.0}})
+    study = load_study("few-shot-decoders")
+    assert lines[0].startswith(f"**{study.paper.of}**, {study.paper.where}: {study.claim} Otherwise here: ")
+    assert lines[0].endswith(' The table: faces, weighted IoU, in %; ours begin with "here".')
+    assert lines[2] == "|  | 1 | 5 | 10 | 50 |"
+    assert "| CNN, 3 classes | 71.7 | 82.1 | 83.5 | - |" in lines
+    assert lines[-2:] == ["| here, faces | - | 87.7 | - | 100.0 |", ""]
+    fractions = papers.beside("algorithm2", {"algorithm 2": {"here, cells": 0.5}}, {"count": "7"})
+    assert "; 7 generated pictures in place of 10,000;" in fractions[0]
+    assert fractions[-2].endswith("| 0.8243 | 0.5000 |")
+    with pytest.raises(ValueError, match=r"CNN, 3 classes, 50 of few-shot-decoders is named as if it were the paper's"):
+        papers.beside("few-shot-decoders", {"CNN, 3 classes": {50: 0.5}})
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ("", ""),
+        ("One; two. Three", "One; two. Three."),
+        ("One; {steps} steps; the rest.", "One; 7 steps; the rest."),
+        ("{pictures} pictures; {steps} steps; a GAN.", "7 steps."),
+        ("A GAN.", ""),
+    ],
+)
+def test_differences_are_those_that_the_runs_have(told: str, said: str):
+    study = load_study("taps").model_copy(update={"differences": told})
+    assert tool("result_papers").differences(study, {"steps": 7}, ["GAN"]) == said
+
+
+@pytest.mark.parametrize(
+    ("heading", "link"),
+    [
+        ("### After it?: One, two (K)", "[After it?: One, two (K)](#after-it-one-two-k)"),
+        ("## An encoder's 4-8 px", "[An encoder's 4-8 px](#an-encoders-4-8-px)"),
+    ],
+)
+def test_links_go_to_headings(heading: str, link: str):
+    assert tool("write_studies").link(heading) == link
+
+
+def test_the_contents_have_a_line_a_study_and_a_link_a_domain():
+    known = [{"study": name, "domain": {"title": title}} for name, title in (("a", "X"), ("a", "Y"), ("b", "X"))]
+    sections = ["### A b: X\n\ntext", "### A b: Y\n", "### C: X\n"]
+    assert list(tool("write_studies").contents(known, sections)) == [
+        "- `a`: [X](#a-b-x), [Y](#a-b-y)",
+        "- `b`: [X](#c-x)",
+    ]
