@@ -51,7 +51,10 @@ class InferenceConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SemanticGANConfig(AnswerConfig):
-    """Everything that defines a SemanticGAN, but for the pictures; the weights are those of the authors' code."""
+    """Everything that defines a SemanticGAN, but for the pictures.
+
+    The weights are those of the authors' code, where ours is not said.
+    """
 
     generator: str = ""
     """Folder of a trained StyleGAN2 whose picture part is taken over; a new one of preset `tiny` when empty."""
@@ -68,7 +71,8 @@ class SemanticGANConfig(AnswerConfig):
     r1_gamma: float | None = None
     """Weight of D_r's gradient penalty; that of preset `tiny` for this size when not given."""
     pair_r1_gamma: float = 1.0
-    """Weight of D_m's gradient penalty."""
+    """Weight of D_m's gradient penalty, a picture's own; ours: the authors' 10 are on the mean of a batch's verdicts,
+    which at their 16 pictures comes to a twenty-fifth of this."""
     matching_weight: float = 2.0
     """Weight of the matching of D_m's activations beside its hinge loss."""
     reach: Reach = "trunk"
@@ -84,7 +88,8 @@ class SemanticGANConfig(AnswerConfig):
     encoder_clip: float = 5.0
     """Largest norm of the encoder's gradient."""
     drawn_weight: float = 1.0
-    """Weight of what the encoder learns on drawn pairs, whose latents are known; 0 for none, as the authors' code."""
+    """Weight of what the encoder learns on drawn pairs, whose latents are known; ours: 0 for none, as in the
+    authors' code."""
     pixel_weight: float = 1.0
     """Weight of the mean squared error between a picture and the one drawn from its code."""
     perceptual_weight: float = 10.0

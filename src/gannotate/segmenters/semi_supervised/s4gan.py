@@ -6,7 +6,8 @@ s L_st (equation 2). L_fm is the distance of the discriminator's mean features o
 high-level branch is a classifier of pictures with a mean teacher, which says which classes a picture shows (section
 3.3). The paper uses it when the segmenter answers, to take out classes that are not there; our segmenter leaves the
 house as one ordinary network, so the same fusion is done where it learns: its own answers teach without those
-classes. Segmenter and classifier have the optimiser of supervised training, the discriminator the paper's.
+classes. The classifier agrees with its teacher in the mean square of probabilities; the authors' code has a cosine.
+Segmenter and classifier have the optimiser of supervised training, the discriminator the paper's.
 """
 
 from __future__ import annotations
