@@ -64,6 +64,20 @@ def _open_part(path: Path) -> tuple[int, str]:
     return tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
 
 
+def drop_abandoned(folder: Path, name: str) -> None:
+    """Removes what killed processes had begun to write of the files called `name` in the folders below `folder`."""
+    if os.name != "posix":
+        return
+    for part in folder.glob(f"*/.{name}.part"):
+        with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
+            mine = os.open(part, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            opened.callback(os.close, mine)
+            other = os.open(part, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            opened.callback(os.close, other)
+            if take(mine) and not take(other):  # nobody is writing it; on a disk without locks nobody can tell
+                os.unlink(part)
+
+
 def _is_alone(handle: int, part: Path) -> bool:
     """Whether an open file is still the one of that name, and has no other name."""
     about = os.fstat(handle)

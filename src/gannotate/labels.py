@@ -13,7 +13,8 @@ from PIL import Image
 
 from gannotate.errors import GannotateError, UsageError
 from gannotate.files import write_bytes
-from gannotate.picture_files import open_picture
+from gannotate.picture_files import is_lossy, open_picture
+from gannotate.wording import counted
 
 IGNORE = 255
 """Class id of a pixel without a label: it teaches nothing and counts in no metric."""
@@ -45,7 +46,8 @@ def make_classes(names: Sequence[str]) -> tuple[ClassInfo, ...]:
     """
     names = [name.strip() for name in names]
     if not 2 <= len(names) <= MAX_CLASSES:
-        raise UsageError(f"{len(names)} class names were given; give 2 to {MAX_CLASSES}, background first")
+        given = counted(len(names), "class name was", "class names were")
+        raise UsageError(f"{given} given; give 2 to {MAX_CLASSES}, background first")
     for name in names:
         if not name:
             raise UsageError("a class name is empty; give names like background,nucleus,cytoplasm")
@@ -87,7 +89,7 @@ def read_label_map(path: str | Path, classes: int) -> np.ndarray:
     """Reads a label map PNG (palette or 8-bit grey; the stored numbers are the class ids) as uint8 (h, w).
 
     Raises:
-        GannotateError: not readable, not single-channel, or with unknown class ids.
+        GannotateError: not readable, not single-channel, a JPEG, or with unknown class ids.
     """
     try:
         data = Path(path).read_bytes()
@@ -102,6 +104,10 @@ def decode_label_map(data: bytes, classes: int, source: str) -> np.ndarray:
         image = open_picture(data)
     except GannotateError as error:
         raise GannotateError(f"{source}: not a readable picture ({error})") from error
+    if is_lossy(image):
+        raise GannotateError(
+            f"{source}: a JPEG, which changes class ids along borders; save the label map as PNG instead"
+        )
     if image.mode not in ("P", "L", "1"):
         raise GannotateError(
             f"{source}: a label map has one channel with class ids (palette or 8-bit grey PNG), this one is "

@@ -26,9 +26,17 @@ Ghostscript)."""
 MAX_PIXELS = 100_000_000
 """A picture with more pixels is refused: it would fill the memory."""
 
+LOSSY = ("JPEG", "MPO")
+"""Pillow's names of the formats that change values on their way."""
+
 SMALL, PIXELS_A_BYTE = 4_000_000, 50_000
 """A picture of more pixels than SMALL that has more than so many for each byte of its file is refused: it claims them
 only. One of a single colour has 8,000 in a PNG and 24,000 in a WebP."""
+
+
+def is_lossy(image: Image.Image) -> bool:
+    """Whether an opened picture went through JPEG, whatever its file is called: values near edges are others now."""
+    return image.format in LOSSY or "jpeg" in str(image.info.get("compression", ""))
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from gannotate.errors import GannotateError, UsageError, nearest
-from gannotate.files import appearing, disk_error, write_bytes, write_text
+from gannotate.files import appearing, disk_error, drop_abandoned, write_bytes, write_text
 from gannotate.jsonlines import read_rows, write_rows
 from gannotate.labels import ClassInfo, Mirror, encode_label_map, read_label_map
 from gannotate.locks import alone_in
@@ -35,7 +35,8 @@ from gannotate.project_pictures import (
     is_real,
     real_picture,
 )
-from gannotate.record import is_finished, now
+from gannotate.record import RECORD, is_finished, now
+from gannotate.wording import quoted
 
 __all__ = [
     "FIRST_REAL",
@@ -81,7 +82,7 @@ class Project:
             text = path.read_text()
         except (FileNotFoundError, NotADirectoryError) as error:
             raise UsageError(
-                f"{folder} is not a project (no project.yaml); make one with `gannotate new {folder} "
+                f"{folder} is not a project (no project.yaml); make one with `gannotate new {quoted(folder)} "
                 "--classes background,... --generator DIR`"
             ) from error
         except (OSError, UnicodeDecodeError) as error:
@@ -104,8 +105,7 @@ class Project:
             UsageError: `folder` exists and is not empty.
         """
         folder = Path(folder)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UsageError(f"{folder} exists and is not empty; give a new folder")
+        check_unused(folder)
         with appearing(folder) as building:
             if generator is not None:
                 _copy_generator(Path(generator), building / "generator")
@@ -135,8 +135,8 @@ class Project:
         if self.config.generator is None:
             raise UsageError(
                 f"{self.folder} has no generator, only real pictures; write their labels with `gannotate data export "
-                f"{self.folder} --format palette --out DIR` and train on them with `gannotate train {self.folder} "
-                "--labelled DIR`"
+                f"{quoted(self.folder)} --format palette --out DIR` and train on them with `gannotate train "
+                f"{quoted(self.folder)} --labelled DIR`"
             )
         return self.folder / "generator"
 
@@ -293,6 +293,7 @@ class Project:
 
     def next_folder(self, kind: str, name: str = "") -> Path:
         """Makes the next folder of a kind, e.g. decoders/0002-light; one that exists is never taken."""
+        drop_abandoned(self.folder / kind, RECORD)  # of runs that were killed, which nobody goes on with
         numbers = [_number(path) or 0 for path in self.made(kind)]
         for number in itertools.count(max(numbers, default=0) + 1):
             path = self.folder / kind / (f"{number:04d}-{name}" if name else f"{number:04d}")
@@ -323,7 +324,9 @@ class Project:
         newest = self.newest(kind)
         if newest is not None:
             return newest
-        raise UsageError(f"{self.folder} has no finished {kind[:-1]} yet; make one with `{KINDS[kind]} {self.folder}`")
+        raise UsageError(
+            f"{self.folder} has no finished {kind[:-1]} yet; make one with `{KINDS[kind]} {quoted(self.folder)}`"
+        )
 
     def find(self, kind: str, name: str | None) -> Path:
         """The folder called `name` (0002-light, 0002 or 2); the newest finished one when not given.
@@ -340,6 +343,16 @@ class Project:
         known = [path.name for path in made]
         shown = ", ".join(known) or "none yet"
         raise UsageError(f"{self.folder} has no {kind[:-1]} {name!r}; it has {shown}{nearest(name, known)}")
+
+
+def check_unused(folder: Path) -> None:
+    """Checks that a project can be made in `folder`.
+
+    Raises:
+        UsageError: it exists and is not empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} exists and is not empty; give a new folder")
 
 
 def _copy_generator(origin: Path, target: Path) -> None:

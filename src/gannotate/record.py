@@ -71,6 +71,17 @@ def recorded(
         yield from _kept(folder, Record(verb=verb, config=dict(config), seed=seed, started=now()), begin)
 
 
+def check_free(folder: str | Path) -> None:
+    """Checks that no other process is at work in a run's folder.
+
+    Raises:
+        GannotateError: one is; says what it does, and since when.
+    """
+    folder = Path(folder)
+    with alone_in(folder, _at_work(folder)):
+        pass
+
+
 def _at_work(folder: Path) -> str:
     """The sentence when another process has the folder; its record may be half gone in the moment of its end."""
     who = "it has only just started"

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from gannotate.generators.base import CHUNK, Drawing, DrawOptions, Generator, dr
 from gannotate.labels import ClassInfo
 from gannotate.metrics.uncertainty import entropy, jensen_shannon, of_pictures
 from gannotate.training.loop import Progress
+from gannotate.training.resuming import check_place
 
 __all__ = [
     "DATASET_FIRST_SEED",
@@ -154,7 +156,8 @@ def write_dataset(
     killed, and be started again in another number; the first ends when the dataset is whole.
 
     Raises:
-        UsageError: the folder holds a dataset with other settings, or the classes do not fit the decoder.
+        UsageError: the folder holds something else, or a dataset with other settings, or the classes do not fit the
+            decoder.
         GannotateError: the disk is full, or the other processes finished no part for too long.
     """
     options, config, worker = options or DrawOptions(), config or DatasetConfig(), worker or Worker()
@@ -242,9 +245,25 @@ def _most_certain(samples: list[Labelled], wanted: int) -> list[Labelled]:
     return [samples[index] for index in sorted(chosen)]
 
 
+def check_new_dataset(folder: Place) -> None:
+    """Checks that a dataset can begin, or go on, in `folder`; an address is not looked through.
+
+    Raises:
+        UsageError: it holds something else.
+    """
+    if not isinstance(folder, Path):
+        return
+    try:
+        check_place(folder, "synthesize")
+    except UsageError:
+        if not (folder / "manifest.json").exists():  # else of this dataset, or of another, which is told apart later
+            raise
+
+
 def _open_manifest(folder: Place, settings: dict[str, Any]) -> Manifest:
     """The folder's manifest, without what is noted, when it is of the same dataset; or a new one, written."""
     if not (folder / "manifest.json").exists():
+        check_new_dataset(folder)
         manifest = Manifest(settings)
         if write_first_manifest(folder, manifest):
             return manifest

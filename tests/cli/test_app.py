@@ -100,7 +100,8 @@ def test_flags_that_do_not_parse_are_usage(capsys: Captured, tmp_path: Path, wor
 def test_a_missing_flag_is_usage(capsys: Captured):
     code, line = sentence(capsys, *RENDER)
     assert code == 2
-    assert "--out requires an argument" in line
+    assert line.startswith("gannotate: --out is missing (")
+    assert line.endswith("; `gannotate render --help` shows what is accepted\n")
 
 
 def test_a_traceback_only_with_v(capsys: Captured, tmp_path: Path):
@@ -220,7 +221,7 @@ class Step:
     done: int
     steps: int = 3
     seconds: float = 65.0
-    eta_s: float = 5.0
+    eta_s: float = 100.0
     metrics: dict[str, float] = field(default_factory=lambda: {"loss": 0.25})
 
 
@@ -234,8 +235,27 @@ def test_progress_goes_to_stderr_as_lines_without_a_terminal(capsys: Captured, m
     shown = capsys.readouterr()
     assert last == Step(3)
     assert shown.out == ""
-    assert shown.err.splitlines()[0] == "fit: 1/3 in 1:05, 0:05 left, loss 0.25"
+    assert shown.err.splitlines()[0] == "fit: 1/3 in 1:05, 1:40 left, loss 0.25"
     assert shown.err.splitlines()[-1] == "fit: 3/3 in 1:05, loss 0.25"
+
+
+def test_a_line_that_was_just_shown_is_not_shown_again(capsys: Captured, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(show, "LINE_EVERY_S", 0.0)
+    show.follow(three(), "fit")
+    assert [line.split()[1] for line in capsys.readouterr().err.splitlines()] == ["1/3", "2/3", "3/3"]
+    monkeypatch.setattr(show, "LINE_EVERY_S", 1000.0)
+    show.follow(three(), "fit")
+    assert [line.split()[1] for line in capsys.readouterr().err.splitlines()] == ["3/3"]
+
+
+def test_a_job_that_ends_by_time_names_no_last_step(capsys: Captured, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(show, "LINE_EVERY_S", 0.0)
+    timed = (Step(10, steps=6250000, eta_s=55.0, metrics={}), Step(20, steps=6250000, seconds=120.0, eta_s=0.0))
+    show.follow(iter(timed), "train-generator")
+    assert capsys.readouterr().err.splitlines() == [
+        "train-generator: 10 steps in 1:05, 0:55 left",
+        "train-generator: 20 steps in 2:00, loss 0.25",
+    ]
 
 
 def test_a_quiet_job_runs_to_its_end_unseen(capsys: Captured):
@@ -254,6 +274,9 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch):
     assert show.follow(three(), "fit") == Step(3)
     assert "3/3" in terminal.getvalue()
     assert "loss 0.25" in terminal.getvalue()
+    show.follow(iter([Step(7, steps=900, eta_s=1.0)]), "fit")
+    assert "7 steps" in terminal.getvalue()
+    assert "900" not in terminal.getvalue()
 
 
 def test_table_aligns():

@@ -119,7 +119,7 @@ def test_real_pictures_beside_generated_ones(command: Command, annotated: Path, 
     assert len(command("sample", annotated, "--pictures", labelled)["seeds"]) == 2  # the other two
     code, text = command.mistake("sample", annotated, "--pictures", labelled)
     assert code == 1
-    assert "none of the 4 pictures" in text
+    assert "of 4 pictures in" in text
     assert text.endswith("is in the pool already")
 
 

@@ -79,6 +79,13 @@ def test_generate_puts_all_pictures_on_one_sheet(command: Command, generator: Pa
     assert (tmp_path / "alone.png").read_bytes() == (tmp_path / "all.png").read_bytes()
 
 
+def test_generate_takes_a_number_of_pictures(command: Command, generator: Path, tmp_path: Path):
+    drawn = command("generate", generator, "-n", 3, "--first-seed", 7, "--out", tmp_path / "some")
+    assert drawn["seeds"] == [7, 8, 9]
+    assert sorted(path.name for path in (tmp_path / "some").glob("*.png")) == ["7.png", "8.png", "9.png"]
+    assert len(command("generate", generator, "--sheet", tmp_path / "sheet.png")["seeds"]) == 64
+
+
 def test_generate_draws_the_class_asked_for(command: Command, classes: Path, tmp_path: Path):
     for label in (0, 2):
         command("generate", classes, "--seeds", "5", "--label", label, "--out", tmp_path / str(label))
@@ -95,6 +102,9 @@ def test_generate_draws_the_class_asked_for(command: Command, classes: Path, tmp
         (["--sheet", "new.png", "--seeds", "0-390625"], "--sheet takes at most 390625 pictures of 16 px, these are"),
         (["--sheet", "new.png", "--cutoff", "7"], "--cutoff is 7; this generator has 6 styles"),
         (["--sheet", "new.png", "--label", "1"], "--label is 1, but this generator has no classes"),
+        (["--sheet", "new.png", "-n", "0"], "-n is 0; give the number of pictures, 1 to 1,000,000"),
+        (["--sheet", "new.png", "--first-seed", "-1"], "--first-seed is -1; give 0 or more"),
+        (["--sheet", "new.png", "-n", "2", "--seeds", "5"], "leave -n and --first-seed out, or --seeds"),
     ],
 )
 def test_generate_refuses(command: Command, generator: Path, tmp_path: Path, monkeypatch, words: list[str], part: str):
@@ -258,7 +268,7 @@ def test_quality_of_few_pictures_has_no_floor(command: Command, generator: Path,
         (["--space", "noise.pth"], 1, "cannot read inception_v3 weights from noise.pth"),
         (["--lpips", "noise.pth"], 1, "cannot read vgg16 weights from noise.pth"),
         (["--lpips", "noise.pth", "--ppl-pairs", "0"], 2, "--ppl-pairs 0 leaves out; give one of them only"),
-        (["--ppl-pairs", "7"], 2, "7 pairs are too few for a path length; give at least 50"),
+        (["--ppl-pairs", "7"], 2, "--ppl-pairs is 7, too few for a path length; give at least 50, or 0"),
         (["--ppl-space", "x"], 2, 'Invalid value "x" for --ppl-space'),
     ],
 )

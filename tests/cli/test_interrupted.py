@@ -11,6 +11,7 @@ import pytest
 
 from gannotate.cli import new as new_verb
 from gannotate.cli import synthesize as synthesize_verb
+from gannotate.cli import train as train_verb
 from gannotate.cli.app import main
 from gannotate.locks import take
 from gannotate.project import Project
@@ -58,6 +59,28 @@ def test_two_do_not_work_in_one_run_folder(command: Command, annotated: Path, so
     assert text.startswith(f"another process is at work in {folder} (fit, since {record['started']}); wait for its end")
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
     assert Path(command("fit", annotated, "--max-steps", 2, "--no-resume")["decoder"]).name == "0002-light"
+
+
+def test_train_asks_for_the_run_before_it_reads_anything(
+    command: Command,
+    annotated: Path,
+    labelled: Path,
+    somebody: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    words = ("train", annotated, "--labelled", labelled, *TINY)
+    folder = Path(command(*words)["segmenter"])
+    record = read_record(folder)
+    assert record is not None
+    (folder / "run.json").write_text(json.dumps(record | {"status": "running"}))
+    hold(folder, somebody)
+    monkeypatch.setattr(train_verb, "read_origin", killed)
+    capsys.readouterr()
+    assert main([str(word) for word in words]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"gannotate: another process is at work in {folder} (train, since")
+    assert "going on with" not in said
 
 
 def test_a_checkpoint_that_was_not_dropped_goes_with_the_next_run(command: Command, annotated: Path):

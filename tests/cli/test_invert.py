@@ -179,3 +179,15 @@ def test_flags_of_the_other_way(command: Command, annotated: Path, pictures: Pat
     command("fit", annotated, "--decoder", "linear")
     code, text = command.mistake(*predict, "--through", "generator", "--encoder", tmp_path / "nowhere")
     assert (code, "is not a latent-encoder" in text) == (2, True)
+
+
+@pytest.mark.parametrize("flag", ["--out", "--encoder"])
+def test_a_folder_of_pictures_is_left_alone(
+    command: Command, generator: Path, pictures: Path, tmp_path: Path, flag: str
+):
+    before = sorted(path.name for path in pictures.iterdir())
+    places = {"--out": tmp_path / "out", "--encoder": tmp_path / "encoder"} | {flag: pictures}
+    words = [word for pair in places.items() for word in pair]
+    code, said = command.mistake("invert", pictures, "--generator", generator, "--steps", 1, *words)
+    assert (code, said) == (2, f"{pictures} exists and is not an empty folder; give a new one")
+    assert sorted(path.name for path in pictures.iterdir()) == before

@@ -5,7 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
+import shlex
 import signal
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -16,10 +20,13 @@ from PIL import Image
 from gannotate.cli import fit as fit_verb
 from gannotate.cli.app import main
 from gannotate.cli.generate import parse_seeds
+from gannotate.decoders.build import load_decoder
 from gannotate.errors import UsageError
 from gannotate.files import write_text
+from gannotate.generators.build import load_generator
 from gannotate.project import Project
 from gannotate.record import read_record
+from gannotate.synthesis import write_dataset
 
 from .conftest import SIZE, Command
 
@@ -94,9 +101,13 @@ def test_new_writes_what_was_asked_for(command: Command, generator: Path, tmp_pa
         (["--classes", "bg,a,b", "--swap", "ab"], "--swap has 'ab'; give pairs like 1:2 or left:right"),
         (["--classes", "bg,a,b", "--mirror", "swap"], "add e.g. --swap 1:2"),
         (["--classes", "bg,a,b", "--mirror", "yes", "--swap", "1:2"], "contradict each other"),
-        (["--classes", "bg,a", "--colours", "ff0000"], "1 colours were given for 2 classes"),
+        (["--classes", "bg,a", "--colours", "ff0000"], "--colours has 1 colour for 2 classes; give one a class"),
         (["--classes", "bg,a", "--colours", "ff0000,blue"], "'blue' is no colour; give six hexadecimal digits"),
-        (["--classes", "bg"], "1 class names were given; give 2 to 254"),
+        (["--classes", "bg"], "1 class name was given; give 2 to 254"),
+        (
+            ["--classes", "nose,Background,my eye"],
+            "stands before 'Background'; give --classes 'Background,nose,my eye'",
+        ),
     ],
 )
 def test_new_refuses_what_does_not_fit(command: Command, generator: Path, tmp_path: Path, flags: list[str], part: str):
@@ -104,6 +115,52 @@ def test_new_refuses_what_does_not_fit(command: Command, generator: Path, tmp_pa
     assert code == 2
     assert part in text
     assert not (tmp_path / "p").exists()
+
+
+def test_new_takes_the_generator_of_a_project(command: Command, project: Path, tmp_path: Path):
+    result = command("new", tmp_path / "p", "--classes", "bg,a", "--generator", project)
+    assert Path(result["generator"]["source"]) == project / "generator"
+    assert Project.open(tmp_path / "p").generator_folder.is_dir()
+    weights = project / "generator" / "model.safetensors"
+    code, text = command.mistake("new", tmp_path / "q", "--classes", "bg,a", "--generator", weights)
+    assert (code, text) == (2, f"--generator is the file {weights}; give its folder, {weights.parent}")
+
+
+def test_new_and_sample_tell_mistakes_without_torch(project: Path, tmp_path: Path):
+    wrong = (
+        ["new", str(tmp_path / "p"), "--classes", "bg", "--generator", str(project)],
+        ["new", str(project), "--classes", "bg,a", "--generator", str(project)],
+        ["sample", str(project), "-n", "0"],
+    )
+    code = "import sys; from gannotate.cli.app import main; "
+    check = code + f"sys.exit({{main(words) for words in {wrong}}} != {{2}} or 'torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], timeout=60, stderr=subprocess.DEVNULL).returncode == 0
+
+
+def test_the_next_step_is_typed_as_it_stands(command: Command, generator: Path, tmp_path: Path):
+    folder = tmp_path / "Meine Zellen ä"
+    words = command.text("new", folder, "--classes", "bg,a", "--generator", generator).split("next: ")[1]
+    assert shlex.split(words) == ["gannotate", "sample", str(folder), "-n", "20"]
+    words = command.text(*shlex.split(words)[1:-1], "2").split("next: ")[1]
+    assert shlex.split(words) == ["gannotate", "annotate", str(folder)]
+    typed = re.findall("`(.*?)`", command.mistake("fit", folder)[1])
+    assert [shlex.split(words)[:4] for words in typed] == [
+        ["gannotate", "annotate", str(folder)],
+        ["gannotate", "data", "import", str(folder)],
+        ["gannotate", "simulate", str(folder), "--segmenter"],
+    ]
+
+
+def test_sample_tells_new_pictures_from_those_drawn_again(command: Command, project: Path):
+    assert "3 pictures added, seeds 10 to 12; the pool has 9" in command.text(
+        "sample", project, "--first-seed", 10, "-n", 3
+    )
+    assert "no picture added, seeds 10 to 12 drawn again" in command.text(
+        "sample", project, "--first-seed", 10, "-n", 3
+    )
+    told = command.text("sample", project, "--first-seed", 9, "-n", 2)
+    assert "1 picture added, seed 9, seed 10 drawn again; the pool has 10" in told
+    assert command("sample", project, "--first-seed", 12, "-n", 2)["drawn_again"] == [12]
 
 
 def test_sample_goes_on_after_the_last_seed(command: Command, project: Path):
@@ -127,14 +184,19 @@ def test_dry_runs_write_nothing(command: Command, annotated: Path, generator: Pa
 def test_fit_explains_itself_without_annotations(command: Command, project: Path):
     code, text = command.mistake("fit", project)
     assert code == 2
-    assert "has no annotations; put label maps of pool pictures into" in text
+    assert f"has no annotations; label pictures with `gannotate annotate {project}`" in text
     assert "gannotate simulate" in text
+    (project / "annotations").mkdir()
+    (project / "annotations" / "0.jpg").write_bytes(b"")
+    assert "has no annotations, and 0.jpg is none: only SEED.png counts" in command.mistake("fit", project)[1]
 
 
 @pytest.mark.parametrize(
     ("flags", "part"),
     [
         (["--shots", "5"], "5 shots were asked for; there are 4 labelled pictures"),
+        (["--shots", "0"], "0 shots were asked for; there are 4 labelled pictures, give 1 to that many"),
+        (["--shots", "-1", "--pick", "random"], "-1 shots were asked for; there are 4 labelled pictures"),
         (["--only", "9"], "has no annotation of seed 9; it has 0, 1, 2, 3"),
         (["--shots", "2", "--only", "1"], "--shots and --only were both given"),
         (["--taps", "b16.conv9"], "no tap 'b16.conv9'"),
@@ -271,6 +333,19 @@ def test_synthesize_elsewhere_and_otherwise(command: Command, annotated: Path, t
     assert record["config"]["draw"] == {"psi": 0.5, "cutoff": None, "noise": "const"}
     assert command(*words)["pictures"] == 3  # finished already: nothing to do
     assert not (annotated / "datasets").exists()
+
+
+def test_a_dataset_is_not_mixed_into_something_else(command: Command, annotated: Path, labelled: Path):
+    command("fit", annotated, "--max-steps", 2)
+    before = sorted(labelled.rglob("*"))
+    for more in ([], ["--no-resume"], ["--dry-run"]):
+        code, text = command.mistake("synthesize", annotated, "-n", 3, "--out", labelled, *more)
+        assert (code, text) == (2, f"{labelled} exists and is not an empty folder; give a new one")
+    generator = load_generator(annotated / "generator")
+    decoder = load_decoder(annotated / "decoders" / "0001-light")
+    with pytest.raises(UsageError, match="not an empty folder"):
+        next(write_dataset(str(labelled), generator, decoder, Project.open(annotated).classes, 3))
+    assert sorted(labelled.rglob("*")) == before
 
 
 def test_a_dataset_at_an_address(command: Command, annotated: Path, tmp_path: Path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,17 @@ def test_another_pre_training_is_not_gone_on_with(command: Command, generator: P
     code, said = command.mistake("pretrain", generator, "--out", tmp_path, *SHORT, "--reconstruction", 0)
     assert code == 2
     assert "holds a pre-training with another reconstruction; give a new folder to --out" in said
+
+
+@pytest.mark.parametrize("method", ["layermatch", "vae"])
+def test_a_generator_is_not_replaced(
+    command: Command, generator: Path, labelled: Path, tmp_path: Path, method: str
+) -> None:
+    out = shutil.copytree(generator, tmp_path / "copy")
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    of_pictures = () if method == "layermatch" else ("--unlabelled", labelled)
+    words = ("pretrain", generator, "--out", out, "--method", method, "--steps", 2, *of_pictures)
+    for more in ((), ("--no-resume",), ("--dry-run",)):
+        code, said = command.mistake(*words, *more)
+        assert (code, said) == (2, f"{out} exists and is not an empty folder; give a new one")
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before

@@ -152,7 +152,12 @@ def test_run_writes_table_and_plot_and_goes_on(command: Command, tiny: Path, tmp
     again = command(*words)
     assert {path: path.stat().st_mtime_ns for path in (out / "cells").rglob("*.png")} == before
     assert again["rows"] == result["rows"]
-    assert "| 4 | 4 |" in command.text(*words)
+    shown = command.text(*words)
+    assert "| 4 | 4 |" in shown
+    assert shown.splitlines()[-2:] == [
+        f"in {folder}: table.md, table.csv, plot.svg, study.json",
+        f"next: gannotate report {folder}",
+    ]
 
 
 def test_processes_share_a_study_and_any_of_them_ends_it(
@@ -245,7 +250,7 @@ def test_claims_are_a_table_of_what_was_found(command: Command, tiny: Path, tmp_
     assert own["parts"][0]["found"][0]["differences"][0]["difference"] == 2
     assert {claim["study"] for claim in result["claims"]} >= set(names())
     assert result["verdicts"]["holds"] == 1
-    assert "| - Four are more | holds | Portraits: +2.000, 1 seed |  |" in command.text("study", "claims", out)
+    assert "| - Four are more | holds | Portraits: +2, 1 seed |  |" in command.text("study", "claims", out)
     for ending, start in ((".md", "## What the papers claim"), (".csv", "paper,where,study"), (".json", "[")):
         table = tmp_path / f"claims{ending}"
         would = command("study", "claims", folder, "--write", table, "--dry-run")["would"]

@@ -1,12 +1,15 @@
 """`train-generator` from files to a generator folder; what is broken is named; typed again it goes on."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from gannotate.cli.app import main
+from gannotate.errors import UsageError
+from gannotate.generators.adversarial.run import GeneratorRun, train_generator
 
 
 @pytest.fixture
@@ -75,3 +78,25 @@ def test_wrong_requests(pictures, tmp_path, capsys, change, words):
     sentence = capsys.readouterr().err.strip().splitlines()[-1]
     assert words in sentence
     assert not (tmp_path / "generator" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(("minutes", "max_steps"), [(0.0, None), (-1.0, None), (None, 0), (None, -3)])
+def test_from_python_a_limit_leaves_something_to_do(tmp_path, minutes, max_steps):
+    training = train_generator(
+        np.zeros((60, 16, 16, 1), np.uint8), tmp_path / "new", GeneratorRun(minutes=minutes), max_steps=max_steps
+    )
+    with pytest.raises(UsageError, match=r"give (more than 0|1 or more), or none"):
+        next(training)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("what", ["generator", "pictures"])
+def test_a_folder_of_something_else_is_left_alone(generator, pictures, tmp_path, capsys, what):
+    out = shutil.copytree(generator, tmp_path / "generator") if what == "generator" else pictures
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    for more in ([], ["--no-resume"], ["--dry-run"]):
+        assert run(pictures, out, "--max-steps", "2", *more) == 2
+        assert f"{out} exists and is not an empty folder; give a new one" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="not an empty folder"):
+        next(train_generator(np.zeros((60, 16, 16, 1), np.uint8), out, GeneratorRun()))
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before

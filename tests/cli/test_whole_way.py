@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -78,7 +79,8 @@ def test_scores_as_text():
         "area_iou": 0.5,
         "pixel_accuracy": 0.75,
     }
-    about = {"of": "segmenter", "scored": "0001-unet", "test": "test.zip", "pictures": 1, "absent": "skip"}
+    about = {"of": "segmenter", "scored": "0001-unet", "test": "test.zip", "pictures": 1, "size_px": 64}
+    about["absent"] = "skip"
     text = as_text(about | scores | {"confusion": [[3, 1], [0, 0]], "calibration": {"ece": 0.25}})
     rows = [line.split() for line in text.splitlines()]
     assert ["bg", "0.500"] in rows
@@ -86,6 +88,53 @@ def test_scores_as_text():
     assert ["bg", "75.0", "25.0"] in rows
     assert ["nose", "-", "-"] in rows
     assert ["calibration", "error", "0.250"] in rows
+
+
+def test_a_score_that_is_not_above_both_floors_is_called_so():
+    scores = {"per_class": {"bg": 0.5}, "miou": 0.5, "fg_miou": None, "area_iou": 0.5, "pixel_accuracy": 0.5}
+    shown = {"of": "segmenter", "scored": "0001-unet", "test": "test.zip", "pictures": 2, "size_px": 64, **scores}
+    shown |= {"absent": "skip", "confusion": [[1]], "calibration": {"ece": 0.25}}
+    told = "is not above the floor"
+    assert as_text(shown).startswith("0001-unet on 2 pictures of 64 px (test.zip); ")
+    assert told not in as_text(shown)
+    floors = {"majority": scores | {"miou": 0.5}, "pixels": scores | {"miou": 0.25}}
+    assert "mIoU 0.500 is not above the floor majority (mIoU 0.500): this is no model yet" in as_text(
+        shown | {"floors": floors}
+    )
+    assert told not in as_text(shown | {"floors": {"pixels": floors["pixels"]}})
+
+
+def test_evaluate_tells_how_far_it_is_and_which_pictures_are_shared(
+    command: Command, project: Path, labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    command("train", project, "--labelled", labelled, *TINY)
+    for path in sorted(labelled.rglob("c.png")):  # one that is in there under another name
+        (tmp_path / "test" / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, tmp_path / "test" / path.parent.name / "z.png")
+    assert main(["evaluate", str(project), "--test", str(tmp_path / "test"), "--labelled", str(labelled)]) == 0
+    shown = capsys.readouterr()
+    assert "evaluate: 1/1 in " in shown.err
+    assert "floors: 5/5 in " in shown.err
+    assert "--test and --labelled have 1 picture in common, and scores on pictures that were learned" in shown.err
+    assert f" on 1 picture of {SIZE} px (" in shown.out
+
+
+def test_labelled_pictures_of_the_other_kind_and_with_other_names(
+    command: Command, project: Path, labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    names = {"0": "background", "1": "right", "2": "left"}
+    (labelled / "classes.json").write_text(json.dumps({"classes": names}))
+    shown = np.zeros((SIZE, SIZE, 3), np.uint8)
+    shown[..., 0] = 200
+    Image.fromarray(shown).save(labelled / "images" / "a.png")
+    words = ["train", str(project), "--labelled", str(labelled), *map(str, TINY)]
+    assert main(words) == 0
+    told = f"{labelled} has 1 colour picture among its 4; they are taken as grey, as the project's are"
+    assert told in capsys.readouterr().err
+    (labelled / "classes.json").write_text(json.dumps({"classes": names | {"2": "nose"}}))
+    code, text = command.mistake("evaluate", project, "--test", labelled)
+    assert code == 1
+    assert "has the class 'nose'" in text
 
 
 def test_run_folders_say_what_made_them(command: Command, dataset: Path):

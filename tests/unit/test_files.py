@@ -12,6 +12,7 @@ from gannotate.files import (
     atomic_write,
     disk_trouble,
     drop,
+    drop_abandoned,
     make_folder,
     write_json,
     write_new,
@@ -83,6 +84,19 @@ def test_what_another_process_writes_is_left_alone(tmp_path):
     write_text(path, "new")
     assert path.read_text() == "new"
     assert part.read_bytes() == b"half"
+    os.close(handle)
+
+
+def test_what_killed_processes_left_below_is_dropped(tmp_path):
+    for name in ("0001", "0002"):
+        (tmp_path / name).mkdir()
+    dead, handle = stray(tmp_path / "0001" / "run.json")
+    os.close(handle)
+    alive, handle = stray(tmp_path / "0002" / "run.json", alive=True)
+    other, closed = stray(tmp_path / "0002" / "else.json")
+    os.close(closed)
+    drop_abandoned(tmp_path, "run.json")
+    assert (dead.exists(), alive.exists(), other.exists()) == (False, True, True)
     os.close(handle)
 
 

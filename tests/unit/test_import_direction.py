@@ -30,6 +30,7 @@ LAYERS = (
         "project_pictures",
         "viz",
         "torchvision_operators",
+        "wording",
     ),
     ("training", "data", "metrics"),
     ("decoders", "features", "generators"),
@@ -43,6 +44,7 @@ WITHOUT_TORCH = (
     *("errors", "files", "jsonlines", "locks", "parsing", "picture_files", "seeding", "labels", "record", "project"),
     "project_config",
     "project_pictures",
+    "wording",
 )
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -398,6 +398,29 @@ def test_the_picture_has_room_on_every_screen(annotator: Annotator, width: int, 
         assert box["x"] + box["width"] <= width
 
 
+def test_nothing_is_cut_off_on_a_phone(annotator: Annotator, live: tuple[str, Live]):
+    from driving import shipped_labels
+
+    page = annotator.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    other = next(seed for seed in range(8) if seed != annotator.seed)
+    live[1].store.save(other, shipped_labels(other), 0)
+    live[1].request()
+    annotator.wait_state("guess")
+    whole = "(one) => one.scrollWidth <= one.clientWidth && one.scrollHeight <= one.clientHeight"
+    assert page.locator("#notice-text").evaluate(whole)
+    bar = page.locator("#bar").bounding_box()
+    assert bar is not None
+    for button in page.locator("#notice-buttons button").all():
+        box = button.bounding_box()
+        assert box is not None
+        assert bar["y"] <= box["y"]
+        assert box["y"] + box["height"] <= bar["y"] + bar["height"]
+    assert page.locator("#classes .choose > kbd + span").count() == 11
+    for name in page.locator("#classes .choose > kbd + span").all():
+        assert name.evaluate(whole), name.inner_text()
+
+
 def test_a_message_does_not_move_the_picture(annotator: Annotator):
     page = annotator.page
     before = page.locator("#board").bounding_box()

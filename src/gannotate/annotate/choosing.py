@@ -16,6 +16,7 @@ from gannotate.fitting.coverage import embed
 from gannotate.generators.base import DrawOptions, Generator, draw
 from gannotate.metrics.uncertainty import entropy, of_pictures
 from gannotate.project import Project
+from gannotate.wording import quoted
 
 
 def choose_seeds(
@@ -63,6 +64,6 @@ def _model(project: Project, generator: Generator, options: DrawOptions) -> Mode
     if model is None:
         raise UsageError(
             "--order uncertain needs labels of at least two classes to learn from; label some pictures with "
-            f"`gannotate annotate {project.folder}`, or use --order diverse"
+            f"`gannotate annotate {quoted(project.folder)}`, or use --order diverse"
         )
     return model

@@ -14,6 +14,7 @@ from gannotate.data.pictures import read_picture
 from gannotate.data.writing import new_pictures
 from gannotate.errors import GannotateError, UsageError
 from gannotate.project import Annotation, PoolPicture, Project, Source
+from gannotate.wording import quoted
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def choose(project: Project, only: Source = "any", made_by: Collection[str] = ()
         kind = "" if only == "any" else f" of {only} pictures"
         raise UsageError(
             f"{project.folder} has no annotations{kind}{' by ' + ', '.join(made_by) if made_by else ''} to export; "
-            f"label some with `gannotate annotate {project.folder}`"
+            f"label some with `gannotate annotate {quoted(project.folder)}`"
         )
     missing = {one.seed for one in annotations} - {one.seed for one in there}
     return Chosen(tuple((pool[one.seed], one) for one in there), tuple(sorted(missing)))

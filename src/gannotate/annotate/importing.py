@@ -102,7 +102,7 @@ class Importer:
             UsageError: classes that the project has not, or pictures that are labelled already without `replace`.
             GannotateError: masks that cannot be used; says how many, the first one, and why.
         """
-        problems, taken, seen, same = Problems(), [], set(self.mapping), 0
+        problems, taken, seen, same, nothing = Problems(), [], set(self.mapping), 0, list[str]()
         names, used = {*self._pool}, Counter()
         for entry in entries:
             try:
@@ -115,6 +115,9 @@ class Importer:
                 problems.unusable.append((entry.name, str(error)))
                 continue
             used[one.real.name if one.real else one.seed] += 1
+            if (label_map == IGNORE).all():  # it would count as an annotation, and teaches nothing
+                nothing.append(entry.name)
+                continue
             if one.seed is not None and self.project.annotation_path(one.seed).exists():
                 if np.array_equal(self.store.load(one.seed).label_map, label_map):
                     same += 1
@@ -124,7 +127,7 @@ class Importer:
             taken.append(one)
         problems.unusable += [(str(picture), f"has {count} label maps") for picture, count in used.items() if count > 1]
         self._raise(problems, len(entries), source)
-        return Plan(tuple(taken), same, self._notes(seen))
+        return Plan(tuple(taken), same, self._notes(seen, nothing))
 
     def carry_out(self, plan: Plan, about: dict[str, Any]) -> Iterator[int]:
         """Writes what was planned: real pictures into the pool, then every label map; yields its picture's number.
@@ -232,8 +235,12 @@ class Importer:
                 "to take these in their place, the old ones stay in annotations/history"
             )
 
-    def _notes(self, unseen: set[str]) -> tuple[str, ...]:
-        return (f"no mask has what --map calls {', '.join(sorted(unseen))}",) if unseen else ()
+    def _notes(self, unseen: set[str], nothing: Sequence[str]) -> tuple[str, ...]:
+        notes = [f"no mask has what --map calls {', '.join(sorted(unseen))}"] if unseen else []
+        if nothing:
+            shown = ", ".join(nothing[:SHOWN]) + (", ..." if len(nothing) > SHOWN else "")
+            notes.append(f"left out, as no pixel is labelled: {shown} ({len(nothing)} in all)")
+        return tuple(notes)
 
     def _size_of(self, name: str) -> tuple[int, int] | None:
         picture = self._pool.get(name) or self._pool.get(safe_name(name))

@@ -15,6 +15,7 @@ from gannotate.data.pictures import decode_picture
 from gannotate.errors import UsageError
 from gannotate.segmenters.loading import load_predictor
 from gannotate.segmenters.predict import Predictor, Segmenter
+from gannotate.wording import quoted
 
 MOST_PX = 4_000_000
 """Pixels of a picture that is sent: the probabilities of all classes stand in memory, 20 classes take 320 MB."""
@@ -90,7 +91,7 @@ class Predictions:
         if image.width * image.height > MOST_PX:
             raise UsageError(
                 f"the picture is {image.width}x{image.height} px; the page sends at most {MOST_PX // 10**6} Mpx, use "
-                f"`gannotate predict {self.store.project.folder} PICTURE --out DIR` for larger ones"
+                f"`gannotate predict {quoted(self.store.project.folder)} PICTURE --out DIR` for larger ones"
             )
         pixels = np.asarray(image, dtype=np.uint8)
         return pixels.reshape(*pixels.shape[:2], -1)

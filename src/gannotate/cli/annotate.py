@@ -21,10 +21,12 @@ from gannotate.annotate.server import create_app
 from gannotate.annotate.store import Store
 from gannotate.cli import show
 from gannotate.cli.device import prepare
+from gannotate.cli.ending import as_by_ctrl_c
 from gannotate.cli.flags import Common, settings
 from gannotate.errors import GannotateError, UsageError
 from gannotate.generators.build import load_generator
 from gannotate.project import Project
+from gannotate.wording import quoted
 
 
 @Parameter(name="*")
@@ -48,7 +50,9 @@ def annotate(project: Path, /, *, flags: AnnotateFlags = AnnotateFlags()) -> int
     """
     opened = Project.open(project)
     if not opened.pool("any"):
-        raise UsageError(f"{project} has no pool pictures to label; draw some with `gannotate sample {project} -n 20`")
+        raise UsageError(
+            f"{project} has no pool pictures to label; draw some with `gannotate sample {quoted(project)} -n 20`"
+        )
     if flags.dry_run:
         return show.plan(flags, [f"serve the annotator of {project} on {flags.host}:{flags.port}"], settings(flags))
     listening = listen(flags.host, flags.port)
@@ -62,7 +66,8 @@ def annotate(project: Path, /, *, flags: AnnotateFlags = AnnotateFlags()) -> int
             show.say(flags, f"{careful}; only use it on one that you trust")
         sys.stderr.write(f"open {access.address} (works once; Ctrl-C ends)\n")
         sys.stderr.flush()
-        serve(live, access, listening, flags.browser)
+        with as_by_ctrl_c():  # uvicorn ends at SIGTERM too, and hands it on
+            serve(live, access, listening, flags.browser)
     labelled = sorted(live.store.labelled())
     result = {"project": str(project), "labelled": labelled, "pool": len(opened.pool("any"))}
     text = f"{len(labelled)} of the {result['pool']} pool pictures are labelled"
@@ -72,10 +77,11 @@ def annotate(project: Path, /, *, flags: AnnotateFlags = AnnotateFlags()) -> int
 def next_step(store: Store, project: Path, labelled: Sequence[int]) -> str:
     """What to type next: a decoder learns from labels of generated pictures; those of real ones train a segmenter."""
     if not labelled:
-        return f"gannotate annotate {project}"
+        return f"gannotate annotate {quoted(project)}"
     if store.labelled("generated"):
-        return f"gannotate fit {project}"
-    return f"gannotate data export {project} --format palette --out DIR, then gannotate train {project} --labelled DIR"
+        return f"gannotate fit {quoted(project)}"
+    write = f"gannotate data export {quoted(project)} --format palette --out DIR"
+    return f"{write}, then gannotate train {quoted(project)} --labelled DIR"
 
 
 def serve(live: Live, access: Access, listening: socket.socket, browser: bool) -> None:

@@ -148,6 +148,7 @@ def parser_of(verb: Verb) -> cyclopts.App:
     import cyclopts
 
     from gannotate.cli.config_file import fill_from_config_file
+    from gannotate.cli.help_text import Tidy
 
     app = cyclopts.App(
         name="gannotate",
@@ -156,6 +157,7 @@ def parser_of(verb: Verb) -> cyclopts.App:
         result_action="return_value",
         suppress_keyboard_interrupt=False,
         help_format="plaintext",
+        help_formatter=Tidy(),
     )
     app.command(verb.load(), name=verb.name)
     return app
@@ -164,14 +166,15 @@ def parser_of(verb: Verb) -> cyclopts.App:
 def _dispatch(verb: Verb, words: list[str]) -> int:
     import cyclopts
 
+    from gannotate.cli.mistyped import sentence_about
+
     if not verb.many and not {"--help", "-h"} & set(words):
         check_alone(verb.name)
+    parser = parser_of(verb)
     try:
-        code = parser_of(verb)(words, exit_on_error=False, print_error=False)
+        code = parser(words, exit_on_error=False, print_error=False)
     except cyclopts.CycloptsError as error:
-        error.verbose = False
-        text = " ".join(str(error).split()).rstrip(".")
-        raise UsageError(f"{text}; `gannotate {verb.name} --help` shows what is accepted") from error
+        raise UsageError(sentence_about(error, parser, words)) from error
     return code if isinstance(code, int) else OK  # None: cyclopts printed a help text
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from gannotate.data.benchmarks.networks import HuggingFaceLabeller, Labeller, On
 from gannotate.data.writing import check_new, encode_picture
 from gannotate.errors import UsageError
 from gannotate.files import write_bytes
+from gannotate.wording import quoted
 
 TOLD_EVERY = 200
 """Pictures between two lines of progress."""
@@ -107,9 +107,9 @@ def check_verb(name: str, folder: Path, /, *, flags: CheckFlags = CheckFlags()) 
     for note in notes:
         show.say(flags, note)
     result = report.as_dict() | {"notes": notes, "sheet": str(target) if shown else None}
-    step = f"gannotate data export-benchmark {name} {folder} --split {next(iter(benchmark.splits))} --out DIR"
+    step = f"gannotate data export-benchmark {name} {quoted(folder)} --split {next(iter(benchmark.splits))} --out DIR"
     if _by_network(benchmark) and not any(split.complete for split in report.splits if split.labelled):
-        step = f"gannotate data label {name} {folder} --network NETWORK"
+        step = f"gannotate data label {name} {quoted(folder)} --network NETWORK"
     return show.finish(flags, result, report_text(report, str(target) if shown else ""), step)
 
 
@@ -177,7 +177,7 @@ def label_verb(name: str, folder: Path, /, *, flags: LabelFlags) -> int:
         _told(flags, "label", one.done, one.total)
     result = {"folder": str(folder), **counts, "skipped": skipped, "classes": used}
     text = f"{counts['labelled']} pictures labelled in {folder}/masks, {counts['kept']} were labelled already"
-    return show.finish(flags, result, text, f"gannotate data check {name} {folder}")
+    return show.finish(flags, result, text, f"gannotate data check {name} {quoted(folder)}")
 
 
 class _Segmenter:
@@ -289,12 +289,12 @@ def _counts(one: SplitReport) -> tuple[str, ...]:
 
 def _next_step(benchmark: Benchmark, size_px: int, flags: ExportBenchmarkFlags) -> str:
     if not benchmark.splits[flags.split].labelled:
-        return f"gannotate train-generator {flags.out} --size {size_px}"
+        return f"gannotate train-generator {quoted(flags.out)} --size {size_px}"
     if flags.split == "test":
-        return f"gannotate evaluate PROJECT --test {flags.out} --protocol {benchmark.protocol}"
-    flips, words = benchmark.flips, shlex.quote(",".join(benchmark.class_names))
+        return f"gannotate evaluate PROJECT --test {quoted(flags.out)} --protocol {benchmark.protocol}"
+    flips, words = benchmark.flips, quoted(",".join(benchmark.class_names))
     mirror = " --swap " + ",".join(f"{a}:{b}" for a, b in flips.pairs) if flips.pairs else f" --mirror {flips.rule}"
-    return f"gannotate new PROJECT --classes {words} --pictures {flags.out} --size {size_px}{mirror}"
+    return f"gannotate new PROJECT --classes {words} --pictures {quoted(flags.out)} --size {size_px}{mirror}"
 
 
 def _told(flags: Common, what: str, done: int, total: int) -> None:

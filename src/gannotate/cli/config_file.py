@@ -44,7 +44,7 @@ def read_flags(path: str | Path) -> dict[str, Any]:
     try:
         values = load_yaml(Path(path).read_bytes())
     except OSError as error:
-        raise UsageError(f"the --config file {path} cannot be read ({error})") from error
+        raise UsageError(f"the --config file {path} cannot be read ({error.strerror or error})") from error
     except Malformed as error:
         raise UsageError(f"the --config file {path} is not YAML ({error})") from error
     if values is None:

@@ -19,6 +19,7 @@ from gannotate.data.formats.build import FORMATS, FormatName, load_format
 from gannotate.data.formats.files import Files
 from gannotate.data.writing import check_new
 from gannotate.project import Project, is_real
+from gannotate.wording import counted, quoted
 
 data = cyclopts.App(help="Bring annotations to and from other tools' formats, and read public datasets.")
 data.command(benchmarks.benchmarks_verb, name="benchmarks")
@@ -64,8 +65,8 @@ class ImportFlags(Common):
     crop: Annotated[bool, Parameter(negative="")] = False
     """Take the central square of new real pictures that are not square."""
     blended: Blended = "refuse"
-    """Mask pixels between the classes' values, as smoothed borders and JPEGs have: refuse, ignore (not labelled) or
-    nearest (the class with the nearest value)."""
+    """Mask pixels between the classes' values, as smoothed borders and JPEGs have: refuse (and every JPEG), ignore (not
+    labelled) or nearest (the class with the nearest value)."""
 
 
 @data.command(name="export")
@@ -84,13 +85,16 @@ def export_verb(project: Path, /, *, flags: ExportFlags) -> int:
     notes = exporting.export(opened, chosen, load_format(flags.format), flags.out)
     if chosen.without:
         shown = ", ".join(map(str, chosen.without[:5])) + (", ..." if len(chosen.without) > 5 else "")
-        notes.append(f"{len(chosen.without)} annotations were left out, their pictures are not in the pool: {shown}")
+        notes.append(
+            f"{counted(len(chosen.without), 'annotation was', 'annotations were')} left out, not in the pool: {shown}"
+        )
     for note in notes:
         show.say(flags, note)
     real = sum(is_real(picture.seed) for picture, _ in chosen.pairs)
     result = {"out": str(flags.out), "format": flags.format, "annotations": count, "real": real, "notes": notes}
-    step = f"gannotate train {project} --labelled {flags.out}" if flags.format in ("palette", "folder") else ""
-    return show.finish(flags, result, f"{count} annotations ({real} of real pictures) in {flags.out}", step)
+    train = f"gannotate train {quoted(project)} --labelled {quoted(flags.out)}"
+    step = train if flags.format in ("palette", "folder") else ""
+    return show.finish(flags, result, f"{counted(count, 'annotation')} ({real} of real pictures) in {flags.out}", step)
 
 
 @data.command(name="import")
@@ -130,5 +134,7 @@ def _import(opened: Project, source: Path, flags: ImportFlags) -> int:
         "seeds": seeds,
         "notes": plan.notes,
     }
-    text = f"{len(seeds)} annotations imported, {new} of them with new real pictures; {plan.same} were there already"
-    return show.finish(flags, result, text, f"gannotate annotate {project}")
+    step = "fit" if opened.annotations() else "annotate"
+    text = f"{counted(len(seeds), 'annotation')} imported, {new} of them with new real pictures"
+    text += f"; {plan.same} were there already"
+    return show.finish(flags, result, text, f"gannotate {step} {quoted(project)}")

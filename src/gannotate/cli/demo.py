@@ -17,6 +17,7 @@ from gannotate.cli.flags import Common, settings
 from gannotate.demo import DemoConfig, read_result, run_demo, shipped_portraits
 from gannotate.errors import GannotateError
 from gannotate.report.page import PAGE
+from gannotate.wording import quoted
 
 NAMES = {
     "floor_majority": "floor: majority label map",
@@ -58,7 +59,7 @@ def demo(*, flags: DemoFlags = DemoFlags()) -> int:
     except KeyboardInterrupt as error:
         raise Stopped("stopped; nothing is left behind, and the same command starts anew") from error
     result = read_result(folder)
-    return show.finish(flags, result, as_text(folder, result), f"open {folder / PAGE} in a browser")
+    return show.finish(flags, result, as_text(folder, result), f"open {quoted(folder / PAGE)} in a browser")
 
 
 def fresh_folder(path: Path) -> Path:

@@ -25,6 +25,7 @@ from gannotate.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from gannotate.labels import make_classes, read_label_map, write_label_map
 from gannotate.project import KINDS, Project, digest, is_real
 from gannotate.record import hardware, is_finished, versions
+from gannotate.wording import quoted
 
 FREE_MB = 2000
 """Less free disk space than this is reported: a dataset of some thousand pictures takes as much."""
@@ -127,9 +128,9 @@ def _check_pool(project: Project) -> list[str]:
         path = project.pool_picture_path(picture.seed)
         if not path.exists():
             again = (
-                f"add it again with `gannotate sample {project.folder} --pictures DIR`"
+                f"add it again with `gannotate sample {quoted(project.folder)} --pictures DIR`"
                 if is_real(picture.seed)
-                else f"draw it again with `gannotate sample {project.folder} --first-seed {picture.seed} -n 1`"
+                else f"draw it again with `gannotate sample {quoted(project.folder)} --first-seed {picture.seed} -n 1`"
             )
             problems.append(f"{path} is missing; {again}")
             continue

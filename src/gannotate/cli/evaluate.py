@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from cyclopts import Parameter
 
 from gannotate.cli import show
 from gannotate.cli.device import prepare
-from gannotate.cli.evaluate_decoder import Scored, check_decoder_flags, decoder_of, examples_of, named, score_decoder
+from gannotate.cli.evaluate_decoder import (
+    Scored,
+    asked,
+    check_decoder_flags,
+    decoder_of,
+    examples_of,
+    named,
+    score_decoder,
+)
 from gannotate.cli.flags import Common, settings
 from gannotate.cli.runs import drop_unfinished
 from gannotate.cli.simulate import segmenter_folder
@@ -24,15 +33,16 @@ from gannotate.errors import UsageError
 from gannotate.files import write_json, write_text
 from gannotate.fitting.simulate import EVALUATION, about_segmenter, check_classes
 from gannotate.metrics.confusion import Absent
-from gannotate.metrics.floors import majority_floor, pixel_floor
+from gannotate.metrics.floors import PixelFloor, majority_floor
 from gannotate.metrics.protocols import Protocol, find_protocol
 from gannotate.project import Project
 from gannotate.record import recorded
 from gannotate.report.plots import reliability_svg
-from gannotate.segmenters.evaluate import Choice, ask, choose_segmenter
+from gannotate.segmenters.evaluate import Choice, choose_segmenter
 from gannotate.segmenters.evaluate import evaluate as evaluate_segmenter
 from gannotate.segmenters.loading import load_predictor
 from gannotate.segmenters.predict import Predictor
+from gannotate.wording import counted, quoted
 
 
 @Parameter(name="*")
@@ -57,7 +67,8 @@ class EvaluateFlags(Common):
     decoder: str | None = None
     """Decoder to score: its name in the project; the newest one that the other flags fit when not given."""
     labelled: Annotated[tuple[Path, ...], Parameter(negative="")] = ()
-    """Labelled pictures (images/ and masks/) from which the two floors are made, to stand beside the scores."""
+    """Labelled pictures (images/ and masks/) from which the two floors are made, to stand beside the scores: majority
+    (the most common class at each place) and pixels (a small net that sees one pixel at a time)."""
     shots: int | None = None
     """Use only so many of the labelled pictures for the floors, drawn with --seed."""
     size: int | None = None
@@ -75,6 +86,10 @@ class EvaluateFlags(Common):
 
 def evaluate(project: Path, /, *, flags: EvaluateFlags = EvaluateFlags()) -> int:
     """Score a segmentation network on labelled test pictures, or a decoder on held-out annotations.
+
+    mIoU is the mean over the classes of overlap by union; IoU by area weighs each class by its true pixels. The
+    calibration error is how far, on average, the probabilities are from the part that is right: 0 is best. A floor is
+    what anybody reaches without a model; one that is not above both has learned nothing of use.
 
     Args:
         project: the project's folder.
@@ -107,7 +122,7 @@ def evaluate(project: Path, /, *, flags: EvaluateFlags = EvaluateFlags()) -> int
     result = {"run": str(folder), **record.result, "seconds": record.wall_s}
     for note in result.get("protocol", {}).get("notes", ()):
         show.say(flags, note)
-    next_step = f"gannotate predict {project} PICTURES --out DIR" if flags.of == "segmenter" else ""
+    next_step = f"gannotate predict {quoted(project)} PICTURES --out DIR" if flags.of == "segmenter" else ""
     return show.finish(flags, result, as_text(result), next_step)
 
 
@@ -121,8 +136,19 @@ def as_text(result: dict[str, Any]) -> str:
     rows += [(title, *(show.fraction(column[key]) for column in columns.values())) for key, title in averages.items()]
     rows.append(("calibration error", *(calibration_error(column) for column in columns.values())))
     note = "left out of the averages" if result["absent"] == "skip" else "counted as 0"
-    heading = f"{result['scored']} on {result['pictures']} pictures ({result['test']}); absent classes are {note}"
-    return f"{heading}\n{show.table(rows)}\n{protocol_text(result)}\n{confusion_text(result)}"
+    pictures = f"{counted(result['pictures'], 'picture')} of {result['size_px']} px ({result['test']})"
+    heading = f"{result['scored']} on {pictures}; absent classes are {note}"
+    return f"{heading}\n{show.table(rows)}\n{floors_text(result)}{protocol_text(result)}\n{confusion_text(result)}"
+
+
+def floors_text(result: dict[str, Any]) -> str:
+    """A sentence where the scores are not above both floors; empty above them, and without floors."""
+    found, floors = result["miou"], result.get("floors", {})
+    higher = {name: floor["miou"] for name, floor in floors.items() if found <= floor["miou"]}
+    if not higher:
+        return ""
+    above = [f"{name} (mIoU {show.fraction(value)})" for name, value in higher.items()]
+    return f"mIoU {show.fraction(found)} is not above the floor {' and '.join(above)}: this is no model yet\n"
 
 
 def protocol_text(result: dict[str, Any]) -> str:
@@ -186,7 +212,8 @@ def _score_segmenter(project: Project, folders: Sequence[Path], flags: EvaluateF
     segmenter = load_predictor(folder, device)
     check_classes(project, segmenter)
     result = {"of": "segmenter", "scored": str(folder), "test": str(flags.test), **_about(folder)}
-    answers = ask(segmenter, test)
+    answers = asked(flags, segmenter, test)
+    result |= {"size_px": test.label_maps.shape[-1]}
     result |= evaluate_segmenter(segmenter, test, flags.absent or "skip", answers, protocol)
     if protocol is None:
         _hint(flags)
@@ -202,6 +229,7 @@ def _choose(
     project: Project, folders: Sequence[Path], protocol: Protocol, test: LabelledSet, flags: EvaluateFlags, device: str
 ) -> Choice:
     def opened(folder: Path) -> Predictor:
+        show.say(flags, f"asking {folder.name}")
         segmenter = load_predictor(folder, device)
         check_classes(project, segmenter)
         return segmenter
@@ -243,9 +271,24 @@ def _about(folder: Path) -> dict[str, Any]:
 def _floors(project: Project, flags: EvaluateFlags) -> dict[str, Any]:
     assert flags.test is not None
     labelled = read_all(flags, project, flags.labelled, flags.shots, flags.size)
-    test = read_all(flags, project, [flags.test], flags.most, flags.size)
+    test = read_all(replace(flags, quiet=True), project, [flags.test], flags.most, flags.size)  # notes were shown
+    shared = count_shared(test.pictures, labelled.pictures)
+    if shared:
+        show.say(
+            flags,
+            f"--test and --labelled have {counted(shared, 'picture')} in common, and scores on pictures that were "
+            "learned from say little; give others to --test",
+        )
     classes = len(project.classes)
+    pixels = PixelFloor(labelled, test, classes, flags.seed)
+    show.follow(pixels, "floors", flags.quiet)
     return {
         "majority": {"labels": len(labelled), **named(project, majority_floor(labelled, test, classes))},
-        "pixels": {"labels": len(labelled), **named(project, pixel_floor(labelled, test, classes, flags.seed))},
+        "pixels": {"labels": len(labelled), **named(project, pixels.scores)},
     }
+
+
+def count_shared(test: np.ndarray, others: np.ndarray) -> int:
+    """How many of the pictures uint8 (n, h, w, c) in `test` are in `others` too, by their content."""
+    known = {picture.tobytes() for picture in others}
+    return sum(picture.tobytes() in known for picture in test)

@@ -13,7 +13,7 @@ from gannotate.cli import show
 from gannotate.cli.training_data import read_all
 from gannotate.cli.which_decoder import decoder_reading
 from gannotate.data.labelled import LabelledSet
-from gannotate.decoders.build import load_decoder
+from gannotate.decoders.build import SOURCE, load_decoder, reads_source
 from gannotate.errors import UsageError
 from gannotate.fitting.asking import annotated_set, ask_decoder
 from gannotate.fitting.features import FeatureReader
@@ -24,12 +24,13 @@ from gannotate.inversion.features import GeneratorFeatures
 from gannotate.inversion.inverter import Inverter, usual_config
 from gannotate.inversion.projector import InversionConfig
 from gannotate.metrics.confusion import Scores, confusion, scores
-from gannotate.pretraining.sources import SOURCE, load_source, reads_source
+from gannotate.pretraining.sources import load_source
 from gannotate.project import Project
 from gannotate.record import read_record
 from gannotate.report.examples import ON_POOL, write_examples
-from gannotate.segmenters.evaluate import Answers, ask
+from gannotate.segmenters.evaluate import Answers, Asking
 from gannotate.segmenters.evaluate import evaluate as evaluate_answers
+from gannotate.segmenters.predict import Predictor
 
 if TYPE_CHECKING:
     from gannotate.cli.evaluate import EvaluateFlags
@@ -128,6 +129,7 @@ def _on_pool(project: Project, folder: Path, flags: EvaluateFlags, device: str) 
         "confusion": counts.tolist(),
         "calibration": answers.reliability.as_dict(),
         "pictures": len(shots),
+        "size_px": project.config.size,
         "absent": flags.absent or "skip",
     }
     return result, examples_of(project, pool, answers, flags)
@@ -136,9 +138,17 @@ def _on_pool(project: Project, folder: Path, flags: EvaluateFlags, device: str) 
 def _asked(
     project: Project, reader: FeatureReader, test: LabelledSet, flags: EvaluateFlags, about: dict[str, Any]
 ) -> Scored:
-    answers = ask(reader, test)
+    answers = asked(flags, reader, test)
+    about |= {"size_px": test.label_maps.shape[-1]}
     result = about | evaluate_answers(reader, test, flags.absent or "skip", answers)
     return result, examples_of(project, test, answers, flags)
+
+
+def asked(flags: EvaluateFlags, reader: Predictor, test: LabelledSet) -> Answers:
+    """What it says of the test pictures, showing how far it is."""
+    asking = Asking(reader, test)
+    show.follow(asking, "evaluate", flags.quiet)
+    return asking.answers
 
 
 def examples_of(

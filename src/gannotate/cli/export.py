@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,15 @@ from gannotate.cli.device import prepare
 from gannotate.cli.flags import Common, settings
 from gannotate.cli.predict import find_pictures, segmenter_of
 from gannotate.cli.predict_pictures import as_array
-from gannotate.data.pictures import decode_picture
+from gannotate.data.pictures import PictureSource, decode_picture
 from gannotate.errors import GannotateError, UsageError
 from gannotate.files import write_bytes, write_text
 from gannotate.project import Project
 from gannotate.segmenters.card import card, provenance
-from gannotate.segmenters.export import OPSETS, check_opset, check_parity, latency, parity, random_pictures, to_onnx
+from gannotate.segmenters.export import OPSETS, Comparison, check_opset, check_parity, latency, random_pictures, to_onnx
 from gannotate.segmenters.onnx_runtime import OnnxSegmenter, need_packages
 from gannotate.segmenters.predict import Segmenter
+from gannotate.wording import quoted
 
 
 @Parameter(name="*")
@@ -59,11 +59,15 @@ def export(project: Path, /, *, flags: ExportFlags) -> int:
         return show.plan(flags, [f"write {folder} to {flags.out} and {card_path}"], settings(flags))
     prepare(flags)
     about = provenance(folder, _project_of(folder), flags.licence)
+    show.say(flags, f"writing {folder} as ONNX, which takes up to a minute")
     model = to_onnx(folder, about, flags.opset)
     segmenter, exported = Segmenter.load(folder), OnnxSegmenter(model, str(flags.out), torch.get_num_threads())
-    pictures = random_pictures(segmenter.config, flags.seed) if flags.check is None else _read(flags, flags.check)
-    agreement = parity(segmenter, exported, pictures)
+    pictures, count = _pictures(flags, segmenter)
+    comparison = Comparison(segmenter, exported, pictures, count)
+    show.follow(comparison, "compare with PyTorch", flags.quiet)
+    agreement = comparison.parity
     check_parity(agreement, str(folder))
+    show.say(flags, "timing both")
     result: dict[str, Any] = {
         "file": str(flags.out),
         "card": str(card_path),
@@ -78,16 +82,16 @@ def export(project: Path, /, *, flags: ExportFlags) -> int:
     # the card first: where there is a model, this has come to its end
     write_text(card_path, card(segmenter.config, result["parameters"], about, result))
     write_bytes(flags.out, model)
-    return show.finish(flags, result, as_text(result), f"gannotate predict {flags.out} PICTURES --out DIR")
+    return show.finish(flags, result, as_text(result), f"gannotate predict {quoted(flags.out)} PICTURES --out DIR")
 
 
 def as_text(result: dict[str, Any]) -> str:
-    """Where the file is, how far it agrees with PyTorch, and how fast both are."""
+    """Which segmenter is in which file, how far it agrees with PyTorch, and how fast both are."""
     parity, latency = result["parity"], result["latency"]
     return "\n".join(
         (
-            f"{result['file']} ({result['megabytes']} MB, {result['parameters'] / 1e6:.2f} M parameters) and "
-            f"{result['card']}",
+            f"{Path(result['segmenter']).resolve().name} in {result['file']} ({result['megabytes']} MB, "
+            f"{result['parameters'] / 1e6:.2f} M parameters) and {result['card']}",
             f"the same class as PyTorch on {100 * parity['equal']:.4f} % of {parity['pixels']:,} pixels of "
             f"{parity['pictures']} {result['checked_on']}, probabilities within {parity['largest_difference']:.1e}",
             f"one picture of {latency['size_px']} px takes ONNX Runtime {latency['onnx_ms']} ms, PyTorch "
@@ -120,9 +124,18 @@ def _project_of(folder: Path) -> Project | None:
     return Project.open(above) if (above / "project.yaml").exists() else None
 
 
-def _read(flags: ExportFlags, path: Path) -> Iterator[np.ndarray]:
-    names, source = find_pictures(path)
-    for name in islice(names, flags.most):
+def _pictures(flags: ExportFlags, segmenter: Segmenter) -> tuple[Iterable[np.ndarray], int]:
+    """What the file is compared with PyTorch on, and how many these are at most."""
+    if flags.check is None:
+        noise = random_pictures(segmenter.config, flags.seed)
+        return noise, len(noise)
+    names, source = find_pictures(flags.check)
+    names = names[: flags.most]
+    return _read(flags, names, source), len(names)
+
+
+def _read(flags: ExportFlags, names: Sequence[str], source: PictureSource | None) -> Iterator[np.ndarray]:
+    for name in names:
         try:
             yield as_array(decode_picture(Path(name).read_bytes()) if source is None else source.read(name))
         except GannotateError as error:

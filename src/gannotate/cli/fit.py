@@ -34,6 +34,7 @@ from gannotate.parsing import Malformed, load_yaml
 from gannotate.project import Project
 from gannotate.record import peak_rss_mb
 from gannotate.training import distributed
+from gannotate.wording import counted, quoted
 
 HOLD_OUT = False
 
@@ -155,7 +156,7 @@ def fit(project: Path, /, *, flags: FitFlags = FitFlags(), real: RealFlags = Rea
     config = settings(flags, decoder=kind, annotations=[shot.seed for shot in shots])
     if flags.dry_run:
         folder = where(opened, "decoders", kind, flags, config)
-        return show.plan(flags, [f"fit a {kind} decoder to {len(shots)} annotations in {folder}"], config)
+        return show.plan(flags, [f"fit a {kind} decoder to {counted(len(shots), 'annotation')} in {folder}"], config)
     generator = load_generator(opened.generator_folder, prepare(flags, together=True))
     options = DrawOptions(**opened.config.draw.model_dump())
     classes, names = len(opened.classes), which_taps.named(flags.taps, generator)
@@ -199,7 +200,7 @@ def fit(project: Path, /, *, flags: FitFlags = FitFlags(), real: RealFlags = Rea
         }
     drop_checkpoint(folder)
     labels = ", ".join(f"{count} {source}" for source, count in sources.items())
-    text = f"decoder in {folder}, from {len(shots)} annotations ({labels}), {show.clock(record.wall_s)}"
+    text = f"decoder in {folder}, from {counted(len(shots), 'annotation')} ({labels}), {show.clock(record.wall_s)}"
     return show.finish(
-        flags, record.result | {"seconds": record.wall_s}, text, f"gannotate synthesize {project} -n 2000"
+        flags, record.result | {"seconds": record.wall_s}, text, f"gannotate synthesize {quoted(project)} -n 2000"
     )

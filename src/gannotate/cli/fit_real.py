@@ -35,6 +35,7 @@ from gannotate.project import Project
 from gannotate.record import peak_rss_mb
 from gannotate.segmenters.architectures import Architecture
 from gannotate.training import distributed
+from gannotate.wording import counted, quoted
 
 if TYPE_CHECKING:
     from gannotate.cli.fit import FitFlags
@@ -173,12 +174,12 @@ def fit_from_real(project: Path, flags: FitFlags, real: RealFlags) -> int:
             "peak_rss_mb": round(peak_rss_mb()),
         }
     drop_checkpoint(folder)
-    labels = f"{len(task.labelled)} real pictures ({_method(real)})"
+    labels = f"{counted(len(task.labelled), 'real picture')} ({_method(real)})"
     text = f"decoder in {folder}, from {labels}, {show.clock(record.wall_s)}"
     result = record.result | {"seconds": record.wall_s}
-    next_step = f"gannotate synthesize {project} -n 2000"
+    next_step = f"gannotate synthesize {quoted(project)} -n 2000"
     if source is not None:
-        next_step = f"gannotate predict {project} PICTURES --through features --out DIR"
+        next_step = f"gannotate predict {quoted(project)} PICTURES --through features --out DIR"
     return show.finish(flags, result, text, next_step)
 
 

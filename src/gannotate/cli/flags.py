@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 
+from gannotate.errors import UsageError
+
 SHOWN_ONLY = ("json", "quiet", "verbose", "dry_run", "config")
 """Flags that change what is shown, not what is done: they are no part of a run's settings."""
 
@@ -53,7 +55,12 @@ class Stepped(Resumable):
     """Flags of verbs that optimise."""
 
     max_steps: Annotated[int | None, SHARED] = None
-    """At most so many optimisation steps."""
+    """At most so many optimisation steps, of each stage where a method has several."""
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a limit that leaves nothing to do."""
+        if self.max_steps is not None and self.max_steps < 1:
+            raise UsageError(f"--max-steps is {self.max_steps}; give 1 or more, or leave it out for all steps")
 
     def steps_of(self, steps: int) -> int:
         """`steps`, but no more than --max-steps."""
@@ -67,6 +74,12 @@ class Training(Stepped):
 
     minutes: Annotated[float | None, SHARED] = None
     """Stop after so many minutes of training."""
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a limit that leaves nothing to do."""
+        super().__post_init__()
+        if self.minutes is not None and not self.minutes > 0:
+            raise UsageError(f"--minutes is {self.minutes:g}; give more than 0, or leave it out for no limit")
 
 
 def settings(flags: Common, **more: Any) -> dict[str, Any]:

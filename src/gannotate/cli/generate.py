@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from cyclopts import Parameter
@@ -20,10 +20,14 @@ from gannotate.generators.base import DrawOptions, Generator, draw, to_uint8
 from gannotate.generators.build import load_generator
 from gannotate.project import Project
 from gannotate.viz import contact_sheet
+from gannotate.wording import counted
 
 MOST_SHEET_PX = 100_000_000
 """A sheet of more pixels is refused: it would fill the memory, and hardly any viewer opens it."""
 
+
+COUNT = 64
+"""Pictures when nobody says how many."""
 
 MOST_SEEDS = 1_000_000
 """One command takes no more seeds: a longer range is most likely a slip."""
@@ -38,8 +42,12 @@ class GenerateFlags(Common):
     """New folder, or zip when it ends with .zip: SEED.png, and pictures.json with how they were drawn."""
     sheet: Path | None = None
     """New PNG with all the pictures side by side; alone or beside --out."""
-    seeds: str = "0-63"
-    """Seeds, e.g. 0-63 or 1,5,20-25."""
+    count: Annotated[int | None, Parameter(name=["--count", "-n"])] = None
+    """Number of pictures, from --first-seed on; 64 when neither this nor --seeds is given."""
+    first_seed: int = 0
+    """Seed of the first picture, the others follow."""
+    seeds: str | None = None
+    """Which seeds instead, e.g. 0-63 or 1,5,20-25."""
     psi: float = 1.0
     """Truncation: 1 draws the full variety, 0 the average picture."""
     cutoff: int | None = None
@@ -49,6 +57,23 @@ class GenerateFlags(Common):
     label: int | None = None
     """Class to draw, for a class-conditional generator."""
 
+    def numbers(self) -> list[int]:
+        """The seeds, in order.
+
+        Raises:
+            UsageError: told in two ways, or none, or too many.
+        """
+        if self.seeds is None:
+            count = COUNT if self.count is None else self.count
+            if not 1 <= count <= MOST_SEEDS:
+                raise UsageError(f"-n is {count}; give the number of pictures, 1 to {MOST_SEEDS:,}")
+            if self.first_seed < 0:
+                raise UsageError(f"--first-seed is {self.first_seed}; give 0 or more")
+            return list(range(self.first_seed, self.first_seed + count))
+        if self.count is not None or self.first_seed:
+            raise UsageError("--seeds says which pictures are drawn; leave -n and --first-seed out, or --seeds")
+        return parse_seeds(self.seeds)
+
 
 def generate(generator: Path, /, *, flags: GenerateFlags = GenerateFlags()) -> int:
     """Draw pictures of a generator by seed.
@@ -57,7 +82,7 @@ def generate(generator: Path, /, *, flags: GenerateFlags = GenerateFlags()) -> i
         generator: the generator's folder, or a project.
     """
     folder = generator_folder(generator)
-    seeds = parse_seeds(flags.seeds)
+    seeds = flags.numbers()
     options = DrawOptions(psi=flags.psi, cutoff=flags.cutoff, noise=flags.noise)
     places = _places(flags)
     if flags.dry_run:
@@ -76,7 +101,7 @@ def generate(generator: Path, /, *, flags: GenerateFlags = GenerateFlags()) -> i
     if flags.sheet is not None:
         sheet = contact_sheet(pictures, columns=int(np.ceil(len(seeds) ** 0.5)))
         write_bytes(flags.sheet, encode_picture(sheet))
-    return show.finish(flags, _result(flags, about), f"{len(seeds)} pictures in {places}")
+    return show.finish(flags, _result(flags, about), f"{counted(len(seeds), 'picture')} in {places}")
 
 
 def generator_folder(path: Path) -> Path:

@@ -13,6 +13,7 @@ from gannotate.cli.flags import Common, settings
 from gannotate.data.writing import check_new
 from gannotate.generators.checkpoints.importing import Imported, download, read_foreign, writing
 from gannotate.record import recorded
+from gannotate.wording import quoted
 
 
 @Parameter(name="*")
@@ -49,7 +50,9 @@ def import_generator(file: str, /, *, flags: ImportGeneratorFlags) -> int:
             record.result = _summary(imported) | {"generator": str(flags.out)}
     for note in imported.about.get("notes", ()):
         show.say(flags, note)
-    return show.finish(flags, record.result, _text(flags, imported), f"gannotate generate {flags.out} --out PICTURES")
+    return show.finish(
+        flags, record.result, _text(flags, imported), f"gannotate generate {quoted(flags.out)} --out PICTURES"
+    )
 
 
 def _summary(imported: Imported) -> dict[str, Any]:

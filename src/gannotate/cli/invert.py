@@ -34,6 +34,7 @@ from gannotate.inversion.projector import InversionConfig, Space
 from gannotate.locks import alone_in
 from gannotate.training import distributed
 from gannotate.training.resuming import check_place
+from gannotate.wording import quoted
 
 GATE, GRID, CALIBRATION = "gate.json", "grid.png", "calibration"
 
@@ -301,5 +302,5 @@ def _as_text(flags: InvertFlags, result: dict[str, Any]) -> str:
 def _next_step(flags: InvertFlags, gate: Gate | None) -> str:
     words = "gannotate predict PROJECT PICTURES --through generator --out DIR"
     if flags.encoder is not None:
-        words += f" --encoder {flags.encoder}"
-    return words if gate is None else f"{words} --gate {flags.gate or flags.out / GATE}"
+        words += f" --encoder {quoted(flags.encoder)}"
+    return words if gate is None else f"{words} --gate {quoted(flags.gate or flags.out / GATE)}"

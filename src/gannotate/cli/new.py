@@ -11,14 +11,14 @@ from cyclopts import Parameter
 
 from gannotate.cli import show
 from gannotate.cli.flags import Common, settings
-from gannotate.cli.sample import add_pictures
+from gannotate.cli.real_pool import add_pictures
 from gannotate.data.real_pictures import survey
 from gannotate.errors import UsageError
-from gannotate.generators.build import load_generator, read_config
 from gannotate.labels import make_classes
-from gannotate.project import Project, digest
+from gannotate.project import Project, check_unused, digest
 from gannotate.project_config import ClassEntry, DrawEntry, GeneratorEntry, MirrorEntry, ProjectConfig
 from gannotate.record import now
+from gannotate.wording import counted, quoted
 
 
 @Parameter(name="*")
@@ -29,7 +29,7 @@ class NewFlags(Common):
     classes: str
     """Names of the classes with commas between them, the background first: background,nucleus,cytoplasm."""
     generator: Path | None = None
-    """Folder of the generator (from `gannotate train-generator`); it is copied into the project."""
+    """Folder of the generator (from `gannotate train-generator`), or a project that has one; it is copied."""
     pictures: Path | None = None
     """Folder or zip of real pictures, which become the pool; without --generator the project has real pictures only:
     to label, and to train on."""
@@ -59,10 +59,12 @@ def new(project: Path, /, *, flags: NewFlags) -> int:
     Args:
         project: the new folder.
     """
-    config = config_of(project, flags)
+    check_unused(project)
+    generator = None if flags.generator is None else generator_given(flags.generator)
+    config = config_of(project, flags, generator)
     if flags.dry_run:
         steps = [f"make {project} with {len(config.classes)} classes"]
-        steps += [f"copy {flags.generator} into it"] if flags.generator else []
+        steps += [f"copy {generator} into it"] if generator else []
         steps += [f"add the pictures in {flags.pictures} to its pool"] if flags.pictures else []
         return show.plan(flags, steps, settings(flags) | {"project": config.model_dump(mode="json")})
     added: list[int] = []
@@ -71,35 +73,36 @@ def new(project: Path, /, *, flags: NewFlags) -> int:
         if flags.pictures:
             added.extend(add_pictures(building, flags.pictures, flags))
 
-    made = Project.create(project, config, flags.generator, fill)
+    made = Project.create(project, config, generator, fill)
     result = {"project": str(made.folder), "real_pictures": len(added), **config.model_dump(mode="json")}
     channels = "grey" if config.image_channels == 1 else "RGB"
     text = f"{made.folder}: {len(config.classes)} classes, {config.size} px {channels} pictures"
-    text += f", {len(added)} real ones in the pool" if added else ""
-    step = f"gannotate sample {project} -n 20" if flags.generator else f"gannotate annotate {project}"
+    text += f", {counted(len(added), 'real one')} in the pool" if added else ""
+    step = f"gannotate sample {quoted(project)} -n 20" if generator else f"gannotate annotate {quoted(project)}"
     return show.finish(flags, result, text, step)
 
 
-def config_of(project: Path, flags: NewFlags) -> ProjectConfig:
-    """project.yaml as the flags ask for it.
+def config_of(project: Path, flags: NewFlags, generator: Path | None) -> ProjectConfig:
+    """project.yaml as the flags ask for it, with the generator in the folder `generator`.
 
     Raises:
         UsageError: neither a generator nor pictures; names, colours or pairs that do not fit.
     """
     names = [name.strip() for name in flags.classes.split(",")]
-    if flags.generator is not None:
-        if flags.size is not None:
-            raise UsageError("--size and --generator were both given; the pictures have the generator's size")
-        entry, size, channels = generator_entry(flags.generator)
-    elif flags.pictures is not None:
-        entry, (size, channels) = None, survey(flags.pictures, flags.size, flags.crop)
-    else:
-        raise UsageError("a project needs --generator DIR (from `gannotate train-generator`) or --pictures DIR")
     entries = [ClassEntry(name=item.name, colour=item.colour) for item in make_classes(names)]
+    check_background(names)
     if flags.colours is not None:
         entries = with_colours(entries, flags.colours)
     mirror = mirror_of(flags.mirror, flags.swap, names)
     mirror.with_ids(names)
+    if generator is not None:
+        if flags.size is not None:
+            raise UsageError("--size and --generator were both given; the pictures have the generator's size")
+        entry, size, channels = generator_entry(generator)
+    elif flags.pictures is not None:
+        entry, (size, channels) = None, survey(flags.pictures, flags.size, flags.crop)
+    else:
+        raise UsageError("a project needs --generator DIR (from `gannotate train-generator`) or --pictures DIR")
     return ProjectConfig(
         name=project.resolve().name,
         created=now(),
@@ -113,8 +116,37 @@ def config_of(project: Path, flags: NewFlags) -> ProjectConfig:
     )
 
 
+def check_background(names: Sequence[str]) -> None:
+    """Checks that a class called background is the first one: class 0 is what is left when nothing else is labelled.
+
+    Raises:
+        UsageError: it stands further behind.
+    """
+    lower = [name.casefold() for name in names]
+    if "background" in lower[1:]:
+        place = lower.index("background")
+        first = [names[place], *names[:place], *names[place + 1 :]]
+        raise UsageError(
+            f"the first class is the background, and {names[0]!r} stands before {names[place]!r}; give --classes "
+            f"{quoted(','.join(first))}"
+        )
+
+
+def generator_given(path: Path) -> Path:
+    """The folder of the generator that --generator names: that itself, or the one in a project.
+
+    Raises:
+        UsageError: a file, or a project of real pictures alone.
+    """
+    if path.is_file():
+        raise UsageError(f"--generator is the file {path}; give its folder, {path.parent}")
+    return Project.open(path).generator_folder if (path / "project.yaml").exists() else path
+
+
 def generator_entry(folder: Path) -> tuple[GeneratorEntry, int, int]:
     """What project.yaml says of a generator; its size in px and its channels."""
+    from gannotate.generators.build import load_generator, read_config  # torch: whatever is wrong is told before
+
     about = read_config(folder)
     generator = load_generator(folder)  # whole, before anything is made from it
     entry = GeneratorEntry(
@@ -134,7 +166,7 @@ def with_colours(entries: Sequence[ClassEntry], colours: str) -> list[ClassEntry
     """
     words = [word.strip().lstrip("#") for word in colours.split(",")]
     if len(words) != len(entries):
-        raise UsageError(f"{len(words)} colours were given for {len(entries)} classes; give one a class")
+        raise UsageError(f"--colours has {counted(len(words), 'colour')} for {len(entries)} classes; give one a class")
     coloured = []
     for entry, word in zip(entries, words, strict=True):
         try:

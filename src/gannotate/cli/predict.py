@@ -32,20 +32,21 @@ from gannotate.data.pictures import SUFFIXES, PictureSource
 from gannotate.data.sharing import Worker
 from gannotate.data.video import is_video
 from gannotate.data.writing import check_new
-from gannotate.decoders.build import load_decoder
+from gannotate.decoders.build import SOURCE, load_decoder
 from gannotate.errors import UsageError
 from gannotate.fitting.features import FeatureReader
 from gannotate.inversion.gate import load_gate
 from gannotate.inversion.inverter import Inverter, usual_config
 from gannotate.inversion.labelling import GeneratorLabeller
 from gannotate.inversion.projector import InversionConfig, Space
-from gannotate.pretraining.sources import SOURCE, load_source
+from gannotate.pretraining.sources import load_source
 from gannotate.project import Project
 from gannotate.segmenters.loading import load_predictor
 from gannotate.segmenters.onnx_runtime import OnnxSegmenter
 from gannotate.segmenters.predict import Predictor
 from gannotate.segmenters.tiling import View
 from gannotate.training.launched import launched
+from gannotate.wording import counted
 
 
 @Parameter(name="*")
@@ -138,7 +139,7 @@ def predict(project: Path, pictures: Path, /, *, flags: PredictFlags) -> int:
     done = len(names) - len(skipped)
     result: dict[str, Any] = {"decoder" if by_decoder else "segmenter": str(folder), "out": str(flags.out)}
     result |= {"pictures": done, "skipped": skipped, "seconds": round(last.seconds, 2) if last else 0.0}
-    text = f"{done} pictures labelled in {flags.out}, {len(skipped)} skipped"
+    text = f"{counted(done, 'picture')} labelled by {folder.resolve().name} in {flags.out}, {len(skipped)} skipped"
     if rows:
         result["psnr"] = round(float(np.mean([row["psnr"] for row in rows])), 2)
         text += f"; redrawn with a PSNR of {result['psnr']:.1f} dB"

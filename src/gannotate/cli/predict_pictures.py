@@ -23,6 +23,7 @@ from gannotate.labels import ClassInfo, encode_label_map
 from gannotate.segmenters.predict import BATCH, Predictor
 from gannotate.segmenters.tiling import View
 from gannotate.viz import overlay
+from gannotate.wording import counted
 
 T = TypeVar("T")
 
@@ -121,7 +122,9 @@ def predict_pictures(
             yield progress
         if len(progress.skipped) == len(names):
             name, reason = next(iter(progress.skipped.items()))
-            raise GannotateError(f"none of the {len(names)} pictures could be labelled, the first: {name} {reason}")
+            raise GannotateError(
+                f"of {counted(len(names), 'picture')} none could be labelled, the first: {name} {reason}"
+            )
         if progress.rows:
             add("inversion.jsonl", "".join(json.dumps(row) + "\n" for row in progress.rows).encode())
 

@@ -15,6 +15,7 @@ from gannotate.data.writing import Add, check_new
 from gannotate.errors import GannotateError, UsageError
 from gannotate.files import write_bytes, write_json, write_new_json
 from gannotate.parsing import DAMAGED, load_json
+from gannotate.wording import counted
 
 if TYPE_CHECKING:
     from gannotate.cli.predict_pictures import Predicted
@@ -106,7 +107,7 @@ def predict_shared(
     whole = _read(out)
     if len(whole["skipped"]) == everything:
         name, reason = next(iter(whole["skipped"].items()))
-        raise GannotateError(f"none of the {everything} pictures could be labelled, the first: {name} {reason}")
+        raise GannotateError(f"of {counted(everything, 'picture')} none could be labelled, the first: {name} {reason}")
     seconds = time.monotonic() - begin
     yield Predicted(everything, everything, seconds, 0.0, {}, whole["skipped"], whole["rows"])
 

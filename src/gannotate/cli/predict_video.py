@@ -18,6 +18,7 @@ from gannotate.segmenters.steady import SteadyConfig, label_frames
 from gannotate.segmenters.tiling import View
 from gannotate.training.loop import Progress
 from gannotate.viz import overlay
+from gannotate.wording import counted
 
 if TYPE_CHECKING:
     from gannotate.cli.predict import PredictFlags
@@ -47,7 +48,8 @@ def predict_video(
         "frames_per_s": round(float(info.rate), 3),
         "steady": config.memory,
     }
-    return show.finish(flags, result, f"{frames} frames labelled in {flags.out}")
+    text = f"{counted(frames, 'frame')} labelled by {folder.resolve().name} in {flags.out}"
+    return show.finish(flags, result, text)
 
 
 def _label(

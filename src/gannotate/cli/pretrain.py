@@ -40,6 +40,7 @@ from gannotate.project import Project
 from gannotate.record import read_record
 from gannotate.segmenters.build import Architecture, SegmenterConfig
 from gannotate.training import distributed
+from gannotate.wording import quoted
 
 FIGURE_ONLY = ("figure",)
 """Flags that change nothing of the encoder: they may be given to a finished pre-training."""
@@ -172,7 +173,7 @@ def pretrain_verb(generator: Path, /, *, flags: PretrainFlags) -> int:
         text += f"\nneighbours of one class: {shown}; see {flags.out / 'tsne.png'}"
     usual = flags.architecture == SegmenterConfig.architecture
     network_flag = "" if usual else f"--architecture {flags.architecture} "
-    next_step = f"gannotate train PROJECT --labelled DIR {network_flag}--init {flags.out}"
+    next_step = f"gannotate train PROJECT --labelled DIR {network_flag}--init {quoted(flags.out)}"
     return show.finish(flags, result, text, next_step)
 
 
@@ -202,7 +203,8 @@ def _segmenter(
 def _figure(flags: PretrainFlags, segmenter: SegmenterConfig, project: Project | None) -> dict[str, Any]:
     assert flags.figure is not None
     known = project.classes if project else tuple(ClassInfo(f"class {n}", default_colour(n)) for n in range(254))
-    data = read_labelled(flags.figure, len(known), segmenter.size, segmenter.image_channels)
+    names = [item.name for item in project.classes] if project else None
+    data = read_labelled(flags.figure, len(known), segmenter.size, segmenter.image_channels, names)
     encoders = {
         flags.weights if flags.weights in ("random", "imagenet") else "start": start_encoder(segmenter, flags.seed),
         flags.method: load_encoder(flags.out)[0],

@@ -21,6 +21,7 @@ from gannotate.data.pictures import load_pictures
 from gannotate.errors import UsageError
 from gannotate.generators.build import load_generator
 from gannotate.pretraining.contrastive import ContrastiveConfig, ContrastiveTrainer
+from gannotate.pretraining.folder import check_new_pretraining
 from gannotate.pretraining.layermatch import parameters
 from gannotate.pretraining.unlabelled import UnlabelledTrainer, pretrain_unlabelled
 from gannotate.pretraining.vae_training import VAETrainer, VAETraining
@@ -28,6 +29,7 @@ from gannotate.project import Project
 from gannotate.record import read_record
 from gannotate.segmenters.build import SegmenterConfig
 from gannotate.training import distributed
+from gannotate.wording import quoted
 
 if TYPE_CHECKING:
     from gannotate.cli.pretrain import PretrainFlags
@@ -109,8 +111,9 @@ def is_pretrained(flags: PretrainFlags, config: dict[str, Any]) -> bool:
     """True when --out holds this very pre-training, ended.
 
     Raises:
-        UsageError: it holds another one.
+        UsageError: it holds another one, or something else.
     """
+    check_new_pretraining(flags.out)
     record = read_record(flags.out) if flags.resume else None
     if record is None:
         return False
@@ -173,4 +176,6 @@ def _trainer(flags: PretrainFlags, project: Project | None, pictures: np.ndarray
 def _finish(flags: PretrainFlags, result: dict[str, Any]) -> int:
     what = "autoencoder" if flags.method == "vae" else "encoder"
     text = f"{what} in {flags.out}, from {result.get('pictures', 0)} pictures"
-    return show.finish(flags, result, text, f"gannotate fit PROJECT --from real --labelled DIR --features {flags.out}")
+    return show.finish(
+        flags, result, text, f"gannotate fit PROJECT --from real --labelled DIR --features {quoted(flags.out)}"
+    )

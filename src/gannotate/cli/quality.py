@@ -19,8 +19,9 @@ from gannotate.generators.base import DrawOptions
 from gannotate.generators.build import load_generator
 from gannotate.generators.quality import FIRST_SEED, QualityConfig, QualityRun
 from gannotate.metrics.feature_spaces import make_feature_space
-from gannotate.metrics.path_length import PathLength, PathLengthConfig, PathSpace, Sampling
+from gannotate.metrics.path_length import FEWEST_PAIRS, PathLength, PathLengthConfig, PathSpace, Sampling
 from gannotate.metrics.perceptual import PerceptualSpace
+from gannotate.wording import counted
 
 
 @Parameter(name="*")
@@ -56,8 +57,17 @@ class QualityFlags(Common):
     """Where the steps are taken: end (the path's beginning) or full (anywhere on it)."""
 
     def how(self) -> QualityConfig:
-        """The library's settings."""
+        """The library's settings.
+
+        Raises:
+            UsageError: too few steps for a path length.
+        """
         paths = None
+        if self.ppl_pairs and self.ppl_pairs < FEWEST_PAIRS:
+            raise UsageError(
+                f"--ppl-pairs is {self.ppl_pairs}, too few for a path length; give at least {FEWEST_PAIRS}, or 0 to "
+                "leave it out"
+            )
         if self.ppl_pairs:
             paths = PathLengthConfig(pairs=self.ppl_pairs, space=self.ppl_space, sampling=self.ppl_sampling)
         return QualityConfig(
@@ -155,4 +165,4 @@ def _name_skipped(flags: QualityFlags, real: PictureSet) -> None:
     if len(real.skipped) > 20:
         show.say(flags, f"... and {len(real.skipped) - 20} more")
     count, side, *_ = real.pictures.shape
-    show.say(flags, f"{count} real pictures of {side} px, {len(real.skipped)} skipped")
+    show.say(flags, f"{counted(count, 'real picture')} of {side} px, {len(real.skipped)} skipped")

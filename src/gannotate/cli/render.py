@@ -18,6 +18,7 @@ from gannotate.data.writing import check_new, encode_picture, new_pictures
 from gannotate.errors import UsageError
 from gannotate.labels import encode_label_map, make_classes
 from gannotate.record import cores
+from gannotate.wording import quoted
 
 
 @Parameter(name="*")
@@ -76,7 +77,7 @@ def render(what: Literal["portraits"], /, *, flags: RenderFlags) -> int:
         "pictures_per_s": round(flags.count / max(seconds, 1e-9), 1),
     }
     text = f"{flags.count} {what} in {flags.out}, {result['pictures_per_s']} a second"
-    return show.finish(flags, result, text, f"gannotate train-generator {flags.out} --out DIR")
+    return show.finish(flags, result, text, f"gannotate train-generator {quoted(flags.out)} --out DIR")
 
 
 def _render(flags: RenderFlags) -> Iterator[Rendered]:

@@ -14,6 +14,7 @@ from gannotate.errors import UsageError
 from gannotate.project import Project
 from gannotate.report.shell import PAGE
 from gannotate.studies.reading import is_study
+from gannotate.wording import quoted
 
 MANIFEST, PROJECT = "manifest.json", "project.yaml"
 
@@ -60,7 +61,7 @@ def report(folder: Path, /, *, flags: ReportFlags = ReportFlags()) -> int:
         path = write_report(opened)
     result = {"page": str(path), "bytes": path.stat().st_size}
     text = f"{path}, {max(1, round(result['bytes'] / 1e3)):,} kB"
-    return show.finish(flags, result, text, f"open {path} in a browser")
+    return show.finish(flags, result, text, f"open {quoted(path)} in a browser")
 
 
 def _card(folder: Path, flags: ReportFlags) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ from gannotate.cli.flags import Resumable, differences
 from gannotate.files import drop
 from gannotate.locks import is_free
 from gannotate.project import Project
-from gannotate.record import is_finished, read_record
+from gannotate.record import check_free, is_finished, read_record
 
 
 def open_run(project: Project, kind: str, name: str, flags: Resumable, config: dict[str, Any]) -> Path:
     """The folder to work in: an unfinished one of this kind and name is gone on with when its settings are the same."""
     unfinished = resumable(project, kind, name, flags, config)
     if unfinished is not None:
+        check_free(unfinished)
         show.say(flags, f"going on with {unfinished} (--no-resume starts a new one)")
         return unfinished
     for finished in filter(is_finished, project.made(kind)):
@@ -25,6 +27,17 @@ def open_run(project: Project, kind: str, name: str, flags: Resumable, config: d
     folder = project.next_folder(kind, name)
     show.say(flags, f"working in {folder}")
     return folder
+
+
+def check_not_held(project: Project, kind: str, name: str, flags: Resumable, config: dict[str, Any]) -> None:
+    """Asks whether another process has the folder that `open_run` would go on with, before anything long is read.
+
+    Raises:
+        GannotateError: one has.
+    """
+    unfinished = resumable(project, kind, name, replace(flags, quiet=True), config)
+    if unfinished is not None:
+        check_free(unfinished)
 
 
 def resumable(project: Project, kind: str, name: str, flags: Resumable, config: dict[str, Any]) -> Path | None:
@@ -37,7 +50,8 @@ def resumable(project: Project, kind: str, name: str, flags: Resumable, config: 
         return unfinished
     changed = differences(record["config"], config)
     if changed:
-        show.say(flags, f"{unfinished} is unfinished, but with another {', '.join(changed)}: starting anew")
+        verb = "differs" if len(changed) == 1 else "differ"
+        show.say(flags, f"{unfinished} is unfinished, but its {', '.join(changed)} {verb}: starting anew")
         return None
     return unfinished
 

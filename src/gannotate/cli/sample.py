@@ -1,29 +1,22 @@
-"""`gannotate sample`: pictures for the pool, drawn by seed or read from files."""
+"""`gannotate sample`: pictures for the pool, drawn by seed or read from files (real_pool.py)."""
 
 from __future__ import annotations
 
 import contextlib
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from gannotate.annotate.choosing import choose_seeds
 from gannotate.annotate.order import Order
 from gannotate.cli import show
-from gannotate.cli.device import prepare
 from gannotate.cli.flags import Common, settings
-from gannotate.data.pictures import PictureSource, Skipped
-from gannotate.data.real_pictures import read_real
+from gannotate.cli.real_pool import add_pictures
 from gannotate.data.writing import encode_picture
-from gannotate.errors import GannotateError, UsageError
-from gannotate.generators.base import DrawOptions, draw, to_uint8
-from gannotate.generators.build import load_generator
-from gannotate.project import FIRST_REAL, PoolPicture, Project, RealPicture, is_real
-from gannotate.seeding import numpy_stream
+from gannotate.errors import UsageError
+from gannotate.project import FIRST_REAL, PoolPicture, Project, is_real
+from gannotate.wording import counted, quoted
 
 COUNT = 20
 """Pictures to draw when nobody says how many."""
@@ -72,19 +65,28 @@ def _sample_drawn(opened: Project, flags: SampleFlags, count: int) -> int:
     project, offered = opened.folder, next_seeds(opened, flags, count)
     if flags.dry_run:
         chosen_of = "" if flags.order == "random" else f"the {count} most {flags.order} of "
-        steps = [f"draw {chosen_of}seeds {offered[0]} to {offered[-1]} into {project}/pool"]
+        steps = [f"draw {chosen_of}{named(list(offered))} into {project}/pool"]
         return show.plan(flags, steps, settings(flags, first_seed=offered[0]))
+    # torch takes seconds to load, so whatever is wrong is told before
+    from gannotate.annotate.choosing import choose_seeds
+    from gannotate.cli.device import prepare
+    from gannotate.generators.base import DrawOptions, draw, to_uint8
+    from gannotate.generators.build import load_generator
+
     generator = load_generator(opened.generator_folder, prepare(flags))
     seeds = choose_seeds(opened, generator, offered, count, flags.order)
+    there = {picture.seed for picture in opened.pool()}
     chosen = opened.config.draw.model_dump()
     drawn = [
         (PoolPicture(seed, chosen), encode_picture(to_uint8(drawing.picture)[0]))
         for seed, drawing in draw(generator, seeds, DrawOptions(**chosen))
     ]
     opened.add_to_pool(drawn)
+    again = sorted(there & set(seeds))
     result = {"project": str(project), "seeds": seeds, "order": flags.order, "pool": len(opened.pool("any"))}
-    text = f"{len(seeds)} pictures added, seeds {named(seeds)}; the pool has {result['pool']}"
-    return show.finish(flags, result, text, f"gannotate annotate {project}")
+    result["drawn_again"] = again
+    text = f"{told(seeds, again)}; the pool has {result['pool']}"
+    return show.finish(flags, result, text, f"gannotate annotate {quoted(project)}")
 
 
 def _sample_real(project: Project, flags: SampleFlags, pictures: Path) -> int:
@@ -96,62 +98,24 @@ def _sample_real(project: Project, flags: SampleFlags, pictures: Path) -> int:
     with project.changing():
         added = add_pictures(project, pictures, flags, flags.count)
     result = {"project": str(project.folder), "seeds": added, "order": "random", "pool": len(project.pool("any"))}
-    text = f"{len(added)} real pictures added; the pool has {result['pool']}"
-    return show.finish(flags, result, text, f"gannotate annotate {project.folder}")
+    text = f"{counted(len(added), 'real picture')} added; the pool has {result['pool']}"
+    return show.finish(flags, result, text, f"gannotate annotate {quoted(project.folder)}")
 
 
-class Cropping(Protocol):
-    """The flags that adding real pictures reads."""
-
-    @property
-    def crop(self) -> bool: ...
-    @property
-    def seed(self) -> int: ...
-    @property
-    def quiet(self) -> bool: ...
-
-
-def add_pictures(project: Project, pictures: Path, flags: Cropping, count: int | None = None) -> list[int]:
-    """Adds real pictures of a folder or zip to the pool, all or `count` of them; gives their numbers.
-
-    Those that cannot be taken are told on stderr.
-
-    Raises:
-        UsageError: no pictures, or fewer than `count`. GannotateError: none of them can be taken.
-    """
-    source = PictureSource(pictures)
-    if count is not None and not 1 <= count <= len(source.names):
-        raise UsageError(f"-n is {count}; {pictures} has {len(source.names)} pictures, give 1 to that many")
-    order = range(len(source.names))
-    if count is not None:
-        order = sorted(numpy_stream(flags.seed, "real pictures").permutation(len(order))[:count].tolist())
-    known = [picture.real for picture in project.pool("real") if picture.real]
-    size, channels = project.config.size, project.config.image_channels
-    skipped: list[Skipped] = []
-
-    def taken() -> Iterator[tuple[RealPicture, bytes]]:
-        for one in read_real(source, [source.names[place] for place in order], size, channels, flags.crop, known):
-            if isinstance(one, Skipped):
-                skipped.append(one)
-            else:
-                yield one
-
-    added = project.add_real(taken())
-    if not added:
-        raise GannotateError(
-            f"none of the {len(skipped)} pictures in {pictures} was added, the first: {skipped[0].name} "
-            f"{skipped[0].reason}"
-        )
-    if skipped and not flags.quiet:
-        sys.stderr.write(f"{len(skipped)} pictures were left out, the first: {skipped[0].name} {skipped[0].reason}\n")
-    return added
+def told(seeds: list[int], again: list[int]) -> str:
+    """How many pictures are new, and which were in the pool before and were drawn once more."""
+    new = [seed for seed in seeds if seed not in again]
+    parts = [f"{counted(len(new), 'picture')} added, {named(new)}"] if new else ["no picture added"]
+    return ", ".join([*parts, *([f"{named(again)} drawn again"] if again else [])])
 
 
 def named(seeds: list[int]) -> str:
-    """Seeds for a person: `3 to 7` when they follow each other, else all of them."""
+    """Seeds for a person: `seeds 3 to 7` when they follow each other, else all of them."""
+    if len(seeds) == 1:
+        return f"seed {seeds[0]}"
     if seeds[-1] - seeds[0] == len(seeds) - 1:
-        return f"{seeds[0]} to {seeds[-1]}"
-    return ", ".join(str(seed) for seed in seeds)
+        return f"seeds {seeds[0]} to {seeds[-1]}"
+    return f"seeds {', '.join(str(seed) for seed in seeds)}"
 
 
 def next_seeds(project: Project, flags: SampleFlags, count: int) -> range:

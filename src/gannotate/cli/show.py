@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import yaml
 
 from gannotate.cli.flags import Common
+from gannotate.wording import counted
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -20,7 +21,7 @@ LINE_EVERY_S = 10.0
 
 
 class Step(Protocol):
-    """Progress of a long job, e.g. gannotate.training.loop.Progress."""
+    """Progress of a long job, e.g. gannotate.training.loop.Progress; eta_s: until its end, whatever ends it."""
 
     @property
     def done(self) -> int: ...
@@ -102,41 +103,59 @@ def _last(progress: Iterable[S]) -> S | None:
 
 
 def _follow_with_lines(progress: Iterable[S], title: str) -> S | None:
-    last, shown = None, time.monotonic()
+    last, told, shown = None, False, time.monotonic()
     for step in progress:
-        last = step
-        if time.monotonic() - shown >= LINE_EVERY_S:
+        last, told = step, time.monotonic() - shown >= LINE_EVERY_S
+        if told:
             shown = time.monotonic()
             _line(title, step)
-    if last is not None:
+    if last is not None and not told:
         _line(title, last)
     return last
 
 
 def _line(title: str, step: Step) -> None:
-    left = f", {clock(step.eta_s)} left" if step.done < step.steps else ""
-    sys.stderr.write(f"{title}: {step.done}/{step.steps} in {clock(step.seconds)}{left}{_metrics(step)}\n")
+    left = f", {clock(step.eta_s)} left" if step.done < step.steps and step.eta_s else ""
+    sys.stderr.write(f"{title}: {_place(step)} in {clock(step.seconds)}{left}{_metrics(step)}\n")
     sys.stderr.flush()
+
+
+def _place(step: Step) -> str:
+    return counted(step.done, "step") if ends_by_time(step) else f"{step.done}/{step.steps}"
+
+
+def ends_by_time(step: Step) -> bool:
+    """Whether a job ends long before its last step, as --minutes asks for: then their number tells nothing."""
+    needed_s = step.seconds / max(1, step.done) * (step.steps - step.done)
+    return step.eta_s < needed_s / 2
 
 
 def _follow_with_bar(progress: Iterable[S], title: str) -> S | None:
     last = None
     with _bar() as bar:
-        task = bar.add_task(title, total=None, left="", metrics="")
+        task = bar.add_task(title, total=None, place="", left="", metrics="")
         for step in progress:
             last = step
-            bar.update(task, total=step.steps, completed=step.done, left=clock(step.eta_s), metrics=_metrics(step))
+            by_time = ends_by_time(step)
+            bar.update(
+                task,
+                total=step.seconds + step.eta_s if by_time else step.steps,
+                completed=step.seconds if by_time else step.done,
+                place=_place(step),
+                left=clock(step.eta_s),
+                metrics=_metrics(step),
+            )
     return last
 
 
 def _bar() -> Bar:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[place]}"),
         TimeElapsedColumn(),
         TextColumn("left {task.fields[left]}{task.fields[metrics]}", markup=False),
     )

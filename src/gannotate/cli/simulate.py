@@ -15,6 +15,7 @@ from gannotate.fitting.simulate import about_segmenter, to_simulate
 from gannotate.fitting.simulate import simulate as simulate_annotations
 from gannotate.project import Project
 from gannotate.segmenters.loading import load_predictor
+from gannotate.wording import counted, quoted
 
 
 @Parameter(name="*")
@@ -44,7 +45,8 @@ def simulate(project: Path, /, *, flags: SimulateFlags) -> int:
         return show.plan(flags, [f"label {len(seeds)} pool pictures with {folder}"], settings(flags, about=about))
     if about["miou"] is None:
         show.say(
-            flags, f"how good {folder} is is not known: `gannotate evaluate {project} --test DIR` tells and notes it"
+            flags,
+            f"how good {folder} is is not known: `gannotate evaluate {quoted(project)} --test DIR` tells and notes it",
         )
     with opened.changing():
         seeds = to_simulate(opened, flags.count, flags.replace)  # another command may just have labelled some
@@ -52,10 +54,10 @@ def simulate(project: Path, /, *, flags: SimulateFlags) -> int:
         done = list(simulate_annotations(opened, segmenter, seeds, about))
     result = {"project": str(project), "seeds": done, "source": "simulated", "about": about}
     text = (
-        f"{len(done)} simulated annotations by {about['network']} trained on {about['labels']} labels "
+        f"{counted(len(done), 'simulated annotation')} by {about['network']} trained on {about['labels']} labels "
         f"(its own mIoU {show.fraction(about['miou'])})"
     )
-    return show.finish(flags, result, text, f"gannotate fit {project}")
+    return show.finish(flags, result, text, f"gannotate fit {quoted(project)}")
 
 
 def segmenter_folder(project: Project, given: Path | None) -> Path:

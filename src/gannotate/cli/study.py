@@ -43,8 +43,9 @@ from gannotate.studies.domain import names as domain_names
 from gannotate.studies.several import Several, plan_several
 from gannotate.studies.study import names as study_names
 from gannotate.studies.words import as_command
-from gannotate.studies.writing import STUDY, TABLE, about
+from gannotate.studies.writing import STUDY, TABLE, VALUES, about
 from gannotate.training.launched import launched, launched_here
+from gannotate.wording import quoted
 
 study = cyclopts.App(help="Do the papers' tables and figures, on the pictures at hand.")
 study.command(claims_verb, name="claims")
@@ -232,7 +233,7 @@ def run_verb(*names: str, flags: RunFlags = RunFlags()) -> int:
         return _would(several, how, flags, one)
     results = [_told(name, plan, how, flags, one) for name, plan in several.plans.items()]
     if not one:
-        show.finish(flags, results, _summary(results))
+        show.finish(flags, results, _summary(results), f"gannotate report {quoted(flags.out)}/STUDY")
     return 0 if all(map(_whole, results)) else FAILED
 
 
@@ -267,7 +268,7 @@ def _told(name: str, plan: Plan, how: How, flags: RunFlags, one: bool) -> dict[s
         show.say(flags, f"{name}: {told}")
         return {"folder": str(how.folder / plan.called), "error": told}
     if one or not flags.json:
-        show.finish(flags, result, text)
+        show.finish(flags, result, text, f"gannotate report {quoted(result['folder'])}" if one else "")
     return result
 
 
@@ -304,7 +305,8 @@ def _run(name: str, plan: Plan, how: How, flags: RunFlags) -> tuple[dict[str, An
         show.say(flags, failure)
     folder = how.folder / plan.called
     result = {"folder": str(folder), **_counts(plan, outcomes), "command": command, **content}
-    return result, f"{(folder / TABLE).read_text()}\nin {folder}: {TABLE}, {STUDY}"
+    written = [TABLE, VALUES, *(plot["svg"] for plot in content["plots"]), STUDY]
+    return result, f"{(folder / TABLE).read_text()}\nin {folder}: {', '.join(written)}"
 
 
 def _write(how: How, plan: Plan, outcomes: Outcomes, command: str, begin: float) -> dict[str, Any]:

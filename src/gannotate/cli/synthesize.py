@@ -28,8 +28,9 @@ from gannotate.generators.build import load_generator
 from gannotate.project import Project
 from gannotate.record import RECORD
 from gannotate.report.dataset_card import write_dataset_card
-from gannotate.synthesis import DATASET_FIRST_SEED, DatasetConfig, write_dataset
+from gannotate.synthesis import DATASET_FIRST_SEED, DatasetConfig, check_new_dataset, write_dataset
 from gannotate.training.launched import launched
+from gannotate.wording import quoted
 
 
 @Parameter(name="*")
@@ -82,6 +83,8 @@ def synthesize(project: Path, /, *, flags: SynthesizeFlags) -> int:
     decoder_folder = decoder_reading(opened, flags.decoder, "generator")
     _check_apart(opened, flags)
     options = flags.options(opened)
+    if flags.out:
+        check_new_dataset(place_of(flags.out))
     config = settings(flags, decoder=decoder_folder.name, draw=vars(options))
     if flags.dry_run:
         folder = str(flags.out) if flags.out else where(opened, "datasets", "", flags, config)
@@ -100,7 +103,7 @@ def synthesize(project: Path, /, *, flags: SynthesizeFlags) -> int:
         if isinstance(folder, Path):
             write_dataset_card(folder, opened)
     text = f"{flags.count} labelled pictures in {folder}, mean confidence {record.result['confidence']:.3f}"
-    return show.finish(flags, record.result | {"seconds": record.wall_s}, text, f"gannotate train {project}")
+    return show.finish(flags, record.result | {"seconds": record.wall_s}, text, f"gannotate train {quoted(project)}")
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from gannotate.cli.compute import SPEED, Precise, told
 from gannotate.cli.device import prepare
 from gannotate.cli.flags import settings
 from gannotate.cli.processes import recorded_once
-from gannotate.cli.runs import drop_checkpoint, open_run, where
+from gannotate.cli.runs import check_not_held, drop_checkpoint, open_run, where
 from gannotate.cli.train_methods import SEMANTIC_GAN, SUPERVISED, check_flags, method_settings, run_name, start_method
 from gannotate.cli.training_data import count_pictures, origin_of, read_origin, read_unlabelled
 from gannotate.data.augment import WARPS
@@ -28,6 +28,7 @@ from gannotate.segmenters.start_weights import encoder_in
 from gannotate.segmenters.supervised import SegmenterTraining, train_segmenter
 from gannotate.training import distributed
 from gannotate.training.descent import Compute
+from gannotate.wording import quoted
 
 Method = Literal["supervised", "pseudo-labels", "adversarial", "mean-teacher", "gct", "s4gan", "semantic-gan"]
 """How a segmenter learns; all but the first learn from unlabelled pictures too."""
@@ -171,6 +172,7 @@ def train(project: Path, /, *, flags: TrainFlags = TrainFlags()) -> int:
     if flags.dry_run:
         return show.plan(flags, [f"train {name} in {where(opened, 'segmenters', name, flags, config)}"], config)
     device = prepare(flags, together=True)
+    distributed.from_first(lambda: check_not_held(opened, "segmenters", name, flags, config))
     data, about = read_origin(origin, flags, opened, device)
     unlabelled = None
     if flags.method != SUPERVISED:
@@ -194,4 +196,4 @@ def train(project: Path, /, *, flags: TrainFlags = TrainFlags()) -> int:
     pictures, source = record.result["pictures"], about["label_source"]
     text = f"segmenter in {folder}, from {pictures} pictures ({source}), {show.clock(record.wall_s)}"
     result = record.result | {"seconds": record.wall_s}
-    return show.finish(flags, result, text, f"gannotate evaluate {project} --test DIR")
+    return show.finish(flags, result, text, f"gannotate evaluate {quoted(project)} --test DIR")

@@ -20,6 +20,8 @@ from gannotate.generators.adversarial.run import GeneratorRun, train_generator
 from gannotate.generators.build import read_config
 from gannotate.training import distributed
 from gannotate.training.loop import read_log
+from gannotate.training.resuming import check_place, holds_training
+from gannotate.wording import quoted
 
 DEFAULT_SIDE_PX = 64
 
@@ -88,6 +90,7 @@ def train_generator_verb(pictures: Path, /, *, flags: TrainGeneratorFlags) -> in
     """
     run = flags.run()
     run.config(flags.size, 3)  # wrong sizes and presets are told before any picture is read
+    check_place(flags.out, "train-generator", begun=holds_training(flags.out, "generator"))
     if flags.dry_run:
         config = settings(flags, resolved=asdict(run.config(flags.size, 1 if flags.grey else 3)))
         return show.plan(flags, [f"train a generator on {pictures} into {flags.out}"], config)
@@ -118,7 +121,7 @@ def train_generator_verb(pictures: Path, /, *, flags: TrainGeneratorFlags) -> in
         f"at {best['kimg']:.0f} kimg, {record.result['s_per_kimg']:.1f} s/kimg; grids in {flags.out / 'snapshots'}"
     )
     return show.finish(
-        flags, record.result, text, f"gannotate new PROJECT --generator {flags.out} --classes background,..."
+        flags, record.result, text, f"gannotate new PROJECT --generator {quoted(flags.out)} --classes background,..."
     )
 
 

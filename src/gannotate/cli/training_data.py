@@ -30,6 +30,7 @@ from gannotate.segmenters.online import Online
 from gannotate.segmenters.predict import brought_to
 from gannotate.segmenters.sources import Mixed, Source, Stored
 from gannotate.synthesis import DATASET_FIRST_SEED
+from gannotate.wording import counted
 
 if TYPE_CHECKING:
     from gannotate.cli.train import TrainFlags
@@ -159,7 +160,7 @@ def _unlabelled_pictures(flags: TrainFlags, project: Project) -> np.ndarray:
     name_some(flags, [f"skipped {flags.unlabelled}/{reason}" for reason in failed], str(flags.unlabelled))
     if not read:
         raise GannotateError(
-            f"none of the {len(failed)} pictures in {flags.unlabelled} can be read, the first: {failed[0]}"
+            f"of {counted(len(failed), 'picture')} in {flags.unlabelled} none can be read, the first: {failed[0]}"
         )
     return np.stack(read)
 
@@ -214,10 +215,14 @@ def read_all(
     Raises:
         UsageError: fewer pictures than `shots`; and what `read_labelled` raises.
     """
-    sets = []
+    sets, names, channels = [], [item.name for item in project.classes], project.config.image_channels
     for path in paths:
-        data = read_labelled(path, len(project.classes), size or project.config.size, project.config.image_channels)
+        data = read_labelled(path, len(names), size or project.config.size, channels, names)
         name_some(flags, [f"skipped {path}/{item.name}: {item.reason}" for item in data.skipped], str(path))
+        if data.recoloured:
+            theirs, ours = ("colour", "grey") if channels == 1 else ("grey", "colour")
+            told = f"{path} has {counted(data.recoloured, f'{theirs} picture')} among its {len(data)}"
+            show.say(flags, f"{told}; they are taken as {ours}, as the project's are")
         sets.append(data)
     joined = LabelledSet(
         tuple(name for data in sets for name in data.names),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from gannotate.decoders.build import reads_source
 from gannotate.errors import UsageError
-from gannotate.pretraining.sources import reads_source
 from gannotate.project import Project
 from gannotate.record import is_finished
+from gannotate.wording import quoted
 
 Reads = Literal["generator", "features"]
 
@@ -39,7 +40,7 @@ def decoder_reading(project: Project, given: str | None, reads: Reads, otherwise
     for folder in reversed(finished):
         if _reads(folder) == reads:
             return folder
-    make = f"make one with `gannotate fit {project.folder}{FITS[reads]}`"
+    make = f"make one with `gannotate fit {quoted(project.folder)}{FITS[reads]}`"
     if not finished:
         raise UsageError(f"{project.folder} has no finished decoder yet; {make}")
     raise UsageError(f"the decoders of {project.folder} read {other}, not {READS[reads]}; {advice}{make}")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
 
+from gannotate.data.formats.base import BACKGROUND, IGNORED
+from gannotate.data.formats.palette import NAMES, parse_names
 from gannotate.data.pictures import PictureSource, Skipped
-from gannotate.errors import GannotateError
-from gannotate.labels import decode_label_map
+from gannotate.errors import GannotateError, nearest
+from gannotate.labels import IGNORE, MAX_CLASSES, decode_label_map
+from gannotate.wording import counted
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class LabelledSet:
 
     names: one a picture. pictures: uint8 (n, h, w, c), c 1 or 3. label_maps: uint8 (n, h, w), 255 = ignore.
     soft: float16 (n, k, h, w) class probabilities, or None. skipped: what was left out when reading, and why.
+    recoloured: how many pictures were grey and became colour, or colour and became grey, when reading.
     """
 
     names: tuple[str, ...]
@@ -27,6 +31,7 @@ class LabelledSet:
     label_maps: np.ndarray
     soft: np.ndarray | None = None
     skipped: tuple[Skipped, ...] = ()
+    recoloured: int = 0
 
     def __len__(self) -> int:
         return len(self.names)
@@ -39,7 +44,13 @@ class LabelledSet:
         return LabelledSet(names, self.pictures[picked], self.label_maps[picked], soft)
 
 
-def read_labelled(path: str | Path, classes: int, size: int | None = None, channels: int | None = None) -> LabelledSet:
+def read_labelled(
+    path: str | Path,
+    classes: int,
+    size: int | None = None,
+    channels: int | None = None,
+    names: Sequence[str] | None = None,
+) -> LabelledSet:
     """Reads pictures and label maps from a folder or zip of images/NAME.* and masks/NAME.png.
 
     Args:
@@ -48,14 +59,16 @@ def read_labelled(path: str | Path, classes: int, size: int | None = None, chann
         size: side in px that pictures (area or Lanczos filter) and label maps (nearest) are brought to, whatever
             their shape; their own size when not given, and then it must be one for all.
         channels: 1 (grey) or 3 (RGB); when not given, grey if every picture is stored as grey.
+        names: of the classes, by id: a source with a classes.json goes by these, not by its numbers.
 
     A picture that cannot be read or has no mask is skipped and listed.
 
     Raises:
-        UsageError: no pictures. GannotateError: no picture with a mask, an unknown class id, a mask of another size
-            than its picture, or pictures of different sizes with no `size` given.
+        UsageError: no pictures. GannotateError: no picture with a mask, an unknown class id or name, a mask of
+            another size than its picture, or pictures of different sizes with no `size` given.
     """
     source = PictureSource(path, under="images")
+    ids = None if names is None else _ids_by_name(source, names)
     read: list[tuple[str, Image.Image, np.ndarray]] = []
     skipped: list[Skipped] = []
     others = {str(PurePosixPath(file).with_suffix("")): file for file in source.files if file.startswith("masks/")}
@@ -70,19 +83,22 @@ def read_labelled(path: str | Path, classes: int, size: int | None = None, chann
         except GannotateError as error:
             skipped.append(Skipped(name, str(error)))
             continue
-        label_map = _read_mask(source, mask, classes)
+        label_map = _read_mask(source, mask, classes) if ids is None else ids.read(source, mask)
         _check_same_size(image, label_map, name, mask, str(path))
         read.append((name, *_resize(image, label_map, size)))
     if not read:
         raise GannotateError(
-            f"none of the {len(skipped)} pictures in {path}/images can be used, the first: {skipped[0].name} "
+            f"of {counted(len(skipped), 'picture')} in {path}/images none can be used, the first: {skipped[0].name} "
             f"{skipped[0].reason}; give masks/NAME.png for images/NAME.*"
         )
     _check_one_size(read, str(path))
+    recoloured = sum(_is_colour(image) != (channels == 3) for _, image, _ in read) if channels else 0
     channels = channels or (1 if all(image.mode == "L" for _, image, _ in read) else 3)
     pictures = np.stack([_to_array(image, channels) for _, image, _ in read])
     label_maps = np.stack([label_map for _, _, label_map in read])
-    return LabelledSet(tuple(name for name, _, _ in read), pictures, label_maps, skipped=tuple(skipped))
+    return LabelledSet(
+        tuple(name for name, _, _ in read), pictures, label_maps, skipped=tuple(skipped), recoloured=recoloured
+    )
 
 
 def resize_picture(image: Image.Image, width: int, height: int) -> Image.Image:
@@ -93,6 +109,61 @@ def resize_picture(image: Image.Image, width: int, height: int) -> Image.Image:
     kind = Image.Resampling.BOX if whole else Image.Resampling.LANCZOS
     # one axis after the other: given both at once Pillow chooses the order by shape, and an exported network cannot
     return image.resize((width, image.height), kind).resize((width, height), kind)
+
+
+@dataclass(frozen=True)
+class _Ids:
+    """Ids of a source whose classes.json names them. told: its name of each. names: of the classes that are wanted."""
+
+    told: Mapping[int, str]
+    names: Sequence[str]
+
+    def read(self, source: PictureSource, mask: str) -> np.ndarray:
+        """A label map in the wanted classes' ids.
+
+        Raises:
+            GannotateError: it holds a class that is none of them.
+        """
+        label_map = _read_mask(source, mask, MAX_CLASSES)
+        table = np.full(256, IGNORE, np.uint8)
+        for index, count in zip(*np.unique(label_map, return_counts=True), strict=True):
+            if index != IGNORE:
+                table[index] = self._wanted(int(index), int(count), f"{source.path}/{mask}")
+        return table[label_map]
+
+    def _wanted(self, index: int, count: int, place: str) -> int:
+        if index not in self.told:
+            raise GannotateError(
+                f"{place} has class id {index} ({count} px), which its {NAMES} does not name; add it there"
+            )
+        name = self.told[index]
+        if name in self.names:
+            return self.names.index(name)
+        if name in (BACKGROUND, IGNORED):
+            return 0 if name == BACKGROUND else IGNORE
+        raise GannotateError(
+            f"{place} has the class {name!r} ({count} px) by its {NAMES}, and the classes are {', '.join(self.names)}; "
+            f"rename it there, or remove {NAMES} to go by the numbers{nearest(name, tuple(self.names))}"
+        )
+
+
+def _ids_by_name(source: PictureSource, names: Sequence[str]) -> _Ids | None:
+    """How the source's classes.json reads; None without one, or where it says the same as `names`."""
+    if NAMES not in source.files:
+        return None
+    try:
+        told = parse_names(source.read_bytes(NAMES)).classes
+    except GannotateError as error:
+        raise GannotateError(f"{source.path}: {error}") from error
+    return None if told == dict(enumerate(names)) else _Ids(told, names)
+
+
+def _is_colour(image: Image.Image) -> bool:
+    """Whether a picture shows any colour; grey ones may be stored as RGB."""
+    if image.mode == "L":
+        return False
+    array = np.asarray(image)
+    return bool((array != array[..., :1]).any())
 
 
 def _read_mask(source: PictureSource, mask: str, classes: int) -> np.ndarray:

@@ -11,8 +11,10 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from gannotate.data.archives import Archive, read_file, told_of
+from gannotate.data.video import is_video
 from gannotate.errors import GannotateError, UsageError
 from gannotate.picture_files import MAX_PIXELS, open_picture, without_warnings
+from gannotate.wording import counted, quoted
 
 __all__ = [
     "MAX_PIXELS",
@@ -61,10 +63,7 @@ class PictureSource:
             raise UsageError(f"{self.path} does not exist; give a folder or a zip of pictures")
         self._zip: Archive | None = None
         if self.path.is_file():
-            try:
-                self._zip = Archive(self.path)
-            except GannotateError as error:
-                raise UsageError(f"{self.path} is not a folder or a zip of pictures: it {error}") from error
+            self._zip = _archive(self.path)
             names = list(self._zip.names)
         else:
             names = [str(p.relative_to(self.path)) for p in self.path.rglob("*") if p.is_file()]
@@ -100,6 +99,19 @@ class PictureSource:
             GannotateError: not readable; the sentence says why.
         """
         return decode_picture(self.read_bytes(name))
+
+
+def _archive(path: Path) -> Archive:
+    if is_video(path):
+        raise UsageError(
+            f"{path} is a video; give a folder or a zip of pictures, e.g. of its frames: `ffmpeg -i {quoted(path)} "
+            "FRAMES/%06d.png`"
+        )
+    try:
+        return Archive(path)
+    except GannotateError as error:
+        cut_off = "; perhaps its download was cut off" if path.suffix.lower() == ".zip" else ""
+        raise UsageError(f"{path} is not a folder or a zip of pictures: it {error}{cut_off}") from error
 
 
 def read_picture(path: Path) -> Image.Image:
@@ -183,7 +195,8 @@ def load_pictures(
         except GannotateError as error:
             skipped.append(Skipped(name, str(error)))
     if not read:
-        raise UsageError(f"none of the {len(skipped)} pictures in {path} could be read: {skipped[0].reason}")
+        there = counted(len(skipped), "picture")
+        raise UsageError(f"of {there} in {path} none could be read: {skipped[0].reason}")
     if not crop:
         read, odd = _of_usual_size(read, str(path))
         skipped += odd

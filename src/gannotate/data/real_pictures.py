@@ -18,6 +18,7 @@ from gannotate.data.writing import encode_picture
 from gannotate.errors import GannotateError, UsageError
 from gannotate.picture_files import open_picture
 from gannotate.project import RealPicture
+from gannotate.wording import counted
 
 LARGEST = 1024
 """Larger pictures are scaled down to a size that somebody names: labelling and training cost by the pixel."""
@@ -48,7 +49,7 @@ def _usual_side(source: PictureSource) -> int:
         except GannotateError:  # it is named when it is read
             continue
     if not sides:
-        raise UsageError(f"none of the {len(source.names)} pictures in {source.path} can be read")
+        raise UsageError(f"of {counted(len(source.names), 'picture')} in {source.path} none can be read")
     size = max(sides, key=lambda side: sides[side])
     if size > LARGEST:
         raise UsageError(f"the pictures in {source.path} are {size} px; give the size to work at, e.g. --size 256")

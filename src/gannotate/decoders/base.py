@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gannotate.errors import GannotateError, UsageError
-from gannotate.features.source import Tapped
+from gannotate.features.source import FeatureSource, Tapped
 from gannotate.generators.base import Tap
 
 
@@ -37,6 +37,7 @@ class Decoder(nn.Module, ABC, Generic[Config]):
         taps: the activations that it reads, in drawing order. classes: number of classes, background included.
         size: side of the label map in pixels, that of the generator's picture. config: how it was configured.
         temperature: what logits are divided by before they become probabilities (see `member_probabilities`).
+        of_features: whether it reads another network's features of given pictures, and no generator's activations.
     """
 
     architecture: ClassVar[str]
@@ -46,6 +47,7 @@ class Decoder(nn.Module, ABC, Generic[Config]):
     size: int
     config: Config
     temperature: float = 1.0
+    of_features: bool = False
 
     def __init__(self, taps: tuple[Tap, ...], classes: int, size: int, config: Config) -> None:
         super().__init__()
@@ -90,6 +92,7 @@ class Decoder(nn.Module, ABC, Generic[Config]):
             "taps": [asdict(tap) for tap in self.taps],
             "config": asdict(self.config),
             "temperature": self.temperature,
+            **({"of_features": True} if self.of_features else {}),
         }
 
     @property
@@ -98,11 +101,16 @@ class Decoder(nn.Module, ABC, Generic[Config]):
         return tuple(tap.name for tap in self.taps)
 
     def check_fits(self, generator: Tapped) -> None:
-        """Checks that `generator` has this decoder's taps, with the same shapes.
+        """Checks that `generator`, or source of features, is what this decoder reads: taps of the same shapes.
 
         Raises:
-            GannotateError: it was fitted on another kind of generator.
+            UsageError: it reads another network's features. GannotateError: it was fitted on another kind of generator.
         """
+        if self.of_features and not isinstance(generator, FeatureSource):  # its taps may be called and shaped alike
+            raise UsageError(
+                "the decoder reads another network's features, not the generator's activations; name another decoder, "
+                "or fit one on this generator with `gannotate fit`"
+            )
         missing = [tap.name for tap in self.taps if tap not in generator.taps]
         if missing or self.size != generator.size:
             what = f"tap {missing[0]} in another shape or not at all" if missing else f"{generator.size} px pictures"

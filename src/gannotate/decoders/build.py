@@ -24,6 +24,9 @@ from gannotate.training.model_folder import ModelKind
 
 DECODER = ModelKind("decoder", "fit")
 
+SOURCE = "source"
+"""Folder in a decoder's where the network lies whose features it reads."""
+
 DECODERS: dict[str, type[Decoder]] = {
     kind.architecture: kind
     for kind in (LightDecoder, CNNDecoder, MLPDecoder, EnsembleDecoder, FPNDecoder, LinearDecoder)
@@ -90,6 +93,7 @@ def build_decoder(config: dict[str, Any]) -> Decoder:
         settings = decoder_config(name, config["config"])
         decoder = DECODERS[name](taps, int(config["classes"]), int(config["size"]), settings)
         decoder.temperature = float(config.get("temperature", 1.0))
+        decoder.of_features = config.get("of_features") is True
     except (UsageError, *DAMAGED) as error:
         raise GannotateError(f"the decoder's config.json does not fit ({error})") from error
     return decoder
@@ -119,4 +123,10 @@ def load_decoder(folder: str | Path, device: str | torch.device = "cpu") -> Deco
     DECODER.check_size(folder, lambda: build_decoder(config))
     decoder = build_decoder(config)
     DECODER.load_weights(folder, decoder)
+    decoder.of_features |= reads_source(folder)  # those of older versions do not say it themselves
     return decoder.eval().requires_grad_(False).to(device)
+
+
+def reads_source(folder: str | Path) -> bool:
+    """Whether the decoder in `folder` reads a source that is kept beside it, and not its project's generator."""
+    return (Path(folder) / SOURCE / "config.json").exists()

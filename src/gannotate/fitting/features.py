@@ -17,13 +17,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gannotate.decoders.base import Decoder
+from gannotate.decoders.build import SOURCE
 from gannotate.errors import UsageError
 from gannotate.features.source import FeatureSource
 from gannotate.fitting.pupil import LessonTrainer
 from gannotate.fitting.real_task import RealConfig, RealTask, check_at_least, check_task
 from gannotate.generators.base import from_uint8
 from gannotate.labels import ClassInfo
-from gannotate.pretraining.sources import SOURCE, save_source
+from gannotate.pretraining.sources import save_source
 from gannotate.segmenters.build import AnswerConfig
 from gannotate.segmenters.predict import Predictor, at_size, brought_to
 from gannotate.training import distributed
@@ -86,7 +87,9 @@ def fit_features(
     trainer = LessonTrainer(task, config, lambda decoder: FeatureLessons(source, task, config.batch, decoder.tap_names))
     loop = LoopConfig(steps=config.steps, minutes=minutes, seed=config.seed)
     yield from train(trainer, folder, loop, resume=resume)
-    return trainer.finish()
+    decoder = trainer.finish()
+    decoder.of_features = True
+    return decoder
 
 
 class FeatureReader(Predictor[AnswerConfig]):

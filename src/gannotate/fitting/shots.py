@@ -12,9 +12,13 @@ from gannotate.generators.base import DrawOptions
 from gannotate.generators.build import load_generator
 from gannotate.project import Annotation, Project
 from gannotate.seeding import numpy_stream
+from gannotate.wording import quoted
 
 Pick = Literal["cover", "random"]
 """How a few of many annotations are picked: those that cover the others best, or by chance."""
+
+NOT_PNG = (".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".npy")
+"""Endings of label maps that somebody may put where only PNGs are read."""
 
 
 def choose(
@@ -33,21 +37,18 @@ def choose(
         if project.annotations("real"):
             raise UsageError(
                 f"{project.folder} has labels of real pictures only, and a decoder learns from the generator's; train "
-                f"on them: `gannotate data export {project.folder} --only real --format palette --out DIR`, then "
-                f"`gannotate train {project.folder} --labelled DIR`"
+                f"on them: `gannotate data export {quoted(project.folder)} --only real --format palette --out DIR`, "
+                f"then `gannotate train {quoted(project.folder)} --labelled DIR`"
             )
-        raise UsageError(
-            f"{project.folder} has no annotations; put label maps of pool pictures into "
-            f"{project.folder}/annotations/SEED.png, or make some with `gannotate simulate {project.folder} "
-            "--segmenter DIR`"
-        )
+        raise UsageError(_none_yet(project))
     if only:
         return _those(annotations, only, project)
     if count is None:
         return annotations
+    check_count(len(annotations), count)
     if pick == "random":
         return [annotations[index] for index in draw_some(len(annotations), count, seed)]
-    half = draw_some(len(annotations), max(count, -(-len(annotations) // 2)), seed) if count <= len(annotations) else []
+    half = draw_some(len(annotations), max(count, -(-len(annotations) // 2)), seed)
     offered = [annotations[index] for index in half]
     if len(offered) <= count:
         return [annotations[index] for index in draw_some(len(annotations), count, seed)]
@@ -60,14 +61,39 @@ def _cover(project: Project, offered: Sequence[Annotation], count: int) -> list[
     return cover(embed(generator, [annotation.seed for annotation in offered], options), count)
 
 
+def _none_yet(project: Project) -> str:
+    """What to say where nothing is labelled; a file in annotations/ that is no PNG is named, as somebody put it there.
+
+    Those in the folders there, and of other endings, belong to the annotator.
+    """
+    folder = quoted(project.folder)
+    odd = [path.name for path in (project.folder / "annotations").glob("*") if path.suffix.lower() in NOT_PNG]
+    other = f", and {min(odd)} is none: only SEED.png counts in annotations/" if odd else ""
+    return (
+        f"{project.folder} has no annotations{other}; label pictures with `gannotate annotate {folder}`, bring label "
+        f"maps with `gannotate data import {folder} DIR --format palette`, or let a segmenter label with `gannotate "
+        f"simulate {folder} --segmenter DIR`"
+    )
+
+
+def check_count(total: int, count: int) -> None:
+    """Checks that `count` shots can be had of `total`.
+
+    Raises:
+        UsageError: fewer than one, or more than there are.
+    """
+    if not 1 <= count <= total:
+        there = "is 1 labelled picture, give 1" if total == 1 else f"are {total} labelled pictures, give 1 to that many"
+        raise UsageError(f"{count} shots were asked for; there {there}")
+
+
 def draw_some(total: int, count: int, seed: int) -> list[int]:
     """`count` of the numbers 0 to total - 1, ascending, drawn with `seed`; draws of one seed are nested.
 
     Raises:
         UsageError: there are not so many.
     """
-    if not 1 <= count <= total:
-        raise UsageError(f"{count} shots were asked for; there are {total} labelled pictures, give 1 to that many")
+    check_count(total, count)
     return sorted(numpy_stream(seed, "shots").permutation(total)[:count].tolist())
 
 

@@ -19,6 +19,7 @@ from gannotate.project import Project
 from gannotate.record import read_record
 from gannotate.segmenters.loading import describe
 from gannotate.segmenters.predict import Predictor
+from gannotate.wording import quoted
 
 EVALUATION = "evaluation.json"
 """File in a segmenter's folder: its latest scores, and on what."""
@@ -56,7 +57,7 @@ def to_simulate(project: Project, count: int | None = None, replace: bool = Fals
     pool = [picture.seed for picture in project.pool("any")]
     if not pool:
         raise UsageError(
-            f"{project.folder} has no pool pictures; draw some with `gannotate sample {project.folder} -n 20`"
+            f"{project.folder} has no pool pictures; draw some with `gannotate sample {quoted(project.folder)} -n 20`"
         )
     kept = {one.seed for one in project.annotations("any") if not (replace and one.source == "simulated")}
     seeds = [seed for seed in pool if seed not in kept]
@@ -100,7 +101,7 @@ def _pool_picture(project: Project, seed: int) -> np.ndarray:
         image = read_picture(path).convert("L" if project.config.image_channels == 1 else "RGB")
     except GannotateError as error:
         raise GannotateError(
-            f"{path} cannot be read ({error}); draw it again with `gannotate sample {project.folder} -n 1 --first-seed "
-            f"{seed}`"
+            f"{path} cannot be read ({error}); draw it again with `gannotate sample {quoted(project.folder)} -n 1 "
+            f"--first-seed {seed}`"
         ) from error
     return np.asarray(image, np.uint8).reshape(image.height, image.width, -1)

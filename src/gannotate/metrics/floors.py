@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -13,6 +17,7 @@ from gannotate.errors import GannotateError
 from gannotate.labels import IGNORE
 from gannotate.metrics.confusion import Scores, confusion, scores
 from gannotate.seeding import stream_seed
+from gannotate.training.loop import Progress
 
 BLURS_PX = (1.0, 2.0, 4.0)
 """Standard deviations of the blurred copies that the pixel net sees, in px of a picture of 64 px."""
@@ -37,27 +42,50 @@ def majority_map(label_maps: UInt8[np.ndarray, "n h w"], classes: int) -> UInt8[
     return np.where(counts.sum(axis=0) > 0, counts.argmax(axis=0), usual).astype(np.uint8)
 
 
-def pixel_floor(train: LabelledSet, test: LabelledSet, classes: int, seed: int = 0) -> Scores:
-    """Scores of a small net that sees one pixel at a time: its colour, blurred colours, and where it is.
+class PixelFloor:
+    """A small net that sees one pixel at a time: its colour, blurred colours, and where it is.
+
+    Going through it gives progress over the pictures, first those learned from and then the test's, and leaves
+    `scores`.
 
     Raises:
         GannotateError: no labelled pixel to learn from.
     """
-    labels = torch.from_numpy(train.label_maps.reshape(-1).astype(np.int64))
-    known = labels != IGNORE
-    if not bool(known.any()):
-        raise GannotateError(f"nothing to learn from: every pixel of the labels is {IGNORE} (ignore)")
-    features = torch.cat([pixel_features(train.pictures[i : i + 1]) for i in range(len(train))])[known]
-    mean, spread = features.mean(0), features.std(0) + 1e-3
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream_seed(seed, "pixel_floor"))
-        net = _fit_pixels((features - mean) / spread, labels[known], classes)
-    predictions = np.empty(test.label_maps.shape, np.uint8)
-    with torch.inference_mode():
+
+    scores: Scores
+
+    def __init__(self, train: LabelledSet, test: LabelledSet, classes: int, seed: int = 0) -> None:
+        self.train, self.test, self.classes, self.seed = train, test, classes, seed
+
+    def __iter__(self) -> Iterator[Progress]:
+        train, test, begin, steps = self.train, self.test, time.monotonic(), len(self.train) + len(self.test)
+        labels = torch.from_numpy(train.label_maps.reshape(-1).astype(np.int64))
+        known = labels != IGNORE
+        if not bool(known.any()):
+            raise GannotateError(f"nothing to learn from: every pixel of the labels is {IGNORE} (ignore)")
+        seen = []
+        for index in range(len(train)):
+            seen.append(pixel_features(train.pictures[index : index + 1]))
+            yield Progress.since(begin, index + 1, steps)
+        features = torch.cat(seen)[known]
+        mean, spread = features.mean(0), features.std(0) + 1e-3
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stream_seed(self.seed, "pixel_floor"))
+            net = _fit_pixels((features - mean) / spread, labels[known], self.classes)
+        predictions = np.empty(test.label_maps.shape, np.uint8)
         for index in range(len(test)):
-            logits = net((pixel_features(test.pictures[index : index + 1]) - mean) / spread)
+            with torch.inference_mode():
+                logits = net((pixel_features(test.pictures[index : index + 1]) - mean) / spread)
             predictions[index] = logits.argmax(1).numpy().reshape(predictions.shape[1:])
-    return scores(confusion(test.label_maps, predictions, classes))
+            yield Progress.since(begin, len(train) + index + 1, steps)
+        self.scores = scores(confusion(test.label_maps, predictions, self.classes))
+
+
+def pixel_floor(train: LabelledSet, test: LabelledSet, classes: int, seed: int = 0) -> Scores:
+    """What `PixelFloor` leaves, at once."""
+    floor = PixelFloor(train, test, classes, seed)
+    deque(floor, maxlen=0)
+    return floor.scores
 
 
 def pixel_features(pictures: UInt8[np.ndarray, "n h w c"]) -> Float[Tensor, "nhw d"]:

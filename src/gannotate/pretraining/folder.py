@@ -13,8 +13,12 @@ from gannotate.files import write_text
 from gannotate.seeding import stream_seed
 from gannotate.segmenters.build import SegmenterConfig, build_network, read_segmenter_config
 from gannotate.training.model_folder import ModelKind
+from gannotate.training.resuming import check_place, holds_training
 
 ENCODER = ModelKind("encoder", "pretrain")
+
+KINDS = ("encoder", "segmenter", "vae")
+"""What a pre-training leaves, by the key in config.json."""
 
 NAMED = ("architecture", "encoder", "depth", "decoder_width", "image_channels", "size")
 """What of a segmentation network says which encoder it has: the parts of `SegmenterConfig` that are kept with it."""
@@ -26,6 +30,15 @@ class _Named(nn.Module):
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
+
+
+def check_new_pretraining(folder: str | Path) -> None:
+    """Checks that a pre-training can begin, or go on, in `folder`.
+
+    Raises:
+        UsageError: it holds something else, e.g. a generator, which would be replaced.
+    """
+    check_place(folder, "pretrain", begun=holds_training(folder, *KINDS))
 
 
 def encoder_part(network: nn.Module, config: SegmenterConfig) -> nn.Module:

@@ -25,7 +25,7 @@ from gannotate.decoders.base import (
 )
 from gannotate.errors import UsageError
 from gannotate.generators.base import DrawOptions, Generator, NoiseMode, Tap
-from gannotate.pretraining.folder import encoder_part, save_encoder, write_card
+from gannotate.pretraining.folder import check_new_pretraining, encoder_part, save_encoder, write_card
 from gannotate.pretraining.heads import Activations, Joined, TapHeads, TapScale, draw_activations, levels_of
 from gannotate.seeding import stream_seed
 from gannotate.segmenters.build import SegmenterConfig, build_network, save_segmenter
@@ -283,8 +283,12 @@ def pretrain(
     Iterating to the end leaves an encoder's folder, or a segmenter's where a decoder taught labels, with card and log.
     A pre-training that was stopped goes on, and ends as one that was not. `generator` and `decoder` are their names
     for the card.
+
+    Raises:
+        UsageError: the folder holds something else.
     """
     config, folder = trainer.config, Path(folder)
+    distributed.from_first(lambda: check_new_pretraining(folder))
     loop = LoopConfig(steps=config.steps, minutes=config.minutes, seed=config.seed)
     yield from train(trainer, folder, loop, resume=resume)
     if not distributed.is_first():

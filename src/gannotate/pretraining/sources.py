@@ -28,9 +28,6 @@ from gannotate.segmenters.build import SEGMENTER, SegmenterConfig, build_network
 from gannotate.segmenters.start_weights import RANDOM
 from gannotate.synthesis import fingerprint
 
-SOURCE = "source"
-"""Folder in a decoder's with the network whose activations it reads."""
-
 TIMM = "timm:"
 
 Colours = tuple[tuple[float, ...], tuple[float, ...]]
@@ -166,11 +163,6 @@ def load_source(folder: str | Path, device: str | torch.device = "cpu") -> Featu
     config = SegmenterConfig(classes=2, weights=str(folder), **kept["encoder"])
     first, second = (tuple(float(number) for number in numbers) for numbers in kept["about"]["colours"])
     return EncoderFeatures(build_network(config).to(device), config, (first, second))
-
-
-def reads_source(decoder_folder: str | Path) -> bool:
-    """Whether a decoder reads a source that is kept beside it, and not its project's generator."""
-    return (Path(decoder_folder) / SOURCE / "config.json").exists()
 
 
 def _of_folder(folder: Path, pictures: PictureKind, device: str | torch.device) -> FeatureSource:

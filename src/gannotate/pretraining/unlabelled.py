@@ -20,6 +20,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from gannotate.errors import UsageError
 from gannotate.files import write_text
+from gannotate.pretraining.folder import check_new_pretraining
 from gannotate.seeding import stream_seed
 from gannotate.segmenters.sources import pick, to_float
 from gannotate.training import distributed
@@ -161,8 +162,12 @@ def pretrain_unlabelled(
 
     Iterating to the end leaves the method's model folder, with card and log. A training that was stopped goes on, and
     ends as one that was not. `pictures` is the name of the unlabelled pictures, for the card.
+
+    Raises:
+        UsageError: the folder holds something else.
     """
     config, folder = trainer.config, Path(folder)
+    distributed.from_first(lambda: check_new_pretraining(folder))
     yield from train(
         trainer, folder, LoopConfig(steps=config.steps, minutes=config.minutes, seed=config.seed), resume=resume
     )

@@ -72,7 +72,10 @@ def _numbers(ended: Ended) -> list[tuple[str, str]]:
         findings = [one for one in own if one.places]
         held, untested = sum(one.verdict is Verdict.HOLDS for one in findings), len(own) - len(findings)
         rest = f"; {untested} could not be looked up" if untested else ""
-        numbers.append((f"{held} of {len(findings)}" if findings else "-", f"parts of the claim hold here{rest}"))
+        if findings:
+            numbers.append((f"{held} of {len(findings)}", f"parts of the claim hold here{rest}"))
+        else:
+            numbers.append((f"0 of {len(own)}", "parts of the claim could be looked up"))
     gone = lacking(ended)
     numbers.append((f"{there:,} of {asked:,}", f"figures are there{f', {gone}' if gone else ''}"))
     seeds = len(content.get("seeds", ()))

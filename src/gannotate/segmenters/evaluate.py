@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from gannotate.metrics.folds import CrossValidation, cross_validate
 from gannotate.metrics.protocols import TITLES, Protocol, choose, count_pictures, figures
 from gannotate.metrics.uncertainty import entropy_levels
 from gannotate.segmenters.predict import Predictor
+from gannotate.training.loop import Progress
 
 
 @dataclass(frozen=True)
@@ -33,19 +35,37 @@ class Answers:
     reliability: Reliability
 
 
-def ask(segmenter: Predictor, test: LabelledSet) -> Answers:
-    """Labels the test pictures at their own size; of the probabilities their entropy is kept.
+class Asking:
+    """Labels test pictures at their own size; of the probabilities their entropy is kept.
+
+    Going through it gives progress, a picture at a time, and leaves `answers`.
 
     Raises:
         UsageError: no pixel of the test pictures is labelled.
     """
-    predictions, uncertainty = np.empty_like(test.label_maps), np.empty_like(test.label_maps)
-    counter = ReliabilityCounter()
-    for index, probabilities in enumerate(segmenter.iterate(test.pictures)):
-        predictions[index] = probabilities.argmax(axis=0)
-        uncertainty[index] = entropy_levels(probabilities)
-        counter.add(probabilities, test.label_maps[index])
-    return Answers(predictions, uncertainty, counter.result())
+
+    answers: Answers
+
+    def __init__(self, segmenter: Predictor, test: LabelledSet) -> None:
+        self.segmenter, self.test = segmenter, test
+
+    def __iter__(self) -> Iterator[Progress]:
+        test, count, begin = self.test, len(self.test), time.monotonic()
+        predictions, uncertainty = np.empty_like(test.label_maps), np.empty_like(test.label_maps)
+        counter = ReliabilityCounter()
+        for index, probabilities in enumerate(self.segmenter.iterate(test.pictures)):
+            predictions[index] = probabilities.argmax(axis=0)
+            uncertainty[index] = entropy_levels(probabilities)
+            counter.add(probabilities, test.label_maps[index])
+            yield Progress.since(begin, index + 1, count)
+        self.answers = Answers(predictions, uncertainty, counter.result())
+
+
+def ask(segmenter: Predictor, test: LabelledSet) -> Answers:
+    """What `Asking` leaves, at once."""
+    asking = Asking(segmenter, test)
+    deque(asking, maxlen=0)
+    return asking.answers
 
 
 def evaluate(

@@ -15,6 +15,7 @@ import json
 import logging
 import time
 import warnings
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ from gannotate.segmenters.onnx_runtime import FORMAT_VERSION, OnnxSegmenter, nee
 from gannotate.segmenters.predict import BATCH, Predictor, Segmenter
 from gannotate.segmenters.resample import resize_like_pillow
 from gannotate.segmenters.upsampled import folded
+from gannotate.training.loop import Progress
 
 OPSETS = (18, 19, 20, 21)
 """Versions of the ONNX operators that can be written; the first, which the most programs read, unless asked."""
@@ -129,22 +131,39 @@ def metadata(config: SegmenterConfig, provenance: dict[str, Any]) -> dict[str, s
     return {name: json.dumps(value) for name, value in about.items()}
 
 
-def parity(ours: Predictor, other: Predictor, pictures: Iterable[np.ndarray]) -> Parity:
-    """Compares the answers on pictures uint8 (h, w, c) of any sizes.
+class Comparison:
+    """Compares the answers of two predictors on pictures uint8 (h, w, c) of any sizes, of which there are up to `most`.
+
+    Going through it gives progress, a picture at a time, and leaves `parity`.
 
     Raises:
         UsageError: no pictures.
     """
-    count = pixels = equal = 0
-    largest = 0.0
-    for batch in _batches(pictures):
-        for one, two in zip(ours.iterate(batch), other.iterate(batch), strict=True):
-            same = one.argmax(0) == two.argmax(0)
-            count, pixels, equal = count + 1, pixels + same.size, equal + int(same.sum())
-            largest = max(largest, float(np.abs(one - two).max()))
-    if not count:
-        raise UsageError("there are no pictures to compare on; give a folder or zip with some")
-    return Parity(count, pixels, equal / pixels, largest)
+
+    parity: Parity
+
+    def __init__(self, ours: Predictor, other: Predictor, pictures: Iterable[np.ndarray], most: int) -> None:
+        self.ours, self.other, self.pictures, self.most = ours, other, pictures, most
+
+    def __iter__(self) -> Iterator[Progress]:
+        count = pixels = equal = 0
+        largest, begin = 0.0, time.monotonic()
+        for batch in _batches(self.pictures):
+            for one, two in zip(self.ours.iterate(batch), self.other.iterate(batch), strict=True):
+                same = one.argmax(0) == two.argmax(0)
+                count, pixels, equal = count + 1, pixels + same.size, equal + int(same.sum())
+                largest = max(largest, float(np.abs(one - two).max()))
+                yield Progress.since(begin, count, self.most)
+        if not count:
+            raise UsageError("there are no pictures to compare on; give a folder or zip with some")
+        self.parity = Parity(count, pixels, equal / pixels, largest)
+
+
+def parity(ours: Predictor, other: Predictor, pictures: Sequence[np.ndarray]) -> Parity:
+    """What `Comparison` leaves, at once."""
+    comparison = Comparison(ours, other, pictures, len(pictures))
+    deque(comparison, maxlen=0)
+    return comparison.parity
 
 
 def check_parity(found: Parity, name: str) -> None:

@@ -156,7 +156,7 @@ def _why_untested(frame: Frame, one: Expectation) -> str:
         if not any(_asked(frame, axis, value) for value in values):
             missing += [(axis, value) for value in values]
     left_out = ", ".join(f"{axis} {value}" for axis, value in dict.fromkeys(missing))
-    return f"{left_out} left out" if left_out else "its figures are missing"
+    return f"not asked for here: {left_out}" if left_out else "its figures are missing"
 
 
 def _asked(frame: Frame, axis: str, value: Scalar) -> bool:

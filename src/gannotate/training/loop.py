@@ -25,7 +25,7 @@ from typing import Any, Protocol
 
 import torch
 
-from gannotate.errors import AlikeEverywhere, UsageError
+from gannotate.errors import AlikeEverywhere
 from gannotate.files import disk_error, make_folder, write_text
 from gannotate.seeding import stream_seed
 from gannotate.training import distributed
@@ -74,11 +74,6 @@ class LoopConfig:
     log_every: int = 50
     """Steps that are averaged into one row of the log."""
 
-    def __post_init__(self) -> None:
-        """Raises UsageError for minutes in which nothing can be trained."""
-        if self.minutes is not None and not self.minutes > 0:
-            raise UsageError(f"{self.minutes:g} minutes of training were asked for; give more than 0, or no limit")
-
 
 @dataclass(frozen=True)
 class Progress:
@@ -89,6 +84,12 @@ class Progress:
     seconds: float
     eta_s: float
     metrics: dict[str, float]
+
+    @classmethod
+    def since(cls, begin: float, done: int, steps: int) -> Progress:
+        """Of work without figures whose steps take alike; `begin`: time.monotonic() at its start."""
+        seconds = time.monotonic() - begin
+        return cls(done, steps, seconds, seconds / done * (steps - done), {})
 
 
 @dataclass
@@ -137,6 +138,7 @@ def train(
         if start >= config.steps or saved.get("stopped"):  # only what comes after the training is missing
             ended = saved.get("metrics", {})
         rows.cut(start)
+        rows.held = list(saved.get("held", ()))
     else:
         rows.clear()
     distributed.check_same_everywhere("the step to go on from", start)
@@ -146,7 +148,7 @@ def train(
         return
 
     def save(done: int, metrics: dict[str, float], stopped: bool) -> None:
-        about = {"done": done, "seconds": clock.seconds, "metrics": metrics, "stopped": stopped}
+        about = {"done": done, "seconds": clock.seconds, "metrics": metrics, "stopped": stopped, "held": rows.held}
         save_checkpoint(checkpoint, {**about, "trainer": trainer.state()})
 
     saved_at = time.monotonic()
@@ -171,7 +173,8 @@ def train(
             # asked once: a Ctrl-C after this is answered by the next step, with a checkpoint
             (stopped,) = distributed.any_says(interrupted())
             if first and (last or stopped or time.monotonic() - saved_at > config.checkpoint_s):
-                rows.flush()
+                if last:
+                    rows.flush()
                 save(done, metrics, stop)
                 saved_at = time.monotonic()
             if stopped:  # torchrun ends all processes when one of them has gone
@@ -222,31 +225,35 @@ class _interrupts:
 
 
 class Log:
-    """log.jsonl (every row) and log.csv (training rows: step, seconds, means of the metrics over log_every steps)."""
+    """log.jsonl (every row) and log.csv (training rows: step, seconds, means of the metrics over log_every steps).
+
+    held: metrics of the steps that are not in a row yet. Checkpoints keep them: rows are those of an undisturbed run,
+    whenever a checkpoint was made.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._jsonl, self._csv = folder / "log.jsonl", folder / "log.csv"
-        self._held: list[dict[str, float]] = []
+        self.held: list[dict[str, float]] = []
         self._place = (0, 0.0)
 
     def add(self, done: int, seconds: float, metrics: dict[str, float], flush: bool) -> None:
         """Holds one step's metrics; `flush` writes the mean of those held as a row."""
-        self._held.append(dict(metrics))
+        self.held.append(dict(metrics))
         self._place = (done, seconds)
         if flush:
             self.flush()
 
     def flush(self) -> None:
         """Writes what is held."""
-        if not self._held:
+        if not self.held:
             return
-        names = sorted({name for row in self._held for name in row})
+        names = sorted({name for row in self.held for name in row})
         means = {}
         for name in names:
-            values = [row[name] for row in self._held if name in row]
+            values = [row[name] for row in self.held if name in row]
             means[name] = sum(values) / len(values)
         self._append({"step": self._place[0], "seconds": round(self._place[1], 2), **means})
-        self._held = []
+        self.held = []
 
     def add_hook(self, done: int, seconds: float, metrics: dict[str, float]) -> None:
         """Writes a hook's row (jsonl only)."""
@@ -289,7 +296,8 @@ class Log:
 class NoLog(Log):
     """What the processes that do not write have for a log."""
 
-    def __init__(self) -> None: ...
+    def __init__(self) -> None:
+        self.held = []
 
     def add(self, done: int, seconds: float, metrics: dict[str, float], flush: bool) -> None:
         """Nothing."""

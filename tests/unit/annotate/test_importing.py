@@ -170,6 +170,17 @@ def test_what_map_says_is_checked(project: Project):
     assert plan(project, entry("3", A), mapping={"hat": "left"}).notes == ("no mask has what --map calls hat",)
 
 
+def test_a_mask_without_any_label_is_left_out(project: Project):
+    empty = np.full((16, 16), IGNORE, np.uint8)
+    found = plan(project, entry("3", A), entry("4", empty), entry("new", empty, picture=noise(0)))
+    assert len(found.taken) == 1
+    assert found.notes == ("left out, as no pixel is labelled: 4, new (2 in all)",)
+    assert bring(project, entry("3", A), entry("4", empty), entry("new", empty, picture=noise(0))) == [3]
+    opened = Project.open(project.folder)
+    assert [one.seed for one in opened.annotations()] == [3]
+    assert not opened.pool("real")  # nor is its picture added
+
+
 def test_export_chooses_and_leaves_out_what_has_no_picture(project: Project, tmp_path: Path):
     with pytest.raises(UsageError, match="has no annotations of real pictures to export"):
         choose(project, "real")

@@ -7,8 +7,10 @@ import errno
 import json
 import os
 import re
+import shutil
 import string
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -20,10 +22,12 @@ from starlette.testclient import TestClient
 
 from gannotate.annotate.access import Access, Guard
 from gannotate.annotate.live import Live
+from gannotate.annotate.routes.project import name_of
 from gannotate.annotate.server import create_app
 from gannotate.annotate.store import Store
 from gannotate.generators.stylegan2 import StyleGAN2
 from gannotate.labels import IGNORE, read_label_map
+from gannotate.project import Project
 
 Truth = Callable[[int], np.ndarray]
 
@@ -180,6 +184,11 @@ def test_the_page_and_its_headers(page: TestClient):
     assert answer.headers["x-content-type-options"] == "nosniff"
     for name in re.findall(r'(?:src|href)="(/static/[^"]+)"', answer.text):
         assert page.get(name).status_code == 200, name
+
+
+def test_a_copied_project_is_told_from_the_one_it_was_copied_from(project: Project, tmp_path: Path):
+    assert name_of(project) == "parts"
+    assert name_of(Project.open(shutil.copytree(project.folder, tmp_path / "again"))) == "parts in again"
 
 
 def test_project_and_pictures(page: TestClient):

@@ -97,8 +97,12 @@ def served(project: Project) -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.communicate()
 
 
-def test_annotate_serves_saves_and_ends_with_ctrl_c(
-    served: tuple[subprocess.Popen[str], str], project: Project, truth: Callable[[int], np.ndarray]
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_annotate_serves_saves_and_ends_with_ctrl_c_or_a_kill(
+    how: signal.Signals,
+    served: tuple[subprocess.Popen[str], str],
+    project: Project,
+    truth: Callable[[int], np.ndarray],
 ):
     process, address = served
     host, path = address.removeprefix("http://").split("/", 1)
@@ -110,7 +114,7 @@ def test_annotate_serves_saves_and_ends_with_ctrl_c(
     cookie = {"Cookie": str(answer.getheader("Set-Cookie")).split(";")[0]}
     browser.request("PUT", "/api/pictures/2/labels", truth(2).tobytes(), cookie | {"X-Base-Version": "0"})
     assert json.loads(browser.getresponse().read()) == {"version": 1}
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, how)
     shown, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert "1 of the 6 pool pictures are labelled" in shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from pathlib import Path
 
@@ -85,7 +86,7 @@ def test_pictures_without_mask_or_broken_are_listed(tmp_path: Path) -> None:
 def test_wrong_inputs_are_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no pictures in"):
         read_labelled(write(tmp_path / "a", {"masks/p0.png": files()["masks/p0.png"]}), classes=2)
-    with pytest.raises(GannotateError, match=r"none of the 1 pictures .* has no masks/p0.png"):
+    with pytest.raises(GannotateError, match=r"of 1 picture in .* none can be used, .* has no masks/p0.png"):
         read_labelled(write(tmp_path / "b", {"images/p0.png": files()["images/p0.png"]}), classes=2)
     arrays = write(tmp_path / "e.zip", {"images/p0.png": files()["images/p0.png"], "masks/p0.npz": b"arrays"})
     with pytest.raises(GannotateError, match=r"p0.png has no masks/p0.png, only masks/p0.npz; give masks/NAME.png for"):
@@ -101,6 +102,58 @@ def test_wrong_inputs_are_named(tmp_path: Path) -> None:
     with pytest.raises(GannotateError, match=r"p0.png is 8x8 px and images/q.png is 6x6; give a size"):
         read_labelled(mixed, classes=2)
     assert len(read_labelled(mixed, classes=2, size=8)) == 4
+
+
+def called(*names: str) -> dict[str, bytes]:
+    """A classes.json with these names, by id."""
+    return {"classes.json": json.dumps({"classes": dict(enumerate(names)), "size": 8}).encode()}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "row"),
+    [
+        (("ground", "cell"), [255, 1, 1, 1, 0, 0, 0, 0]),  # the very same names: as without the file
+        (("cell", "ground"), [255, 0, 0, 0, 1, 1, 1, 1]),
+        (("background", "cell"), [255, 1, 1, 1, 0, 0, 0, 0]),  # every format's word for class 0
+        (("cell", "ignore"), [255, 255, 255, 255, 1, 1, 1, 1]),
+        (("ground", "cell", "leaf"), [255, 1, 1, 1, 0, 0, 0, 0]),  # no pixel is a leaf
+    ],
+)
+def test_classes_go_by_name_where_the_source_names_them(tmp_path: Path, theirs: tuple[str, ...], row: list[int]):
+    path = write(tmp_path / "z.zip", files() | called(*theirs))
+    assert read_labelled(path, 2, names=["ground", "cell"]).label_maps[0, 0].tolist() == row
+    assert read_labelled(path, 2).label_maps[0, 0].tolist() == [255, 1, 1, 1, 0, 0, 0, 0]  # nobody asked for names
+
+
+def test_names_that_do_not_fit_are_one_sentence(tmp_path: Path):
+    other = write(tmp_path / "a.zip", files() | called("ground", "cel"))
+    with pytest.raises(GannotateError, match=r"p0.png has the class 'cel' \(31 px\) by its classes.json, .* did you"):
+        read_labelled(other, 2, names=["ground", "cell"])
+    fewer = write(tmp_path / "b.zip", files() | called("ground"))
+    with pytest.raises(GannotateError, match=r"p0.png has class id 1 \(31 px\), which its classes.json does not name"):
+        read_labelled(fewer, 2, names=["ground", "cell"])
+    torn = write(tmp_path / "c.zip", files() | {"classes.json": b"[]"})
+    with pytest.raises(GannotateError, match=r"classes\.json is not of this format"):
+        read_labelled(torn, 2, names=["ground", "cell"])
+
+
+def test_a_jpeg_is_no_label_map_whatever_it_is_called(tmp_path: Path):
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(buffer, "JPEG")
+    path = write(tmp_path / "z.zip", files() | {"masks/p0.png": buffer.getvalue()})
+    with pytest.raises(GannotateError, match=r"masks/p0.png: a JPEG, which changes class ids along borders; save"):
+        read_labelled(path, classes=2)
+
+
+def test_pictures_of_the_other_kind_are_counted(tmp_path: Path):
+    grey = files(count=2)
+    shown = np.zeros((8, 8, 3), np.uint8)
+    shown[0, 0] = 200, 0, 0
+    members = {**grey, "images/z.png": png(shown), "masks/z.png": grey["masks/p0.png"]}
+    path = write(tmp_path / "z.zip", members)
+    assert [read_labelled(path, 2, channels=kind).recoloured for kind in (1, 3, None)] == [1, 2, 0]
+    stored_as_colour = write(tmp_path / "c.zip", files(channels=3))
+    assert read_labelled(stored_as_colour, 2, channels=1).recoloured == 0  # its channels are all alike
 
 
 def test_take_keeps_order_and_soft_labels() -> None:

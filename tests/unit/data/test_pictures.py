@@ -128,7 +128,7 @@ def test_a_decompression_bomb_is_refused_before_it_is_unpacked():
         ({"a.png": encoded(8), "b.png": encoded(9, 9), "c.png": encoded(10, 10)}, {}, "mixed sizes.*--crop"),
         ({"a.png": encoded(8, 6)}, {}, "8x6 px, not square; add --crop"),
         ({"a.png": encoded()}, {"size": 16}, "smaller than 16 px"),
-        ({"a.png": b"junk"}, {}, "none of the 1 pictures"),
+        ({"a.png": b"junk"}, {}, "of 1 picture in"),
     ],
 )
 def test_wrong_folders_are_explained(tmp_path, files, options, words):
@@ -140,5 +140,11 @@ def test_not_there_and_not_a_zip(tmp_path):
     with pytest.raises(UsageError, match="does not exist"):
         PictureSource(tmp_path / "no")
     (tmp_path / "a.zip").write_bytes(b"not a zip")
-    with pytest.raises(UsageError, match="not a folder or a zip"):
+    with pytest.raises(UsageError, match=r"not a folder or a zip.*; perhaps its download was cut off$"):
         PictureSource(tmp_path / "a.zip")
+    (tmp_path / "a.npz").write_bytes(b"not a zip")
+    with pytest.raises(UsageError, match=r"not a folder or a zip.*zip file\)$"):
+        PictureSource(tmp_path / "a.npz")
+    (tmp_path / "my film.mp4").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"is a video; give .* `ffmpeg -i '.*my film.mp4' FRAMES/%06d.png`"):
+        PictureSource(tmp_path / "my film.mp4")

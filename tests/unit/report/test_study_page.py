@@ -141,7 +141,7 @@ def test_every_claim_has_its_verdict(text: str):
     assert claims == [
         ("too close to tell", "CNN &lt;beats&gt; MLP", "at the one place; difference +0.150"),  # .1 off, each
         ("holds", "Ten beat one", "at the one place; difference +0.300"),
-        ("not run", "Fifty beat ten", "shots 50 left out"),
+        ("not run", "Fifty beat ten", "not asked for here: shots 50"),
         ("not testable here", "On a million labels", "there are a hundred."),
     ]
     assert "<b>1 of 2</b><span>parts of the claim hold here; 1 could not be looked up</span>" in text
@@ -195,7 +195,7 @@ def test_the_quick_form_says_so_and_nothing_at_all_has_a_page(tmp_path: Path):
     page = study_page(read_study(folder_of(tmp_path / "none", content)))
     said = said_in(page)
     assert "quick form" in said
-    assert "<b>-</b><span>parts of the claim hold here; 3 could not be looked up</span>" in page
+    assert "<b>0 of 3</b><span>parts of the claim could be looked up</span>" in page
     assert "its figures are missing" in said
     assert "0 of 16" in said
     assert "own figures" not in said

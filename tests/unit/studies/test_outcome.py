@@ -101,11 +101,11 @@ def test_a_claim_without_its_figures_is_not_tested(bench: Bench):
     outcomes, _ = bench.run(plan)
     points = summarise(plan, outcomes)
     found = check(frame_of(plan), points, plan.study.expect[0])
-    assert (found.verdict, found.why) == ("not run", "way twice left out")
+    assert (found.verdict, found.why) == ("not run", "not asked for here: way twice")
     none = check(frame_of(bench.plan(seeds=1)), summarise(bench.plan(seeds=1), Outcomes({})), plan.study.expect[0])
     assert none.why == "its figures are missing"
     only = plan.study.expect[1].model_copy(update={"where": {"way": ("twice",)}})
-    assert check(frame_of(plan), points, only).why == "way twice left out"
+    assert check(frame_of(plan), points, only).why == "not asked for here: way twice"
 
 
 @pytest.mark.parametrize(

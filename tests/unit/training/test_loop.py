@@ -66,6 +66,24 @@ def test_a_kill_between_checkpoints_loses_only_the_steps_since(tmp_path):
     assert steps == sorted(set(steps))
 
 
+def test_rows_of_the_log_do_not_depend_on_when_a_checkpoint_was_made(tmp_path):
+    def rows(name):
+        return [(row["step"], row["place"]) for row in read_log(tmp_path / name / "log.jsonl")]
+
+    def settings(steps):
+        return LoopConfig(steps=steps, log_every=5, checkpoint_s=0.0)
+
+    list(train(Walk(), tmp_path / "whole", LoopConfig(steps=13, log_every=5)))
+    list(train(Walk(), tmp_path / "often", settings(13)))
+    progress = train(Walk(), tmp_path / "killed", settings(13))
+    for _ in range(8):  # the checkpoint of step 7 holds two steps of a row that step 10 ends
+        next(progress)
+    progress.close()
+    list(train(Walk(), tmp_path / "killed", settings(13)))
+    assert [step for step, _ in rows("whole")] == [5, 10, 13]
+    assert rows("whole") == rows("often") == rows("killed")
+
+
 def test_another_seed_is_another_walk(tmp_path):
     assert not torch.equal(run(tmp_path / "a", 3)[0].place, run(tmp_path / "b", 3, seed=1)[0].place)
 

@@ -22,7 +22,7 @@ from gannotate.annotate.routes.answers import (
 )
 from gannotate.annotate.store import Store
 from gannotate.labels import IGNORE
-from gannotate.project import is_real
+from gannotate.project import Project, is_real
 from gannotate.project_config import ClassEntry
 
 
@@ -34,7 +34,7 @@ def add_project(app: FastAPI, store: Store, live: Live) -> None:
         """The project's name, picture size and classes."""
         config = store.project.config
         return ProjectInfo(
-            name=config.name,
+            name=name_of(store.project),
             identity=identity(store),
             generates=live.generator is not None,
             size=config.size,
@@ -87,3 +87,9 @@ def add_project(app: FastAPI, store: Store, live: Live) -> None:
     def next_picture(after: Annotated[int | None, Query(ge=0, lt=2**32)] = None) -> Next:
         """The picture that is worth labelling next, other than `after`."""
         return Next(seed=live.next_picture(after))
+
+
+def name_of(project: Project) -> str:
+    """What the page calls a project: its name, with the folder's where that is another, as of a copy."""
+    name, folder = project.config.name, project.folder.resolve().name
+    return name if name == folder else f"{name} in {folder}"

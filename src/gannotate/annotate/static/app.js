@@ -379,7 +379,7 @@ function act(action) {
   else ACTIONS[action]();
 }
 
-byId("project").textContent = project.name;
+byId("project").textContent = byId("project").title = project.name;
 document.title = `${project.name}: gannotate annotate`;
 byId("size").max = `${Math.min(256, size)}`;
 showTools(byId("tools"), act);

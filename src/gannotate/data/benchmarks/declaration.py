@@ -130,7 +130,7 @@ class Benchmark(Strict):
         try:
             return Tree(folder, self.roots, anchors)
         except UsageError as error:
-            raise UsageError(f"{error}; {self.name} is had so: {self.get}") from error
+            raise UsageError(f"{error}; how to get {self.name}: {self.get}") from error
 
 
 class _File(Strict):

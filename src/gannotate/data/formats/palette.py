@@ -64,11 +64,20 @@ def read_names(files: Files) -> Scheme:
     """Names and colours of classes.json, if there is one."""
     if NAMES not in files:
         return Scheme()
-    found: Names = validated(TypeAdapter(Names), files.read(NAMES), NAMES)
+    found = parse_names(files.read(NAMES))
     colours = {
         packed(colour): found.classes[index] for index, colour in found.colours.items() if index in found.classes
     }
     return Scheme(found.classes, colours)
+
+
+def parse_names(data: bytes) -> Names:
+    """What a classes.json says.
+
+    Raises:
+        GannotateError: it is none.
+    """
+    return validated(TypeAdapter(Names), data, NAMES)
 
 
 def names_json(classes: Sequence[ClassInfo]) -> bytes:

@@ -2,8 +2,8 @@
 
 A palette's numbers are class ids, whatever its colours and its transparent entry. With an alpha channel, transparent
 pixels have no label. Colours are those that the source names, or the project's own; where a mask is grey throughout,
-its values are ids. A value between those of two classes (a border that was smoothed, a JPEG) is never taken for a
-class by itself.
+its values are ids. A value between those of two classes (a border that was smoothed) is never taken for a class by
+itself; a JPEG is refused for what it is, as what it changed may be another class's value.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from jaxtyping import Bool, Int, Integer, UInt8
 from gannotate.data.formats.base import IGNORED, Blended, Labels, ReadOptions
 from gannotate.errors import GannotateError
 from gannotate.labels import IGNORE, MAX_CLASSES
-from gannotate.picture_files import open_picture
+from gannotate.picture_files import is_lossy, open_picture
 
 FEW, MANY = 2, 64
 """Up to FEW unknown values are classes that somebody forgot to name, more than MANY a smoothed border or a JPEG."""
@@ -42,11 +42,12 @@ class Scheme:
 
 @dataclass(frozen=True)
 class Values:
-    """A mask as numbers. values: (h, w), ids or packed RGB. alpha: (h, w), or None. mode: Pillow's."""
+    """A mask as numbers. values: (h, w), ids or packed RGB. alpha: (h, w), or None. mode: Pillow's. lossy: a JPEG."""
 
     values: Integer[np.ndarray, "h w"]
     alpha: UInt8[np.ndarray, "h w"] | None
     mode: str
+    lossy: bool = False
 
     @property
     def colour(self) -> bool:
@@ -63,7 +64,8 @@ def read_mask(data: bytes, scheme: Scheme, options: ReadOptions) -> Labels:
     """Labels from the bytes of a mask picture.
 
     Raises:
-        GannotateError: not readable, too large, or with smoothed borders; the reason begins behind the mask's name.
+        GannotateError: not readable, too large, a JPEG, or with smoothed borders; the reason begins behind the mask's
+            name.
     """
     return from_values(open_mask(data), scheme, options)
 
@@ -78,12 +80,12 @@ def open_mask(data: bytes) -> Values:
         image = open_picture(data)
     except GannotateError as error:
         raise GannotateError(f"is {error}".replace("is not a whole", "is no whole")) from error
-    mode = image.mode
+    mode, lossy = image.mode, is_lossy(image)
     if mode in ("CMYK", "YCbCr", "HSV", "LAB"):
         image, mode = image.convert("RGB"), "RGB"
     array = np.asarray(image, np.uint8) if mode == "1" else np.asarray(image)
     if mode in ("1", "L", "P", "I", "I;16", "I;16B", "I;16L"):
-        return Values(array.astype(array.dtype.newbyteorder("="), copy=False), None, mode)
+        return Values(array.astype(array.dtype.newbyteorder("="), copy=False), None, mode, lossy)
     if mode in ("LA", "PA"):
         return Values(array[..., 0], array[..., 1], mode)
     if mode in ("RGB", "RGBA"):
@@ -91,7 +93,7 @@ def open_mask(data: bytes) -> Values:
         for channel in (1, 2):
             values <<= 8
             values |= array[..., channel]
-        return Values(values, array[..., 3] if mode == "RGBA" else None, mode)
+        return Values(values, array[..., 3] if mode == "RGBA" else None, mode, lossy)
     raise GannotateError(f"is a picture of kind {mode}; a mask has ids (8-bit grey or palette PNG) or colours (RGB)")
 
 
@@ -99,8 +101,13 @@ def from_values(read: Values, scheme: Scheme, options: ReadOptions) -> Labels:
     """Labels from a mask's numbers (see the module's text).
 
     Raises:
-        GannotateError: smoothed borders, or 0 and 255 alone, where 255 may be a class or no label.
+        GannotateError: smoothed borders, a JPEG, or 0 and 255 alone, where 255 may be a class or no label.
     """
+    if read.lossy and options.blended == "refuse":
+        raise GannotateError(
+            "is a JPEG, which changes labels along borders, also into other classes'; save it as PNG, or add --blended "
+            "nearest or --blended ignore to take it as it is"
+        )
     values, key, colour = _keyed(read, scheme, options)
     found, places, counts = distinct(values)
     told = scheme.ids is not None or read.mode in ("P", "PA") or "255" in options.mapped

@@ -22,6 +22,7 @@ from gannotate.seeding import numpy_stream
 from gannotate.training import distributed
 from gannotate.training.descent import Compute
 from gannotate.training.loop import Diverged, LoopConfig, Progress, train
+from gannotate.training.resuming import check_place, holds_training
 
 GAUGE_REAL_PICTURES = 2000
 FEWEST_PICTURES = 50
@@ -85,17 +86,21 @@ def train_generator(
     its config.json (where the pictures came from, their licence).
 
     Raises:
-        UsageError: too few pictures, or a resumed run whose settings differ. Diverged: it collapsed or is not finite;
-            the best snapshot before is kept.
+        UsageError: too few pictures, no time or steps, a folder that holds something else, or a resumed run whose
+            settings differ. Diverged: it collapsed or is not finite; the best snapshot before is kept.
     """
     if len(pictures) < FEWEST_PICTURES:
         raise UsageError(
             f"{len(pictures)} pictures are too few for a generator; give at least {FEWEST_PICTURES}, better 1,000"
         )
+    if max_steps is not None and max_steps < 1:
+        raise UsageError(f"max_steps is {max_steps}; give 1 or more, or none for all steps")
+    if run.minutes is not None and not run.minutes > 0:
+        raise UsageError(f"{run.minutes:g} minutes were asked for; give more than 0, or none for no limit")
     config = run.config(pictures.shape[1], pictures.shape[3])
     distributed.from_first(lambda: _check_same_run(folder, _identity(pictures, run, config), run, config, resume))
     trainer = AdversarialTrainer(pictures, config, run.seed, device, compute)
-    kimg = run.kimg if run.kimg is not None else (100_000.0 if run.minutes else 160.0)
+    kimg = run.kimg if run.kimg is not None else (160.0 if run.minutes is None else 100_000.0)
     gauge, space_name, gauge_real = _gauge(pictures, run)
     hook = SnapshotHook(
         trainer,
@@ -113,7 +118,7 @@ def train_generator(
         },
     )
     steps = max(1, round(kimg * 1000 / config.batch))
-    loop = LoopConfig(steps=min(steps, max_steps or steps), minutes=run.minutes, seed=run.seed)
+    loop = LoopConfig(steps=steps if max_steps is None else min(steps, max_steps), minutes=run.minutes, seed=run.seed)
     for progress in train(trainer, folder, loop, hooks=(hook,), resume=resume):
         yield progress
         if progress.metrics.get("collapsed"):
@@ -138,6 +143,7 @@ def _without_end(run: dict[str, Any]) -> dict[str, Any]:
 def _check_same_run(
     folder: Path, identity: dict[str, Any], run: GeneratorRun, config: AdversarialConfig, resume: bool
 ) -> None:
+    check_place(folder, "train-generator", begun=holds_training(folder, "generator"))
     path = folder / "training.json"
     if resume and (folder / "checkpoint.safetensors").exists() and path.exists():
         before = json.loads(path.read_text())

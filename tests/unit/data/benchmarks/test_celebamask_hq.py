@@ -156,7 +156,9 @@ def test_a_report_counts_names_and_finds_shared_pictures(tmp_path: Path):
 
 
 def test_a_folder_without_the_dataset_says_what_is_wanted(tmp_path: Path):
-    with pytest.raises(UsageError, match=r"has no CelebA-HQ-img or CelebAMask-HQ-mask-anno; .* is had so: the CelebA"):
+    with pytest.raises(
+        UsageError, match=r"has no CelebA-HQ-img or CelebAMask-HQ-mask-anno; .* how to get celebamask-hq-8: the CelebA"
+    ):
         load_benchmark("celebamask-hq-8", tmp_path, "test")
     with pytest.raises(UsageError, match="does not exist; give the folder of the unpacked dataset"):
         load_benchmark("celebamask-hq-8", tmp_path / "no", "test")

@@ -100,7 +100,7 @@ def test_a_benchmark_of_ones_own(tmp_path: Path):
         ({"splits": {}}, "splits: Dictionary should have at least 1 item"),
         ({"classes": {"a": "rest", "b": "rest"}}, "more than one class takes `rest`"),
         ({"mirror": {"rule": "swap", "pairs": [["a", "cell"]]}}, "names 'a', which is no class"),
-        ({"source": ["one"]}, "1 class names were given"),
+        ({"source": ["one"]}, "1 class name was given"),
     ],
 )
 def test_wrong_declarations_name_the_place(tmp_path: Path, lines: dict, part: str):

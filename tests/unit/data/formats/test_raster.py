@@ -164,3 +164,14 @@ def test_distinct_values_are_numpys(values: list[list[int]], block: int):
     assert found.tolist() == expected[0].tolist()
     assert counts.tolist() == expected[2].tolist()
     assert (found[places] == array).all()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_a_jpeg_is_refused_though_its_values_are_all_ids(kind: str):
+    mask, buffer = np.zeros((16, 16), np.uint8), io.BytesIO()
+    mask[:, 5:] = 2
+    Image.fromarray(mask).save(buffer, kind, **({"compression": "jpeg"} if kind == "TIFF" else {"quality": 80}))
+    with pytest.raises(GannotateError, match=r"is a JPEG, which changes labels along borders, .* as PNG, or add"):
+        read_mask(buffer.getvalue(), Scheme(), OPTIONS)
+    for blended in ("nearest", "ignore"):
+        assert set(read_mask(buffer.getvalue(), Scheme(), options(blended=blended)).classes) >= {"0", "2"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from gannotate.decoders.build import load_decoder, make_decoder
+from gannotate.decoders.build import SOURCE, load_decoder, make_decoder, reads_source, save_decoder
 from gannotate.decoders.light import LightConfig
 from gannotate.errors import GannotateError, UsageError
 from gannotate.features.source import FeatureSource
@@ -20,9 +21,10 @@ from gannotate.fitting.real_task import RealTask
 from gannotate.generators.base import from_uint8
 from gannotate.generators.stylegan2 import StyleGAN2
 from gannotate.labels import make_classes
-from gannotate.pretraining.sources import SOURCE, EncoderFeatures, VAEFeatures, load_source, reads_source
+from gannotate.pretraining.sources import EncoderFeatures, VAEFeatures, load_source
 from gannotate.pretraining.vae import VAE, VAEConfig
 from gannotate.segmenters.build import SegmenterConfig, build_network
+from gannotate.synthesis import annotate_seeds
 
 from .tasks import CLASSES, bright_task
 
@@ -52,6 +54,24 @@ def test_a_decoder_learns_to_read_labels_off_the_features(tiny: StyleGAN2, tmp_p
     reader = FeatureReader(load_source(tmp_path / SOURCE), load_decoder(tmp_path), CLASSES)
     found = reader.predict(task.labelled.pictures)
     assert (found == task.labelled.label_maps).mean() > 0.75  # half of the pixels are bright
+
+
+def test_a_decoder_of_features_reads_no_generator_though_its_taps_are_alike(tiny: StyleGAN2, tmp_path: Path) -> None:
+    source = vae_source()
+    wanted = tuple(tap.name for tap in source.taps if tap in tiny.taps)[:1]
+    assert wanted  # as in a generator: without the mark nothing would tell them apart
+    config = FeaturesConfig(decoder=LightConfig(taps=wanted), steps=1)
+    list(fit_real(task_of(tiny, source, 2), config, tmp_path / "decoder"))
+    decoder = load_decoder(tmp_path / "decoder")
+    save_decoder(tmp_path / "copy", decoder)  # by itself, without the source beside it
+    kept = json.loads((tmp_path / "decoder" / "config.json").read_text())
+    del kept["decoder"]["of_features"]  # as an older version wrote it
+    (tmp_path / "decoder" / "config.json").write_text(json.dumps(kept))
+    for folder in (tmp_path / "decoder", tmp_path / "copy"):
+        again = load_decoder(folder)
+        again.check_fits(source)
+        with pytest.raises(UsageError, match="reads another network's features, not the generator's activations"):
+            next(annotate_seeds(tiny, again, [0]))
 
 
 def test_lessons_are_what_the_source_reads(tiny: StyleGAN2) -> None:

@@ -1,0 +1,16 @@
+"""Small pieces of the sentences that a person reads."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """How many there are, in words: `1 picture`, `2 pictures`; `many` where more of them do not just end in s."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def quoted(word: str | Path) -> str:
+    """A name as it is typed into a shell: `cells`, but `'my cells'`."""
+    return shlex.quote(str(word))
