@@ -28,9 +28,9 @@ class MeanTeacher(MethodSettings):
     """Settings of the mean teacher; how slowly the teacher follows is the training's `ema` (from Python)."""
 
     weight: float = 100.0
-    """Full weight of the disagreement, the mean square over classes and pixels; the paper's, for its 10 classes. A pixel
-    counts for 10 then and for more with fewer classes, where 10 a class is better (docs/log.md). PixelSSL has 1, on
-    logits."""
+    """Full weight of the disagreement, the mean square over classes and pixels; the paper's, for its 10 classes. A
+    pixel counts for 10 then and for more with fewer classes, where 10 a class is better (docs/log.md). PixelSSL has 1,
+    on logits."""
     ramp: float = 0.27
     """Part of the training in which the weight rises; the paper's 40,000 of 150,000 steps."""
     noise: float = 0.15
