@@ -56,6 +56,11 @@ READ = {"cloudpickle": "BSD-3-Clause", "contourpy": "BSD-3-Clause", "cycler": "B
 """Packages whose metadata hold the licence's text, and what we read there."""
 
 
+OF_CARDS = re.compile(r"(nvidia|cuda)-.*|(pytorch-)?triton")
+"""What torch's builds for graphics cards bring beside it, and the builds for CPUs do not. Which of them is installed is
+the machine's affair: the page says it in a sentence, and is the same everywhere."""
+
+
 @dataclass(frozen=True)
 class Package:
     """An installed package and the SPDX expression of its licence."""
@@ -95,7 +100,7 @@ def packages() -> list[Package]:
 def walk(name: str, extra: str, found: dict[str, Package], seen: set[tuple[str, str]]) -> None:
     """Adds a package and, through its requirements, all that it needs."""
     key = re.sub(r"[-_.]+", "-", name).lower()
-    if (key, extra) in seen:
+    if (key, extra) in seen or OF_CARDS.fullmatch(key):
         return
     seen.add((key, extra))
     try:
@@ -162,6 +167,9 @@ def page(found: list[Package]) -> str:
         "| package | licence |",
         "|---|---|",
         *(f"| {one.name} | {one.licence} |" for one in found),
+        "",
+        "torch's builds for NVIDIA cards bring CUDA's libraries (`nvidia-*`, `cuda-*`) under NVIDIA's own licences, and",
+        "triton (MIT); its builds for CPUs need none of them, and gannotate ships neither.",
         "",
         "Generators that are shipped, and the pictures that they learned from:",
         "",

@@ -34,6 +34,14 @@ def test_every_package_that_we_need_has_a_licence_to_ship_with():
     assert licences.unaccepted(found) == []
 
 
+@pytest.mark.parametrize("name", ["nvidia-cudnn-cu13", "cuda-toolkit", "triton", "pytorch-triton"])
+def test_what_only_torchs_builds_for_cards_bring_is_left_out(name: str):
+    assert licences.OF_CARDS.fullmatch(name)
+    found: dict[str, licences.Package] = {}
+    licences.walk(name, "", found, set())
+    assert not found
+
+
 def test_the_page_of_licences_names_every_package():
     text = licences.PAGE.read_text()
     assert [package.name for package in licences.packages() if f"| {package.name} |" not in text] == []
