@@ -74,9 +74,9 @@ class Undisturbed:
         words = self.case.words if quiet else [word for word in self.case.words if word != "--quiet"]
         return run(words, folder, prepare)
 
-    def wrong(self, folder: Path, but_for: tuple[str, ...] = ()) -> list[str]:
-        """What is otherwise than undisturbed, but for files of some names."""
-        found = [one for one in differences(self.expected, fingerprint(folder)) if not _names(one, but_for)]
+    def wrong(self, folder: Path) -> list[str]:
+        """What is otherwise than undisturbed."""
+        found = differences(self.expected, fingerprint(folder))
         return [*found, *(f"{name} was left behind" for name in leftovers(folder))]
 
     def finish(self, folder: Path) -> tuple[Ended, list[str]]:
@@ -108,10 +108,6 @@ def kill_case(whole: Undisturbed, count: int, operations: int, seed: int = 0, be
         _again(whole, done, folder, f"killed at file operation {number} of {whole.operations}")
     done.seconds += time.monotonic() - begin
     return done
-
-
-def _names(difference: str, files: tuple[str, ...]) -> bool:
-    return difference.split(" ")[0].endswith(files)
 
 
 def _trial(whole: Undisturbed, done: Killed, rng: random.Random) -> None:
