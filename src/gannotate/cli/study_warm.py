@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from gannotate.cli.ending import main_until_closed
-from gannotate.studies.starting import peak_mb
+from gannotate.studies.starting import ended
 
 MODULES = ("numpy", "torch", "pydantic", "yaml", "PIL.Image", "safetensors.torch")
 """What nearly every command imports. No more than that: a command's peak of memory shall be its own."""
@@ -72,7 +72,7 @@ def _reap(children: dict[int, socket.socket]) -> None:
         if pid == 0:
             return
         with children.pop(pid) as report:
-            _tell(report, {"code": os.waitstatus_to_exitcode(status), "peak_mb": peak_mb(usage)})
+            _tell(report, ended(status, usage)._asdict())
 
 
 def _tell(report: socket.socket, what: dict[str, float]) -> None:

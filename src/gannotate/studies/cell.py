@@ -25,7 +25,7 @@ from gannotate.record import now
 from gannotate.studies.claim import Claim, claimed, clear_claims
 from gannotate.studies.linking import PROJECT, link_project
 from gannotate.studies.plan import Cell
-from gannotate.studies.starting import FRESH, KILLED, Command, Fresh, Warm
+from gannotate.studies.starting import FRESH, KILLED, Command, Ended, Fresh, Warm
 from gannotate.studies.words import as_command, fill
 
 CELLS, RESULT, RECORD, LOG, SHOWN = "cells", "result.json", "cell.json", "log.txt", "stdout.txt"
@@ -46,14 +46,21 @@ Status = str
 
 @dataclass(frozen=True)
 class Ran:
-    """How a cell went. seconds: of all its parts, when it was stopped in between; peak_mb: memory, where known."""
+    """How a cell went. seconds, cpu_s: of all its parts, when it was stopped in between; None where not known."""
 
     status: Status
     result: Mapping[str, Any] | None = None
     seconds: float = 0.0
     peak_mb: float | None = None
+    cpu_s: float | None = None
     error: str = ""
     reused: bool = False
+
+    @classmethod
+    def of(cls, status: Status, record: Mapping[str, Any], result: Mapping[str, Any] | None = None, **more: Any) -> Ran:
+        """How a cell went, with what its record says of time and memory."""
+        seconds, peak_mb, cpu_s = record.get("seconds", 0.0), record.get("peak_mb"), record.get("cpu_s")
+        return cls(status, result, seconds, peak_mb, cpu_s, **more)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +101,7 @@ def read_result(folder: Path, cell: str) -> Ran | None:
         return None
     except (OSError, ValueError) as error:
         raise GannotateError(f"{where / RESULT} is damaged ({error}); delete that folder, and it runs anew") from error
-    return Ran("done", result, record.get("seconds", 0.0), record.get("peak_mb"), reused=True)
+    return Ran.of("done", record, result, reused=True)
 
 
 def read_state(folder: Path, cell: str) -> dict[str, Any]:
@@ -164,7 +171,7 @@ def run_cell(
 def _failed_elsewhere(record: Mapping[str, Any], failed: str | None) -> Ran | None:
     if failed is None or record.get("status") != "failed" or failed_attempt(record) == failed:
         return None
-    return Ran("failed", None, record.get("seconds", 0.0), record.get("peak_mb"), record["error"])
+    return Ran.of("failed", record, error=record["error"])
 
 
 def failed_attempt(record: Mapping[str, Any]) -> str:
@@ -191,7 +198,9 @@ def _run(
     going_on = cell.verb in RESUMABLE and cut_off
     if not going_on:
         shutil.rmtree(where, ignore_errors=True)
-    spent_s = float(before.get("seconds", 0.0)) if going_on else 0.0
+    spent = {"seconds": 0.0, "cpu_s": 0.0}
+    if going_on:
+        spent = {"seconds": before.get("seconds", 0.0), "cpu_s": before.get("cpu_s")}
     where.mkdir(parents=True, exist_ok=True)
     try:
         words = words_of(cell, how.device, results)
@@ -199,16 +208,17 @@ def _run(
             origin = place(how.folder, cell.project) / PROJECT
             link_project(origin, [place(how.folder, one) / PROJECT for one in cell.uses], where / PROJECT)
     except GannotateError as error:
-        return _failed(where, _record(cell, [], spent_s, claim), str(error))
-    record = _record(cell, words, spent_s, claim)
+        return _failed(where, _record(cell, [], spent, claim), str(error))
+    record = _record(cell, words, spent, claim)
     begin = time.monotonic()
-    code, peak_mb = _execute([*words, "--json"], how, where, record, stopping)
-    record |= {"seconds": round(spent_s + time.monotonic() - begin, 2), "peak_mb": peak_mb, "exit_code": code}
+    code, peak_mb, cpu_s = _execute([*words, "--json"], how, where, record, stopping)
+    record |= {"peak_mb": peak_mb, "exit_code": code}
+    record |= {"seconds": _more(spent["seconds"], time.monotonic() - begin), "cpu_s": _more(spent["cpu_s"], cpu_s)}
     if not claim.is_held():
         return Ran("busy")
     if code and asked.is_set():
         write_json(where / RECORD, record | {"status": "stopped"})
-        return Ran("stopped", None, record["seconds"], peak_mb)
+        return Ran.of("stopped", record)
     if code:
         return _failed(where, record, _reason(where, code))
     try:
@@ -219,10 +229,15 @@ def _run(
     if not write_new_json(where / RESULT, result):  # the last file: when it is there the cell is done
         return Ran("busy")
     drop(where / SHOWN)
-    return Ran("done", result, record["seconds"], peak_mb)
+    return Ran.of("done", record, result)
 
 
-def _record(cell: Cell, words: Sequence[str], seconds: float, claim: Claim) -> dict[str, Any]:
+def _more(before: float | None, now_s: float | None) -> float | None:
+    """Seconds of all parts; None where those of one are not known."""
+    return None if before is None or now_s is None else round(before + now_s, 2)
+
+
+def _record(cell: Cell, words: Sequence[str], spent: Mapping[str, float | None], claim: Claim) -> dict[str, Any]:
     return {
         "format_version": FORMAT_VERSION,
         "status": "running",
@@ -232,19 +247,18 @@ def _record(cell: Cell, words: Sequence[str], seconds: float, claim: Claim) -> d
         "started": now(),
         "command": as_command(["gannotate", *words]),
         "attempt": claim.token,
-        "seconds": seconds,
+        **spent,
     }
 
 
 def _failed(where: Path, record: dict[str, Any], error: str) -> Ran:
     write_json(where / RECORD, record | {"status": "failed", "error": error})
-    return Ran("failed", None, record["seconds"], record.get("peak_mb"), error)
+    return Ran.of("failed", record, error=error)
 
 
 def _execute(
     words: Sequence[str], how: How, where: Path, record: dict[str, Any], stopping: Callable[[], bool]
-) -> tuple[int, float | None]:
-    """Exit code and peak memory of the command."""
+) -> Ended:
     with (where / SHOWN).open("wb") as shown, (where / LOG).open("ab") as log:
         if how.warm is not None:
             command = how.warm.start(words, shown, log)
@@ -257,7 +271,7 @@ def _execute(
         command.ask_to_end()
 
 
-def _wait(command: Command, stopping: Callable[[], bool]) -> tuple[int, float | None]:
+def _wait(command: Command, stopping: Callable[[], bool]) -> Ended:
     asked_s: float | None = None
     while (ended := command.ended()) is None:
         if asked_s is None and stopping():

@@ -88,7 +88,7 @@ def read_figure(plan: Plan, outcomes: Outcomes, name: str, figure: Result) -> Re
     if state != "done":
         return Reading(state, None, error)
     ran = outcomes.ran[figure.cell]
-    result = dict(ran.result or {}) | {CELL: {"seconds": ran.seconds, "peak_mb": ran.peak_mb}}
+    result = dict(ran.result or {}) | {CELL: {"seconds": ran.seconds, "cpu_s": ran.cpu_s, "peak_mb": ran.peak_mb}}
     try:
         value = field_of(result, figure)
     except GannotateError as missing:

@@ -74,7 +74,7 @@ def outcomes_so_far(plan: Plan, how: How) -> Outcomes:
         if done:
             found[cell] = done
         elif record.get("status") == "failed":
-            found[cell] = Ran("failed", None, record.get("seconds", 0.0), record.get("peak_mb"), record["error"])
+            found[cell] = Ran.of("failed", record, error=record["error"])
     return Outcomes(found)
 
 

@@ -3,7 +3,7 @@
 The imports take seconds, which is longer than many a cell's work; a fork has them at once. On Linux commands are forks
 of one process that does nothing else (`gannotate.cli.study_warm`), elsewhere each is started afresh. Both are the same
 to the runner: a process of its own that leads its session, ends as by Ctrl-C when its stdin is closed, and whose
-exit code and peak memory are known in the end.
+exit code, peak memory and processor time are known in the end.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 from gannotate.errors import GannotateError
 
@@ -31,13 +31,24 @@ KILLED = -9
 """Exit code of a command whose end nobody saw: what had started it was killed, and the system takes both."""
 
 
+class Ended(NamedTuple):
+    """How a command ended. code: its exit code, negative for a signal. peak_mb: largest resident memory, where known.
+
+    cpu_s: processor seconds of all its threads and of the processes that it waited for, where known.
+    """
+
+    code: int
+    peak_mb: float | None = None
+    cpu_s: float | None = None
+
+
 class Command(Protocol):
     """A command that was started."""
 
     pid: int
 
-    def ended(self) -> tuple[int, float | None] | None:
-        """Exit code, negative for a signal, and largest resident memory in MB where known; None while it runs."""
+    def ended(self) -> Ended | None:
+        """How it ended; None while it runs."""
         ...
 
     def ask_to_end(self) -> None:
@@ -66,16 +77,16 @@ class Fresh:
         )
         self.pid = self._child.pid
 
-    def ended(self) -> tuple[int, float | None] | None:
+    def ended(self) -> Ended | None:
         child = self._child
         if not hasattr(os, "wait4"):  # Windows
             code = child.poll()
-            return None if code is None else (code, None)
+            return None if code is None else Ended(code)
         pid, status, usage = os.wait4(child.pid, os.WNOHANG)
         if pid == 0:
             return None
         child.returncode = os.waitstatus_to_exitcode(status)
-        return child.returncode, peak_mb(usage)
+        return ended(status, usage)
 
     def ask_to_end(self) -> None:
         if self._child.stdin is not None:
@@ -92,16 +103,15 @@ class Forked:
         self.pid, self._stdin, self._report = pid, stdin, report
         report.setblocking(False)
 
-    def ended(self) -> tuple[int, float | None] | None:
+    def ended(self) -> Ended | None:
         try:
             data = self._report.recv(1 << 12)
         except BlockingIOError:
             return None
         self._report.close()
         if not data:
-            return KILLED, None
-        told = json.loads(data)
-        return told["code"], told["peak_mb"]
+            return Ended(KILLED)
+        return Ended(**json.loads(data))
 
     def ask_to_end(self) -> None:
         if self._stdin >= 0:
@@ -191,6 +201,11 @@ def warm(runner: Sequence[str], folder: Path, environment: Mapping[str, str]) ->
         made.close()
 
 
-def peak_mb(usage: Any) -> float:
-    """Largest resident memory in MB, of what `wait4` tells."""
-    return round(usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
+def ended(status: int, usage: Any) -> Ended:
+    """How a command ended, of what `wait4` tells."""
+    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
+    return Ended(
+        os.waitstatus_to_exitcode(status),
+        round(usage.ru_maxrss / unit, 1),
+        round(usage.ru_utime + usage.ru_stime, 2),
+    )

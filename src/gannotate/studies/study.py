@@ -121,7 +121,7 @@ def _named(name: Scalar, texts: Any) -> Any:
 
 
 class Measure(Strict):
-    """A figure that is read from a step's result; `{step.cell.seconds}` and `{step.cell.peak_mb}` are the runner's."""
+    """A figure that is read from a step's result; `{step.cell.seconds}`, `.cpu_s` and `.peak_mb` are the runner's."""
 
     source: str = Field(alias="from")
     title: str = ""

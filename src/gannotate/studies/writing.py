@@ -79,6 +79,7 @@ def _cells(folder: Path, plan: Plan, outcomes: Outcomes) -> dict[str, Any]:
             "uses": list(cell.uses),
             "command": read_state(folder, name).get("command", ""),
             "seconds": ran.seconds if ran else None,
+            "cpu_s": ran.cpu_s if ran else None,
             "peak_mb": ran.peak_mb if ran else None,
             "reused": bool(ran and ran.reused),
             **({"error": error} if error else {}),

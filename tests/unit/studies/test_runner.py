@@ -122,6 +122,8 @@ def test_the_commands_have_their_threads_and_leave_a_record(bench: Bench):
     assert record["uses"] == [cell_of(plan, "base").id]
     if hasattr(os, "wait4"):
         assert record["peak_mb"] > 1
+        assert record["cpu_s"] > 0
+        assert bench.run(plan)[0].ran[one.id].cpu_s == record["cpu_s"]
     assert sorted(path.name for path in place(bench.how.folder, one.id).iterdir()) == [
         "cell.json",
         "log.txt",
@@ -186,6 +188,8 @@ def test_a_stopped_training_goes_on_in_its_folder_and_others_start_anew(bench: B
     assert starts.read_text() == "start\nstart\n"
     assert outcomes.state(plan, one.id)[0] == "done"
     assert outcomes.ran[one.id].seconds > record["seconds"] > 0
+    if hasattr(os, "wait4"):
+        assert (outcomes.ran[one.id].cpu_s or 0) > record["cpu_s"] > 0
 
 
 def _raise_when(starts: Path, plan: Plan, bench: Bench) -> None:
@@ -350,3 +354,5 @@ def test_a_training_that_was_killed_goes_on_and_one_that_failed_starts_anew(benc
         outcomes, _ = bench.run(plan)
         assert len((where / "starts").read_text().split()) == starts
         assert (outcomes.ran[one.id].seconds > 5) is (code < 0)
+        if code < 0:
+            assert outcomes.ran[one.id].cpu_s is None  # what an older build's first part took is not known

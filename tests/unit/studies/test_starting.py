@@ -16,7 +16,7 @@ import pytest
 from gannotate.errors import GannotateError
 from gannotate.studies import starting
 from gannotate.studies.cell import How
-from gannotate.studies.starting import FRESH, KILLED, Command, Fresh, Warm, warm
+from gannotate.studies.starting import FRESH, KILLED, Command, Ended, Fresh, Warm, warm
 
 Start = Callable[[list[str]], Command]
 LONG = ["render", "portraits", "-n", "1000000", "--size", "64", "--workers", "1", "--out", "pictures.zip", "--json"]
@@ -51,7 +51,7 @@ def start(request: pytest.FixtureRequest, folder: Path) -> Start:
     return begin
 
 
-def end(command: Command) -> tuple[int, float | None]:
+def end(command: Command) -> Ended:
     begin = time.monotonic()
     while (ended := command.ended()) is None:
         assert time.monotonic() - begin < 120
@@ -63,17 +63,19 @@ def end(command: Command) -> tuple[int, float | None]:
 def test_what_a_command_says_and_takes(start: Start, folder: Path):
     words = ["render", "portraits", "-n", "2", "--size", "16", "--workers", "1", "--out", "two.zip", "--json"]
     (folder / "two.zip").unlink(missing_ok=True)
-    code, peak_mb = end(start(words))
+    begin = time.monotonic()
+    code, peak_mb, cpu_s = end(start(words))
     assert code == 0
     assert peak_mb is not None
     assert 20 < peak_mb < 2000
+    assert cpu_s is not None
+    assert 0 < cpu_s < (time.monotonic() - begin) * (os.cpu_count() or 1)
     assert json.loads((folder / "shown").read_text())["pictures"] == 2
     assert (folder / "two.zip").stat().st_size > 0  # in the folder of all studies
 
 
 def test_a_command_that_fails(start: Start, folder: Path):
-    code, _ = end(start(["info", "nothing-here"]))
-    assert code == 2
+    assert end(start(["info", "nothing-here"])).code == 2
     assert "nothing-here" in (folder / "log").read_text()
 
 
@@ -83,14 +85,14 @@ def test_a_command_that_is_asked_to_end_ends_as_by_ctrl_c(start: Start, folder: 
     assert command.ended() is None
     assert os.getsid(command.pid) == command.pid  # Ctrl-C in the terminal does not reach it
     command.ask_to_end()
-    assert end(command)[0] == 130
+    assert end(command).code == 130
     assert not (folder / "pictures.zip").exists()
 
 
 def test_a_command_that_is_killed(start: Start):
     command = start(LONG)
     command.kill()
-    assert end(command)[0] == -signal.SIGKILL
+    assert end(command).code == -signal.SIGKILL
 
 
 def test_several_at_a_time(forks: Warm, folder: Path):
@@ -100,7 +102,7 @@ def test_several_at_a_time(forks: Warm, folder: Path):
             commands.append(forks.start(["render", "portraits", "-n", "1", "--size", "16", "--workers", "1", "--seed",
                                          str(number), "--out", f"{number}.zip", "--json"], shown, log))  # fmt: skip
     assert len({command.pid for command in commands}) == 3
-    assert [end(command)[0] for command in reversed(commands)] == [0, 0, 0]
+    assert [end(command).code for command in reversed(commands)] == [0, 0, 0]
     assert all((folder / f"{number}.zip").exists() for number in range(3))
 
 
@@ -112,8 +114,8 @@ def test_what_forks_is_killed(folder: Path):
         command = forks.start(LONG, shown, log)
         assert forks._process is not None
         forks._process.kill()
-        assert end(command) == (KILLED, None)  # nobody sees how it really ends, which its closed stdin sees to
-        assert end(forks.start(["--version"], shown, log))[0] == 0  # and the next one is not taken with them
+        assert end(command) == Ended(KILLED)  # nobody sees how it really ends, which its closed stdin sees to
+        assert end(forks.start(["--version"], shown, log)).code == 0  # and the next one is not taken with them
     forks.close()
 
 
@@ -177,7 +179,7 @@ def test_what_a_command_said_is_in_its_log_however_it_ends(folder: Path, monkeyp
         assert forks is not None
         with (folder / "shown").open("wb") as shown, (folder / "said").open("wb") as log:
             command = forks.start([], shown, log)
-        assert end(command)[0] == -signal.SIGKILL
+        assert end(command).code == -signal.SIGKILL
     assert (folder / "said").read_text() == "said \\udc80\n"  # as a Python of its own writes to stderr
 
 
