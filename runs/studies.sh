@@ -49,7 +49,7 @@ for domain in $DOMAINS; do
   study layermatch shots=1,5 -- $real $match
   study layermatch-classes -- labels=5 $real $match
   study layermatch-features -- $match
-  study gradient-matching shots=2,10 way=supervised,mean-teacher,adversarial,gradient-matching -- $data $real
+  study gradient-matching shots=2,10 way=supervised,mean-teacher,adversarial,gradient-matching -- gan_steps=300 encoder_steps=300 $data $real
   study supervised-labels shots=1,5,20,100 -- $data $real
   study teaching-gan shots=1,20 -- $data $real
   study filter -- labels=5 $data

@@ -352,26 +352,3 @@ def test_threads_and_processes_never_exceed_the_cores(monkeypatch: pytest.Monkey
     assert threads_of(1) == 1
     monkeypatch.setenv("OMP_NUM_THREADS", "16")
     assert threads_of(2) == 4
-
-
-@pytest.mark.slow
-def test_a_quick_study_from_end_to_end(tmp_path: Path):
-    """Algorithm 2 against supervised training on portraits, in its quick form with fewer steps."""
-    out = tmp_path / "out"
-    few = ["annotator_steps=6", "steps=4", "generated_steps=4", "count=40", "fit_most=4", "pool=8", "test_count=8"]
-    words = ["study", "run", "algorithm2", "--quick", "--only", "shots=1", "--out", str(out)]
-    words += [word for one in (*few, "labelled_count=8") for word in ("--set", one)]
-    done = subprocess.run(
-        [sys.executable, "-m", "gannotate", *words, "--json"], capture_output=True, text=True, timeout=900
-    )
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
-    assert [row["status"] for row in result["rows"]] == ["done", "done"]
-    assert all(0 < row["figures"]["miou"] < 1 for row in result["rows"])
-    assert result["findings"][0]["places"] == 1
-    steps = [cell["step"] for cell in result["cells"].values()]
-    assert steps.count("fit") == 1
-    assert steps.count("train") == 2
-    table = (out / "algorithm2-portraits-quick" / "table.md").read_text()
-    assert "| labelled real pictures |" in table
-    assert "algorithm 2" in table
