@@ -13,7 +13,7 @@ from PIL import Image
 
 from gannotate.errors import GannotateError, UsageError
 from gannotate.files import write_bytes
-from gannotate.picture_files import is_lossy, open_picture
+from gannotate.picture_files import lossy_kind, open_picture
 from gannotate.wording import counted
 
 IGNORE = 255
@@ -89,7 +89,7 @@ def read_label_map(path: str | Path, classes: int) -> np.ndarray:
     """Reads a label map PNG (palette or 8-bit grey; the stored numbers are the class ids) as uint8 (h, w).
 
     Raises:
-        GannotateError: not readable, not single-channel, a JPEG, or with unknown class ids.
+        GannotateError: not readable, not single-channel, a JPEG or lossy WebP, or with unknown class ids.
     """
     try:
         data = Path(path).read_bytes()
@@ -104,9 +104,9 @@ def decode_label_map(data: bytes, classes: int, source: str) -> np.ndarray:
         image = open_picture(data)
     except GannotateError as error:
         raise GannotateError(f"{source}: not a readable picture ({error})") from error
-    if is_lossy(image):
+    if (kind := lossy_kind(image, data)) is not None:
         raise GannotateError(
-            f"{source}: a JPEG, which changes class ids along borders; save the label map as PNG instead"
+            f"{source}: a {kind}, which changes class ids along borders; save the label map as PNG instead"
         )
     if image.mode not in ("P", "L", "1"):
         raise GannotateError(

@@ -26,17 +26,28 @@ Ghostscript)."""
 MAX_PIXELS = 100_000_000
 """A picture with more pixels is refused: it would fill the memory."""
 
-LOSSY = ("JPEG", "MPO")
-"""Pillow's names of the formats that change values on their way."""
-
 SMALL, PIXELS_A_BYTE = 4_000_000, 50_000
 """A picture of more pixels than SMALL that has more than so many for each byte of its file is refused: it claims them
 only. One of a single colour has 8,000 in a PNG and 24,000 in a WebP."""
 
 
-def is_lossy(image: Image.Image) -> bool:
-    """Whether an opened picture went through JPEG, whatever its file is called: values near edges are others now."""
-    return image.format in LOSSY or "jpeg" in str(image.info.get("compression", ""))
+def lossy_kind(image: Image.Image, data: bytes) -> str | None:
+    """What changed the values of an opened picture near edges, whatever its file is called: "JPEG", "lossy WebP"; None.
+
+    data: the file's bytes.
+    """
+    if image.format in ("JPEG", "MPO") or "jpeg" in str(image.info.get("compression", "")):
+        return "JPEG"
+    return "lossy WebP" if image.format == "WEBP" and b"VP8 " in _riff_chunks(data, 12) else None
+
+
+def _riff_chunks(data: bytes, begin: int) -> Iterator[bytes]:
+    """The names of a WebP's chunks, and of those in the frames of an animated one."""
+    while begin + 8 <= len(data):
+        name, size = data[begin : begin + 4], int.from_bytes(data[begin + 4 : begin + 8], "little")
+        yield name
+        # a frame is 16 bytes of its place, then chunks; any other chunk is passed, to the next even byte
+        begin += 8 + (16 if name == b"ANMF" else size + size % 2)
 
 
 @contextlib.contextmanager

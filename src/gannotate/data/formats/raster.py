@@ -3,7 +3,7 @@
 A palette's numbers are class ids, whatever its colours and its transparent entry. With an alpha channel, transparent
 pixels have no label. Colours are those that the source names, or the project's own; where a mask is grey throughout,
 its values are ids. A value between those of two classes (a border that was smoothed) is never taken for a class by
-itself; a JPEG is refused for what it is, as what it changed may be another class's value.
+itself; a JPEG or a lossy WebP is refused for what it is, as what it changed may be another class's value.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from jaxtyping import Bool, Int, Integer, UInt8
 from gannotate.data.formats.base import IGNORED, Blended, Labels, ReadOptions
 from gannotate.errors import GannotateError
 from gannotate.labels import IGNORE, MAX_CLASSES
-from gannotate.picture_files import is_lossy, open_picture
+from gannotate.picture_files import lossy_kind, open_picture
 
 FEW, MANY = 2, 64
 """Up to FEW unknown values are classes that somebody forgot to name, more than MANY a smoothed border or a JPEG."""
@@ -42,12 +42,15 @@ class Scheme:
 
 @dataclass(frozen=True)
 class Values:
-    """A mask as numbers. values: (h, w), ids or packed RGB. alpha: (h, w), or None. mode: Pillow's. lossy: a JPEG."""
+    """A mask as numbers. values: (h, w), ids or packed RGB. alpha: (h, w), or None. mode: Pillow's.
+
+    lossy: what changed values near edges, "JPEG" say.
+    """
 
     values: Integer[np.ndarray, "h w"]
     alpha: UInt8[np.ndarray, "h w"] | None
     mode: str
-    lossy: bool = False
+    lossy: str | None = None
 
     @property
     def colour(self) -> bool:
@@ -64,8 +67,8 @@ def read_mask(data: bytes, scheme: Scheme, options: ReadOptions) -> Labels:
     """Labels from the bytes of a mask picture.
 
     Raises:
-        GannotateError: not readable, too large, a JPEG, or with smoothed borders; the reason begins behind the mask's
-            name.
+        GannotateError: not readable, too large, a JPEG or lossy WebP, or with smoothed borders; the reason begins
+            behind the mask's name.
     """
     return from_values(open_mask(data), scheme, options)
 
@@ -80,7 +83,7 @@ def open_mask(data: bytes) -> Values:
         image = open_picture(data)
     except GannotateError as error:
         raise GannotateError(f"is {error}".replace("is not a whole", "is no whole")) from error
-    mode, lossy = image.mode, is_lossy(image)
+    mode, lossy = image.mode, lossy_kind(image, data)
     if mode in ("CMYK", "YCbCr", "HSV", "LAB"):
         image, mode = image.convert("RGB"), "RGB"
     array = np.asarray(image, np.uint8) if mode == "1" else np.asarray(image)
@@ -101,12 +104,13 @@ def from_values(read: Values, scheme: Scheme, options: ReadOptions) -> Labels:
     """Labels from a mask's numbers (see the module's text).
 
     Raises:
-        GannotateError: smoothed borders, a JPEG, or 0 and 255 alone, where 255 may be a class or no label.
+        GannotateError: smoothed borders, a JPEG or lossy WebP, or 0 and 255 alone, where 255 may be a class or no
+            label.
     """
-    if read.lossy and options.blended == "refuse":
+    if read.lossy is not None and options.blended == "refuse":
         raise GannotateError(
-            "is a JPEG, which changes labels along borders, also into other classes'; save it as PNG, or add --blended "
-            "nearest or --blended ignore to take it as it is"
+            f"is a {read.lossy}, which changes labels along borders, also into other classes'; save it as PNG, or add "
+            "--blended nearest or --blended ignore to take it as it is"
         )
     values, key, colour = _keyed(read, scheme, options)
     found, places, counts = distinct(values)

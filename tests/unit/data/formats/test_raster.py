@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from gannotate.data.formats import raster
 from gannotate.data.formats.base import Blended, ReadOptions
 from gannotate.data.formats.raster import Scheme, packed, read_mask
 from gannotate.errors import GannotateError
-from gannotate.labels import IGNORE, ClassInfo, encode_label_map
+from gannotate.labels import IGNORE, ClassInfo, decode_label_map, encode_label_map
 
 CLASSES = (ClassInfo("background", (0, 0, 0)), ClassInfo("left", (200, 0, 0)), ClassInfo("right", (0, 0, 250)))
 
@@ -166,12 +167,31 @@ def test_distinct_values_are_numpys(values: list[list[int]], block: int):
     assert (found[places] == array).all()
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
-def test_a_jpeg_is_refused_though_its_values_are_all_ids(kind: str):
+@pytest.mark.parametrize(
+    ("kind", "how", "called"),
+    [
+        ("JPEG", {"quality": 80}, "JPEG"),
+        ("TIFF", {"compression": "jpeg"}, "JPEG"),
+        ("WEBP", {"quality": 80}, "lossy WebP"),
+        ("WEBP", {"quality": 80, "exif": b"Exif\0\0MM"}, "lossy WebP"),
+        ("WEBP", {"quality": 80, "save_all": True, "append_images": [Image.new("L", (16, 16), 2)]}, "lossy WebP"),
+    ],
+)
+def test_a_lossy_file_is_refused_though_its_values_are_all_ids(kind: str, how: dict[str, Any], called: str):
     mask, buffer = np.zeros((16, 16), np.uint8), io.BytesIO()
     mask[:, 5:] = 2
-    Image.fromarray(mask).save(buffer, kind, **({"compression": "jpeg"} if kind == "TIFF" else {"quality": 80}))
-    with pytest.raises(GannotateError, match=r"is a JPEG, which changes labels along borders, .* as PNG, or add"):
+    Image.fromarray(mask).save(buffer, kind, **how)
+    with pytest.raises(GannotateError, match=rf"is a {called}, which changes labels along borders, .* as PNG, or add"):
         read_mask(buffer.getvalue(), Scheme(), OPTIONS)
-    for blended in ("nearest", "ignore"):
+    with pytest.raises(GannotateError, match=rf"map: a {called}, which changes class ids along borders"):
+        decode_label_map(buffer.getvalue(), 3, "map")
+    for blended in ("nearest", "ignore") if called == "JPEG" else ():  # a WebP's values are colours, not ids
         assert set(read_mask(buffer.getvalue(), Scheme(), options(blended=blended)).classes) >= {"0", "2"}
+
+
+@pytest.mark.parametrize("more", [{}, {"exif": b"Exif\0\0MM"}])
+def test_a_lossless_webp_is_a_mask(more: dict[str, Any]):
+    mask, buffer = np.zeros((16, 16, 3), np.uint8), io.BytesIO()
+    mask[:, 5:] = (200, 0, 0)
+    Image.fromarray(mask).save(buffer, "WEBP", lossless=True, **more)
+    assert set(read_mask(buffer.getvalue(), Scheme(), OPTIONS).classes) == {"background", "left"}
