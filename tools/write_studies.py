@@ -2,8 +2,9 @@
 
     python tools/write_studies.py FOLDER [FOLDER...]
 
-Each FOLDER is an `--out` of `gannotate study run` (runs/studies.sh fills one). First the table of claims, then every
-study as its own table.md says it. No figure in the page is typed by hand; run again to refresh it.
+Each FOLDER is an `--out` of `gannotate study run` (runs/studies.sh fills one); a study that is in several counts where
+it is largest. First the table of claims, then every study as its own table.md says it. No figure in the page is typed
+by hand; run again to refresh it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import json
 import re
 import shutil
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,17 +22,20 @@ from gannotate.studies.claims import all_claims
 from gannotate.studies.claims_table import as_markdown
 from gannotate.studies.reading import find_studies, read_study
 from gannotate.studies.study import names
+from gannotate.wording import counted
 
 DOCS = Path(__file__).parents[1] / "docs"
 PLOTS = DOCS / "images" / "studies"
+FEWER_SEEDS = re.compile(r"\d+ seeds? in place of \d+")
 
 HEAD = """# What the studies found
 
-The studies that ship, run by `runs/studies.sh` at reduced size: 64 px, {seeds}, fewer steps, pictures and values of
-the axes than each study's own (its command stands below it). Trends, not records: a difference of a point or two means
-nothing on one seed. Gradient matching and MAML stop at a fifth of their steps (`fit_most`), long before they are done:
-claims about them may be lost here that they keep in the longer runs of [Results](results.md). [Studies](studies.md)
-says how to run one and what its parts are.
+The studies that ship, run by `runs/studies.sh` at 64 px.
+{size}
+Trends, not records: a difference of a point or two means nothing on one seed. Where a section says `fit_most 300`,
+gradient matching and MAML stop at a fifth of their steps, long before they are done: claims about them may be lost here
+that they keep in the longer runs of [Results](results.md). [Studies](studies.md) says how to run one and what its parts
+are.
 """
 
 
@@ -43,14 +46,23 @@ def main(folders: list[Path]) -> None:
         raise SystemExit(f"no studies in {', '.join(map(str, folders))}: give an --out of gannotate study run")
     shutil.rmtree(PLOTS, ignore_errors=True)
     PLOTS.mkdir(parents=True)
-    counts = sorted({len(one["seeds"]) for _, one in found})
-    seeds = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
     claims = all_claims([read_study(folder) for folder, _ in found])
     claimed, sections = as_markdown(claims).splitlines(), [section(folder, study) for folder, study in found]
-    lines = [HEAD.format(seeds=f"{seeds} seed{'s' if counts[-1] > 1 else ''}")]
+    lines = [HEAD.format(size=size_of([study for _, study in found]))]
     lines += [f"- {link(claimed[0])}", *contents([study for _, study in found], sections), ""]
     lines += [*claimed, "", "## Study by study", "", *sections]
     write_text(DOCS / "study-results.md", "\n".join(lines).rstrip() + "\n")
+
+
+def size_of(known: list[dict[str, Any]]) -> str:
+    """How many are as large as they ask to be, and what the others lack."""
+    own = [one for one in known if not one["reduced"]]
+    few = [one for one in known if one["reduced"] and all(FEWER_SEEDS.fullmatch(lack) for lack in one["reduced"])]
+    return (
+        f"Of {counted(len(known), 'study', 'studies')} (on a domain each) {len(own)} are as large as they ask to be, "
+        f"{len(few)} but for the number of seeds; what is fewer in the others (steps, pictures, values of the axes) "
+        "their sections say."
+    )
 
 
 def contents(known: list[dict[str, Any]], sections: list[str]) -> Iterator[str]:
@@ -70,14 +82,27 @@ def link(heading: str, text: str = "") -> str:
 
 
 def studies(folders: list[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The studies' folders with their study.json, in the library's order, quick forms left out."""
+    """The studies' folders with their study.json, in the library's order; of one in several folders the largest.
+
+    Quick forms are left out.
+    """
     order = {name: place for place, name in enumerate(names())}
     known = [(folder, json.loads((folder / "study.json").read_text())) for folder in find_studies(folders)]
-    own = [one for one in known if one[1]["study"] in order and not one[1]["quick"]]
-    twice = [name for name, count in Counter(folder.name for folder, _ in own).items() if count > 1]
-    if twice:  # their plots would have one name
-        raise SystemExit(f"{', '.join(twice)} is in several folders; give one of these")
+    largest: dict[str, tuple[Path, dict[str, Any]]] = {}
+    for folder, study in known:
+        if study["study"] not in order or study["quick"]:
+            continue
+        before = largest.get(folder.name)
+        if before is None or lack_of(study) < lack_of(before[1]):
+            largest[folder.name] = folder, study
+    own = largest.values()
     yield from sorted(own, key=lambda one: (order[one[1]["study"]], one[0].name))
+
+
+def lack_of(study: dict[str, Any]) -> tuple[int, int, int]:
+    """How far a study is from all that it could be: rows that are missing, what is reduced but the seeds, seeds."""
+    missing = sum(row["status"] != "done" for row in study["rows"])
+    return missing, sum(not FEWER_SEEDS.fullmatch(lack) for lack in study["reduced"]), -len(study["seeds"])
 
 
 def section(folder: Path, study: dict[str, Any]) -> str:
