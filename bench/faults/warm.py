@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from gannotate.cli.app import VERBS, main
+from gannotate.studies import starting
 
 LONGEST_S = 300.0
 """A command that takes longer hangs."""
@@ -159,22 +160,21 @@ class Forked:
         self, words: Sequence[str], folder: Path, environment: Mapping[str, str], shown: IO[bytes], log: IO[bytes]
     ) -> None:
         from gannotate.cli.ending import main_until_closed
-        from gannotate.studies.starting import FRESH
 
         read, write = os.pipe()
 
         def begin() -> int:
             os.close(write)  # else its stdin would stay open when the runner is gone
-            return main_until_closed(words[len(FRESH) :])
+            return main_until_closed(words[len(starting.FRESH) :])
 
         with os.fdopen(read, "rb") as stdin:
             self.pid = _fork(begin, stdin, shown, log, folder)
         self._stdin = os.fdopen(write, "wb")
 
-    def ended(self) -> tuple[int, float | None] | None:
-        """Exit code, and no memory; None while it runs."""
+    def ended(self) -> starting.Ended | None:
+        """Its exit code alone; None while it runs."""
         pid, status = os.waitpid(self.pid, os.WNOHANG)
-        return (os.waitstatus_to_exitcode(status), None) if pid else None
+        return starting.Ended(os.waitstatus_to_exitcode(status)) if pid else None
 
     def ask_to_end(self) -> None:
         """Closes its stdin."""

@@ -26,6 +26,7 @@ COMMAND_VERSIONS: dict[str, int] = {
     # labelled and unlabelled pictures are normalised apart
     "train --method adversarial": 2,
     "train --method gct": 2,
+    "train --method mean-teacher": 2,  # its weight is of the sum over classes
     "train --method s4gan": 2,
 }
 """Raised for commands with such words whose results became others within one version of gannotate: they run anew."""

@@ -27,10 +27,9 @@ from gannotate.training.shares import Share
 class MeanTeacher(MethodSettings):
     """Settings of the mean teacher; how slowly the teacher follows is the training's `ema` (from Python)."""
 
-    weight: float = 100.0
-    """Full weight of the disagreement, the mean square over classes and pixels; the paper's, for its 10 classes. A
-    pixel counts for 10 then and for more with fewer classes, where 10 a class is better (docs/log.md). PixelSSL has 1,
-    on logits."""
+    weight: float = 10.0
+    """Full weight of the disagreement, a pixel's square summed over its classes. The paper's 100 is of the mean over
+    its 10 classes: 10 of the sum, whatever the number of classes (docs/log.md). PixelSSL has 1, on logits."""
     ramp: float = 0.27
     """Part of the training in which the weight rises; the paper's 40,000 of 150,000 steps."""
     noise: float = 0.15
@@ -83,8 +82,8 @@ def disagreement(
     inside: Bool[Tensor, "n h w"],
     share: Share | None = None,
 ) -> Float[Tensor, ""]:
-    """Mean square difference over the classes and the pixels that are `inside`; 0 when none is.
+    """Square difference, summed over the classes, in the mean of the pixels that are `inside`; 0 when none is.
 
     Of several processes each gives what its pictures add to it; `share` is as in `shared_mean`.
     """
-    return shared_mean((student - teacher).square().mean(1), inside, share)
+    return shared_mean((student - teacher).square().sum(1), inside, share)

@@ -39,7 +39,7 @@ def test_disagreement_counts_inside_alone() -> None:
     total = 0.0
     for n, y, x in np.ndindex(2, 4, 4):
         if inside[n, y, x]:
-            total += sum(float(student[n, k, y, x] - teacher[n, k, y, x]) ** 2 for k in range(3)) / 3
+            total += sum(float(student[n, k, y, x] - teacher[n, k, y, x]) ** 2 for k in range(3))
     assert disagreement(student, teacher, inside).item() == pytest.approx(total / int(inside.sum()))
     assert disagreement(student, teacher, torch.zeros_like(inside)).item() == 0
 
@@ -55,7 +55,7 @@ def test_the_loss(small: Any, slow_cross_entropy: Callable[..., float], index: i
         teacher = trainer.average.train()(pictures).softmax(1)
         answers = trainer.network.train()(torch.cat([labelled.pictures, pictures])).softmax(1)
     expected = slow_cross_entropy(answers[:4], labelled.label_maps)
-    expected += 50 * ramp * (answers[4:] - teacher).square().mean().item()
+    expected += 50 * ramp * (answers[4:] - teacher).square().sum(1).mean().item()
     assert losses[0].item() == pytest.approx(expected, rel=1e-4)
 
 
@@ -73,10 +73,10 @@ def test_the_answer_moves_with_the_picture(small: Any) -> None:
     with small.caught(trainer):
         torch.manual_seed(5)  # flips some of the four
         still = trainer.step(5)["disagreement"]
-        assert still < 0.005  # not 0: interpolation is linear, the softmax is not
+        assert still < 0.015  # not 0: interpolation is linear, the softmax is not
         trainer.training = replace(trainer.training, mirror=Mirror("swap", ((1, 2),)))
         torch.manual_seed(5)
-        assert trainer.step(5)["disagreement"] > 0.05
+        assert trainer.step(5)["disagreement"] > 0.15
 
 
 def test_each_view_has_noise_of_its_own(small: Any) -> None:
