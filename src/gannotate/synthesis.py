@@ -112,12 +112,16 @@ def _label_chunk(drawn: Sequence[tuple[int, Drawing]], decoder: Decoder) -> list
     for start in range(0, len(drawn), batch):
         some = drawn[start : start + batch]
         taps = {name: torch.cat([drawing.taps[name] for _, drawing in some]) for name in decoder.tap_names}
-        labelled += _to_labelled(some, decoder.member_probabilities(taps))
+        members = decoder.member_probabilities(taps)
+        labelled += _to_labelled(some, decoder.pooled(members), members)
     return labelled
 
 
-def _to_labelled(drawn: Sequence[tuple[int, Drawing]], members: Float[Tensor, "n m k h w"]) -> Iterator[Labelled]:
-    probabilities = members.mean(dim=1)
+def _to_labelled(
+    drawn: Sequence[tuple[int, Drawing]],
+    probabilities: Float[Tensor, "n k h w"],
+    members: Float[Tensor, "n m k h w"],
+) -> Iterator[Labelled]:
     largest, label_maps = probabilities.max(dim=1)
     # members that contradict each other tell more than one that is unsure, which it may be at every edge
     unsure = of_pictures(jensen_shannon(members) if members.shape[1] > 1 else entropy(probabilities)).tolist()

@@ -17,6 +17,7 @@ from PIL import Image
 
 from gannotate.data.manifest import Manifest
 from gannotate.data.shards import Labelled, encode_sample, read_dataset, read_shard
+from gannotate.decoders.ensemble import EnsembleConfig, EnsembleDecoder
 from gannotate.decoders.light import LightDecoder
 from gannotate.errors import GannotateError, UsageError
 from gannotate.generators.base import DrawOptions, draw, to_uint8
@@ -91,6 +92,20 @@ def test_a_sharper_temperature_is_more_certain(generator: StyleGAN2, decoder: Li
     (after,) = annotate_seeds(generator, sharper, [3])
     assert np.array_equal(before.label_map, after.label_map)
     assert after.confidence > before.confidence
+
+
+def test_an_ensembles_disagreement_is_the_same_at_any_temperature(generator: StyleGAN2) -> None:
+    torch.manual_seed(4)
+    config = EnsembleConfig(members=3, hidden=(8,))
+    ensemble = EnsembleDecoder.of_generator(generator, 3, config).eval().requires_grad_(False)
+    (before,) = annotate_seeds(generator, ensemble, [3])
+    ensemble.temperature = 0.25
+    (after,) = annotate_seeds(generator, ensemble, [3])
+    assert np.array_equal(before.label_map, after.label_map)
+    assert after.confidence > before.confidence
+    assert after.uncertainty == before.uncertainty > 0
+    ((_, drawing),) = draw(generator, [3], taps=ensemble.tap_names)
+    np.testing.assert_allclose(after.soft, ensemble.probabilities(drawing.taps)[0].numpy(), atol=2e-3)
 
 
 # ---------------------------------------------------------------------------------------------------------------

@@ -140,7 +140,7 @@ def judge(learned: Sequence[Learned], between: Callable[[], None] = lambda: None
     count = min(FOLDS, len(learned))
     groups = [learned[start::count] for start in range(count)] if count > 1 else []
     summed = total([one.moments for one in learned]) if groups else None
-    counted, gains, logits, labels = [], [], [], []
+    counted, gains, logits, tested = [], [], [], list[Learned]()
     for index, group in enumerate(groups):
         assert summed is not None
         between()
@@ -148,7 +148,7 @@ def judge(learned: Sequence[Learned], between: Callable[[], None] = lambda: None
         if head is None:
             continue
         logits += [finite(head)(one.features.float()) for one in group]
-        labels += [one.labels for one in group]
+        tested += group
         counted.append(_tested(head, group))
         others = [one for one in learned if one not in group]
         halved = [_iou_of_present(_tested(half, group)) for half in _halves(others, index)]
@@ -156,7 +156,9 @@ def judge(learned: Sequence[Learned], between: Callable[[], None] = lambda: None
             gains.append(_iou_of_present(counted[-1]) - float(np.mean(halved)))
     if not counted:
         return Judgement(len(learned), None, None, 1.0)
-    temperature = fit_temperature(torch.cat(logits), torch.cat(labels))
+    # each class was given an equal share of the pixels: weighted as in the IoU, they are the pictures again
+    labels, weights = (torch.cat(rows) for rows in zip(*((one.labels, one.weights) for one in tested), strict=True))
+    temperature = fit_temperature(torch.cat(logits), labels, weights)
     whole = np.sum(counted, axis=0)
     agreement = _miou(whole)
     curve = _curve(learned, groups, agreement, between)

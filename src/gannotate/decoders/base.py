@@ -36,7 +36,7 @@ class Decoder(nn.Module, ABC, Generic[Config]):
         architecture: its name in config.json and on the command line. config_class: what it is configured with.
         taps: the activations that it reads, in drawing order. classes: number of classes, background included.
         size: side of the label map in pixels, that of the generator's picture. config: how it was configured.
-        temperature: what logits are divided by before they become probabilities (see `member_probabilities`).
+        temperature: what logits are divided by before they become probabilities (see `probabilities`).
         of_features: whether it reads another network's features of given pictures, and no generator's activations.
     """
 
@@ -77,11 +77,19 @@ class Decoder(nn.Module, ABC, Generic[Config]):
     def forward(self, taps: Mapping[str, Float[Tensor, "n k h w"]]) -> Float[Tensor, "n classes size size"]:
         """Logits at picture size from the activations named in `tap_names` (others may be there too)."""
 
+    def probabilities(self, taps: Mapping[str, Float[Tensor, "n k h w"]]) -> Float[Tensor, "n classes size size"]:
+        """Class probabilities at picture size: softmax(logits / temperature)."""
+        return self.pooled(self.member_probabilities(taps))
+
     def member_probabilities(
         self, taps: Mapping[str, Float[Tensor, "n k h w"]]
     ) -> Float[Tensor, "n m classes size size"]:
-        """Class probabilities at picture size of each member, one but in ensembles; their mean is the decoder's."""
+        """Class probabilities at picture size of each member, one but in ensembles; `pooled` makes them one answer."""
         return (self(taps).float() / self.temperature).softmax(dim=1)[:, None]
+
+    def pooled(self, members: Float[Tensor, "n m classes h w"]) -> Float[Tensor, "n classes h w"]:
+        """The decoder's probabilities from its members'."""
+        return members[:, 0]
 
     def config_dict(self) -> dict[str, Any]:
         """What `build_decoder` needs to make this network again, json-able."""

@@ -50,7 +50,9 @@ class EnsembleConfig(DecoderConfig):
 class EnsembleDecoder(PointwiseDecoder[EnsembleConfig]):
     """Several `mlp` decoders (datasetgan) that share one projection; they differ by their start and their pixels.
 
-    As a decoder it gives the logarithm of the members' mean probability, whose softmax is that mean.
+    As a decoder it gives the logarithm of the members' mean probability, whose softmax is that mean. The temperature
+    divides this logarithm, not the members' own logits (pool, then calibrate: Rahaman and Thiery 2021, "Uncertainty
+    Quantification and Deep Ensembles"), so what the members say, and how far they disagree, does not depend on it.
     """
 
     architecture = "ensemble"
@@ -98,7 +100,11 @@ class EnsembleDecoder(PointwiseDecoder[EnsembleConfig]):
     def member_probabilities(
         self, taps: Mapping[str, Float[Tensor, "n k h w"]]
     ) -> Float[Tensor, "n m classes size size"]:
-        return self.in_bands(taps, lambda x: (self._members_tail(x) / self.temperature).softmax(dim=2))
+        return self.in_bands(taps, lambda x: self._members_tail(x).float().softmax(dim=2))
+
+    def pooled(self, members: Float[Tensor, "n m classes h w"]) -> Float[Tensor, "n classes h w"]:
+        mean = members.mean(dim=1)
+        return mean if self.temperature == 1 else (mean.log() / self.temperature).softmax(dim=1)
 
     def votes(self, taps: Mapping[str, Float[Tensor, "n k h w"]]) -> Float[Tensor, "n classes size size"]:
         """Part of the members that choose each class; the largest, of equal ones the first, is DatasetGAN's label."""

@@ -124,7 +124,7 @@ class FeatureReader(Predictor[AnswerConfig]):
         # a generator takes gradients on the way to its activations, so inference mode comes after them
         taps = self.source.read(pictures.to(self.device), self.decoder.tap_names)
         with torch.inference_mode():
-            return self.decoder.member_probabilities(taps).mean(dim=1).float()
+            return self.decoder.probabilities(taps)
 
 
 def _halves(source: FeatureSource, pictures: Tensor, names: Sequence[str]) -> dict[str, Tensor]:

@@ -2,7 +2,11 @@
 
 A picture is strange when it is redrawn badly, or well but from latents unlike any that the generator was trained with.
 The threshold is the split conformal one (Vovk et al. 2005; Angelopoulos and Bates 2021, "A Gentle Introduction to
-Conformal Prediction", section 1): of new pictures of the same kind, it refuses no more than `refusals` in expectation.
+Conformal Prediction", section 1), which of new pictures of the same kind refuses no more than `refusals` in expectation
+where the scores are fixed beforehand. Here that holds about, as the scores' centre and scale come from the same
+pictures: simulated with `refusals` 0.05, it refuses 5.4 to 6.5 % of new pictures after 19, 5.2 to 5.7 % after 40 and
+5.1 to 5.2 % after 200 pictures. Pictures set aside for centre and scale would make it exact, and are missed more in
+such small pools.
 """
 
 from __future__ import annotations
@@ -78,6 +82,8 @@ def calibrate(
     settings: dict[str, Any] | None = None,
 ) -> Gate:
     """A gate from the statistics (see STATISTICS) of held-out real pictures that the generator should draw.
+
+    Of new ones it refuses about `refusals`, of few pictures a little more (see the module).
 
     Raises:
         UsageError: a part to refuse outside (0, 1), or too few pictures for it.

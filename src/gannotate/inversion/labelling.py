@@ -83,7 +83,7 @@ class GeneratorLabeller:
 @torch.inference_mode()
 def read_labels(found: Inverted, generator: Generator, decoder: Decoder) -> Float[Tensor, "n classes size size"]:
     """Class probabilities that `decoder` reads off the taps of inverted pictures."""
-    return decoder.member_probabilities(found.taps(generator, decoder.tap_names)).mean(dim=1)
+    return decoder.probabilities(found.taps(generator, decoder.tap_names))
 
 
 def label_map_at(probabilities: Float[Tensor, "1 k h w"], size: tuple[int, int]) -> UInt8[np.ndarray, "H W"]:

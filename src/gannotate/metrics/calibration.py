@@ -1,6 +1,7 @@
 """How far class probabilities can be believed: expected calibration error, reliability bins, temperature.
 
-All take pixels in a row: probabilities or logits (p, k) and label ids (p,), 255 = left out.
+All take pixels in a row: probabilities or logits (p, k) and label ids (p,), 255 = left out. `weights` (p,) are how
+many pixels each one stands for, where some classes were sampled more densely than others; alike when not given.
 """
 
 from __future__ import annotations
@@ -75,39 +76,50 @@ class ReliabilityCounter:
             return Reliability(count, self._sums[1] / count, self._sums[2] / count)
 
 
-def negative_log_likelihood(logits: Float[Tensor, "p k"], labels: Int[Tensor, " p"], temperature: float = 1.0) -> float:
-    """Mean -log softmax(logits / temperature)[label] over the labelled pixels."""
-    return float(F.cross_entropy(logits.float() / temperature, labels.long(), ignore_index=IGNORE))
+def negative_log_likelihood(
+    logits: Float[Tensor, "p k"],
+    labels: Int[Tensor, " p"],
+    temperature: float = 1.0,
+    weights: Float[Tensor, " p"] | None = None,
+) -> float:
+    """Mean -log softmax(logits / temperature)[label] over the labelled pixels, or over what these stand for."""
+    logits, labels = logits.float() / temperature, labels.long()
+    if weights is None:
+        return float(F.cross_entropy(logits, labels, ignore_index=IGNORE))
+    each = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="none")
+    return float((weights * each).sum() / weights[labels != IGNORE].sum())
 
 
-def fit_temperature(logits: Float[Tensor, "p k"], labels: Int[Tensor, " p"]) -> float:
+def fit_temperature(
+    logits: Float[Tensor, "p k"], labels: Int[Tensor, " p"], weights: Float[Tensor, " p"] | None = None
+) -> float:
     """The temperature T > 0 that makes softmax(logits / T) most likely on these labels (Guo et al. 2017, section 4.2).
 
     The likelihood has one peak in 1 / T (it is concave), so a golden-section search in log T finds it to 0.1 %. It is
     kept within 0.05 to 20: labels that are all right, or random, would drive it to 0 or infinity.
 
     Raises:
-        UsageError: nothing is labelled.
+        UsageError: nothing is labelled, or all that is stands for no pixel.
     """
-    known = labels != IGNORE
+    known = labels != IGNORE if weights is None else (labels != IGNORE) & (weights > 0)
     if not bool(known.any()):
         raise UsageError("no labelled pixels were given; a temperature needs some")
-    logits, labels = logits[known], labels[known]
+    logits, labels, weights = logits[known], labels[known], None if weights is None else weights[known]
     low, high, golden = np.log(LOWEST_T), np.log(HIGHEST_T), (np.sqrt(5) - 1) / 2
     left, right = high - golden * (high - low), low + golden * (high - low)
-    at_left, at_right = _nll(logits, labels, left), _nll(logits, labels, right)
+    at_left, at_right = _nll(logits, labels, left, weights), _nll(logits, labels, right, weights)
     while high - low > 1e-3:
         if at_left < at_right:
             high, right, at_right = right, left, at_left
             left = high - golden * (high - low)
-            at_left = _nll(logits, labels, left)
+            at_left = _nll(logits, labels, left, weights)
         else:
             low, left, at_left = left, right, at_right
             right = low + golden * (high - low)
-            at_right = _nll(logits, labels, right)
+            at_right = _nll(logits, labels, right, weights)
     return float(np.exp((low + high) / 2))
 
 
 @torch.no_grad()
-def _nll(logits: Tensor, labels: Tensor, log_t: float) -> float:
-    return negative_log_likelihood(logits, labels, float(np.exp(log_t)))
+def _nll(logits: Tensor, labels: Tensor, log_t: float, weights: Tensor | None) -> float:
+    return negative_log_likelihood(logits, labels, float(np.exp(log_t)), weights)

@@ -200,7 +200,7 @@ class LayerMatchTrainer:
             losses["rec"] = reconstruction_loss(self.generator, drawn, name, predicted[name])
         if self.decoder is not None:
             with torch.no_grad():
-                soft = self.decoder.member_probabilities(drawn.taps).mean(dim=1)
+                soft = self.decoder.probabilities(drawn.taps)
             losses["labels"] = F.cross_entropy(logits, soft)
         return losses
 

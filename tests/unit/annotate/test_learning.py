@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from gannotate.fitting.shot import Shot, draw_taps
 from gannotate.generators.base import DrawOptions, Tap
 from gannotate.generators.stylegan2 import StyleGAN2
 from gannotate.labels import IGNORE
+from gannotate.metrics.calibration import fit_temperature
 
 Truth = Callable[[int], np.ndarray]
 
@@ -67,6 +69,20 @@ def test_leaving_out_by_subtraction_equals_learning_from_the_others(learned: lis
     inter, union = counted.diagonal(), counted.sum(0) + counted.sum(1) - counted.diagonal()
     expected = (inter[:2] / union[:2]).mean()
     assert judge(learned).agreement == pytest.approx(expected, abs=2e-3)
+
+
+def test_the_temperature_is_that_of_what_the_pixels_stand_for(learned: list[Learned]):
+    """Pixels of a class that was sampled thinly count as often as they stand for, as they do in the IoU."""
+    weighted = [replace(one, weights=torch.where(one.labels == 1, 25.0, 1.0)) for one in learned]
+    logits, labels = [], []
+    for index, one in enumerate(weighted):
+        head = discriminant(total([other.moments for other in weighted[:index] + weighted[index + 1 :]]))
+        told = torch.nan_to_num(head(one.features.float()), neginf=-1e9)
+        logits.append(told.repeat_interleave(one.weights.long(), dim=0))
+        labels.append(one.labels.repeat_interleave(one.weights.long()))
+    found = judge(weighted).temperature
+    assert found == pytest.approx(fit_temperature(torch.cat(logits), torch.cat(labels)), rel=5e-3)
+    assert found != pytest.approx(judge(learned).temperature, rel=0.02)  # where each pixel stands for itself
 
 
 def test_the_curve_ends_at_the_agreement_and_each_class_has_its_iou(learned: list[Learned]):

@@ -92,11 +92,17 @@ def test_saved_and_loaded_is_the_same(generator: StyleGAN2, taps: Taps, kind: st
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_member_probabilities_average_to_the_decoders(generator: StyleGAN2, taps: Taps, kind: str) -> None:
+@pytest.mark.parametrize("temperature", [1.0, 0.3, 4.0])
+def test_probabilities_are_the_logits_at_the_temperature(
+    generator: StyleGAN2, taps: Taps, kind: str, temperature: float
+) -> None:
     decoder = make_decoder(kind, generator, 3).eval()
+    decoder.temperature = temperature
+    found, expected = decoder.probabilities(taps), (decoder(taps) / temperature).softmax(dim=1)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
     members = decoder.member_probabilities(taps)
     assert members.shape[1] == (10 if kind == "ensemble" else 1)
-    torch.testing.assert_close(members.mean(dim=1), decoder(taps).softmax(dim=1), atol=1e-5, rtol=1e-4)
+    assert torch.equal(decoder.pooled(members), found)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -104,14 +110,14 @@ def test_temperature_is_saved_and_changes_probabilities_only(
     generator: StyleGAN2, taps: Taps, kind: str, tmp_path: Path
 ) -> None:
     decoder = make_decoder(kind, generator, 3).eval()
-    before, logits = decoder.member_probabilities(taps), decoder(taps)
+    before, logits = decoder.probabilities(taps), decoder(taps)
     decoder.temperature = 0.5
     save_decoder(tmp_path, decoder)
     loaded = load_decoder(tmp_path)
     assert loaded.temperature == 0.5
     assert torch.equal(loaded(taps), logits)
-    sharper = before**2 / (before**2).sum(dim=2, keepdim=True)
-    torch.testing.assert_close(loaded.member_probabilities(taps), sharper, atol=1e-5, rtol=1e-4)
+    sharper = before**2 / (before**2).sum(dim=1, keepdim=True)
+    torch.testing.assert_close(loaded.probabilities(taps), sharper, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -136,6 +136,18 @@ def test_ensemble_is_the_mean_probability_of_its_members(generator: StyleGAN2, t
     torch.testing.assert_close(decoder.member_probabilities(taps), members, atol=1e-5, rtol=1e-4)
 
 
+def test_the_temperature_is_of_what_the_members_say_together(generator: StyleGAN2, taps: Taps) -> None:
+    decoder = EnsembleDecoder.of_generator(generator, 2, EnsembleConfig(members=2)).eval()
+    members = torch.tensor([[10.0, 0.0], [-2.0, 0.0]]).softmax(dim=1)[None, :, :, None, None]
+    for temperature, expected in ((1.0, 0.5596), (0.5, 0.6175)):  # 0.509 if each member had it for its own
+        decoder.temperature = temperature
+        assert decoder.pooled(members).flatten().tolist() == pytest.approx([expected, 1 - expected], abs=1e-4)
+    decoder.temperature = 1.0
+    said = decoder.member_probabilities(taps)
+    decoder.temperature = 0.5
+    assert torch.equal(decoder.member_probabilities(taps), said)
+
+
 def test_votes_are_counted(generator: StyleGAN2, taps: Taps) -> None:
     decoder = EnsembleDecoder.of_generator(generator, 4, EnsembleConfig(members=5, hidden=(8,))).eval()
     settle(decoder)

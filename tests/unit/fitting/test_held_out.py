@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import torch
 
+from gannotate.decoders.ensemble import EnsembleConfig, EnsembleDecoder
 from gannotate.decoders.linear import LinearConfig
 from gannotate.fitting.config import FitConfig, scheduled
-from gannotate.fitting.held_out import folds_of, hold_out, judge, read_held_out
-from gannotate.fitting.shot import Shot
+from gannotate.fitting.held_out import folds_of, hold_out, judge, look_at, read_held_out
+from gannotate.fitting.shot import Shot, draw_taps
 from gannotate.generators.base import DrawOptions, draw
 from gannotate.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from gannotate.metrics.calibration import negative_log_likelihood
 
 TINY = StyleGAN2Config(size=16, z_dim=8, w_dim=8, mapping_layers=1, channel_base=128, channel_max=16)
 
@@ -50,6 +52,36 @@ def test_chooses_the_step_whose_labels_are_most_likely_whatever_their_sharpness(
     assert found.points[1]["nll"] > found.points[1]["nll_at_best"]
     # two pictures are too few to choose the steps
     assert judge(folds[:2], 30, pictures=2).steps == 30
+
+
+def noisy_ensemble(generator: StyleGAN2, noise: float, sharpness: float) -> EnsembleDecoder:
+    """Members that know what `shots_of` labels, each but for directions of its own in which it is wrong."""
+    decoder = EnsembleDecoder.of_generator(generator, 2, EnsembleConfig(taps=("b16.conv1",), hidden=(2,))).eval()
+    (block,) = decoder.first.blocks.parameters()
+    directions = noise * torch.randn(10, block.shape[1], generator=torch.Generator().manual_seed(0))
+    directions[:, 0] += 1
+    with torch.no_grad():
+        block.copy_(torch.stack([-directions, directions], dim=1).flatten(0, 1))
+        decoder.weights[0].copy_(sharpness * torch.eye(2).expand(10, 2, 2))
+    return decoder
+
+
+@pytest.mark.parametrize(("noise", "sharpness"), [(0.3, 3.0), (0.6, 10.0), (1.0, 10.0), (1.0, 100.0)])
+def test_the_temperature_is_applied_as_it_was_fitted(generator: StyleGAN2, noise: float, sharpness: float):
+    """Divided into each noisy member's logits it gains little, and in the last case less than none does."""
+    decoder, shots = noisy_ensemble(generator, noise, sharpness), shots_of(generator, 3)
+    found = judge([{1: look_at(decoder, generator, [shot], DrawOptions())} for shot in shots], 1, len(shots))
+    labels = torch.cat([torch.from_numpy(shot.label_map.ravel()).long() for shot in shots])
+    taps = draw_taps(generator, [shot.seed for shot in shots], decoder.tap_names, DrawOptions())
+
+    def applied(temperature: float) -> float:
+        decoder.temperature = temperature
+        probabilities = decoder.probabilities(taps).movedim(1, -1).flatten(0, 2)
+        return negative_log_likelihood(probabilities.detach().log(), labels)
+
+    assert abs(found.temperature - 1) > 0.05
+    assert applied(found.temperature) == pytest.approx(found.points[0]["nll_at_best"], abs=1e-4)
+    assert applied(found.temperature) < applied(1.0) == pytest.approx(found.points[0]["nll"], abs=1e-4)
 
 
 def test_every_labelled_picture_is_left_out_once(generator: StyleGAN2):

@@ -47,6 +47,14 @@ def test_new_pictures_of_the_same_kind_are_refused_at_the_rate():
     assert 1 - gate.accepts(statistics(5000, seed=1)).mean() == pytest.approx(0.1, abs=0.02)
 
 
+def test_after_few_pictures_a_little_more_is_refused_than_asked():
+    # the conformal bound, here 4.9 %, is for scores whose centre and scale are not of the same pictures
+    gates = [calibrate(statistics(40, seed=seed), refusals=0.05) for seed in range(400)]
+    new = statistics(5000, seed=1000)
+    rate = float(np.mean([1 - gate.accepts(new).mean() for gate in gates]))
+    assert 1 - conformal_place(40, 0.05) / 41 < rate < 0.065
+
+
 @pytest.mark.parametrize("factors", [{"distance": 8}, {"typicality": 8}])
 def test_one_strange_statistic_is_enough(factors: dict[str, float]):
     gate = calibrate(statistics(200), refusals=0.05)

@@ -32,6 +32,21 @@ def test_its_likelihood_is_the_best_of_a_grid():
     assert negative_log_likelihood(logits, labels, found) <= best + 1e-6
 
 
+def test_a_weight_counts_as_so_many_pixels():
+    logits, labels = drawn(400, 1.7)
+    labels[logits.argmax(1) == 0] = 1  # pixels that are wrong and count much: the temperature has to rise
+    labels[::7] = 255
+    weights = torch.where(labels == 1, 9.0, 1.0)
+    weights[3] = 0
+    logits_each, labels_each = (rows.repeat_interleave(weights.long(), dim=0) for rows in (logits, labels))
+    for temperature in (0.5, 1.0, 3.0):
+        found = negative_log_likelihood(logits, labels, temperature, weights)
+        assert found == pytest.approx(negative_log_likelihood(logits_each, labels_each, temperature), rel=1e-5)
+    found = fit_temperature(logits, labels, weights)
+    assert found == pytest.approx(fit_temperature(logits_each, labels_each), rel=2e-3)
+    assert found > 1.1 * fit_temperature(logits, labels)
+
+
 def test_labels_that_are_all_right_do_not_run_away():
     logits = torch.eye(3).repeat(5, 1)
     assert 0.05 <= fit_temperature(logits, torch.arange(3).repeat(5)) < 0.1
@@ -64,5 +79,7 @@ def test_true_probabilities_have_little_error_and_sharpened_ones_much():
 def test_nothing_labelled_is_told():
     with pytest.raises(UsageError, match="no labelled pixels"):
         fit_temperature(torch.zeros(2, 3), torch.full((2,), 255))
+    with pytest.raises(UsageError, match="no labelled pixels"):
+        fit_temperature(torch.zeros(2, 3), torch.tensor([1, 255]), torch.tensor([0.0, 1.0]))
     with pytest.raises(UsageError, match="no labelled pixels"):
         ReliabilityCounter().result()
