@@ -20,7 +20,7 @@ from safetensors import safe_open
 TIMES = {
     *("started", "wall_s", "seconds", "cells_s", "s_per_kimg", "pictures_per_s", "latency", "attempt", "pid", "host"),
     *("made", "created", "saved", "since", "dateCreated", "datePublished"),
-    *("peak_rss_mb", "peak_mb", "cpu_s", "hardware", "versions"),
+    *("peak_rss_mb", "peak_mb", "cpu_s", "hardware", "versions", "killed"),
     "reused",  # a cell of a study that an earlier start of the same command had done
 }
 """Keys in JSON whose values may differ."""

@@ -39,7 +39,9 @@ PACKAGES = (
 class Record:
     """What one run did; `result` and `about` may be filled while it runs and are saved at its end.
 
-    config: the resolved settings, JSON-able. wall_s: seconds, summed over the parts of a resumed run.
+    config: the resolved settings, JSON-able. wall_s: seconds, summed over the parts of a resumed run, but for those in
+    which the process was killed: it could not write how long it had taken. killed: how many of the parts these are;
+    where there are any, wall_s is less than the whole.
     """
 
     verb: str
@@ -51,6 +53,7 @@ class Record:
     started: str = ""
     wall_s: float = 0.0
     parts: int = 1
+    killed: int = 0
 
 
 @contextlib.contextmanager
@@ -59,9 +62,10 @@ def recorded(
 ) -> Iterator[Record]:
     """Keeps folder/run.json while the body runs: status running, then done, interrupted or failed.
 
-    An unfinished record that is already there is continued: its first start and its wall time are kept. A run that was
-    refused (UsageError) leaves the record that was there, one that failed before it wrote anything else no folder.
-    `begin`: time.monotonic() when the work began, if earlier.
+    An unfinished record that is already there is continued: its first start and its wall time are kept, unless `config`
+    says `resume: false`, by which that work is thrown away. A run that was refused (UsageError) leaves the record that
+    was there, one that failed before it wrote anything else no folder. `begin`: time.monotonic() when the work began,
+    if earlier.
 
     Raises:
         GannotateError: another process is at work in the folder, or the disk is full.
@@ -96,9 +100,11 @@ def _at_work(folder: Path) -> str:
 
 def _kept(folder: Path, record: Record, begin: float | None) -> Iterator[Record]:
     before = read_record(folder)
-    if before and before.get("status") != "done":
+    if before and before.get("status") != "done" and record.config.get("resume", True):
         record.started, record.wall_s = before["started"], float(before["wall_s"])
         record.parts = int(before["parts"]) + 1
+        # nobody is at work here, so one that still says that it runs was killed
+        record.killed = int(before.get("killed", 0)) + (before["status"] == "running")
     spent_s, begin = record.wall_s, time.monotonic() if begin is None else begin
 
     def save(status: str) -> None:
@@ -135,6 +141,7 @@ def as_json(record: Record) -> dict[str, Any]:
         "started": record.started,
         "wall_s": record.wall_s,
         "parts": record.parts,
+        "killed": record.killed,
         "seed": record.seed,
         "config": dict(record.config),
         "about": record.about,

@@ -38,8 +38,37 @@ def test_an_unfinished_run_is_continued(tmp_path: Path, error: type[BaseExceptio
         pass
     done = read_record(tmp_path)
     assert done is not None
-    assert (done["started"], done["parts"]) == (stopped["started"], 2)
+    assert (done["started"], done["parts"], done["killed"]) == (stopped["started"], 2, 0)
     assert 100 <= done["wall_s"] < 110
+
+
+def test_what_is_thrown_away_counts_for_nothing(tmp_path: Path):
+    (tmp_path / "checkpoint").touch()
+    with pytest.raises(KeyboardInterrupt), recorded(tmp_path, "pretrain", {"resume": True}, 0):
+        raise KeyboardInterrupt
+    stopped = json.loads((tmp_path / "run.json").read_text())
+    before = stopped | {"wall_s": 100.0, "parts": 4, "killed": 1, "started": "2020-01-01T00:00:00+00:00"}
+    (tmp_path / "run.json").write_text(json.dumps(before))
+    with recorded(tmp_path, "pretrain", {"resume": False}, 0):
+        pass
+    done = read_record(tmp_path)
+    assert done is not None
+    assert (done["parts"], done["killed"]) == (1, 0)
+    assert done["wall_s"] < 10
+    assert done["started"] >= stopped["started"]
+
+
+def test_parts_whose_time_nobody_wrote_are_counted(tmp_path: Path):
+    (tmp_path / "checkpoint").touch()
+    with recorded(tmp_path, "fit", {}, 0):
+        killed = (tmp_path / "run.json").read_text()  # what a kill leaves: it says that it runs
+    assert json.loads(killed)["killed"] == 0
+    for count in (1, 2):
+        (tmp_path / "run.json").write_text(killed)
+        with recorded(tmp_path, "fit", {}, 0) as record:
+            killed = (tmp_path / "run.json").read_text()
+        assert (record.parts, record.killed) == (1 + count, count)
+        assert json.loads((tmp_path / "run.json").read_text())["killed"] == count
 
 
 def test_a_run_that_made_nothing_leaves_nothing(tmp_path: Path):

@@ -42,9 +42,10 @@ def fit(
     form, which takes seconds, each solves for itself.
 
     Raises:
-        UsageError: the annotations or settings cannot be used; see `check_shots`.
+        UsageError: the annotations or settings cannot be used (see `check_shots`), or `compute` has another setting
+            than its number of passes.
     """
-    folder = Path(folder)
+    compute, folder = Compute.only(compute, "a decoder's fit", "accumulate"), Path(folder)
     check_shots(shots, classes, generator.size)
     about = about_fit(shots, classes, config, options)
     held = None
@@ -75,7 +76,7 @@ def _by_gradient(
     steps: int,
     resume: bool,
     minutes: float | None,
-    compute: Compute | None,
+    compute: Compute,
 ) -> Steps[Progress, None, Decoder]:
     trainer = FitTrainer(generator, shots, classes, config, options, compute)
     # fewer steps than the schedule is made for: it is left where the left-out pictures were labelled best

@@ -21,6 +21,9 @@ from gannotate.fitting.shot import Shot, draw_taps
 from gannotate.generators.base import DrawOptions, Generator
 from gannotate.training.shares import for_all, own
 
+MOST_CHANCES = 2**24
+"""torch.multinomial takes no more."""
+
 
 class Lessons(Protocol):
     """Draws what is learned from in a step, with the global torch generator."""
@@ -114,10 +117,10 @@ class PixelLessons:
                 self._collect(fresh_noise=True)
         count = self.config.pixels
         if not isinstance(decoder, EnsembleDecoder):
-            picked = own(torch.multinomial(self.weights, count, replacement=True))
+            picked = own(self.chances.draw(count))
             return decoder.pixel_logits(self.features[picked].float()), self.labels[picked]
         members = decoder.config.members
-        picked = torch.multinomial(self.weights, members * count, replacement=True).view(members, count)
+        picked = self.chances.draw(members * count).view(members, count)
         picked = own(picked.T).T
         logits = decoder.member_pixel_logits(self.features[picked].float())
         # the mean over all of them has each member's own gradient, scaled alike, so each learns as if it were alone
@@ -133,4 +136,23 @@ class PixelLessons:
         self.features = torch.cat([part.features for part in parts])
         self.labels = torch.cat([part.labels for part in parts])
         stands_for = torch.cat([part.stands_for for part in parts])
-        self.weights = sampling_weights(self.labels, stands_for, config.balance)
+        self.chances = Chances(sampling_weights(self.labels, stands_for, config.balance))
+
+
+class Chances:
+    """Draws indices with replacement, each as often as its weight says; always those of the whole batch."""
+
+    def __init__(self, weights: Float[Tensor, " p"]) -> None:
+        """weights: 0 or more, not all 0."""
+        self.weights, self.ends = weights, None
+        if len(weights) > MOST_CHANCES:
+            # in double precision, as single has no more steps than that; on the CPU, where a sum has one order
+            self.ends = weights.double().cpu().cumsum(0).to(weights.device)
+
+    def draw(self, count: int) -> Int[Tensor, " count"]:
+        """So many of the indices, with torch's global generator."""
+        if self.ends is None:
+            return torch.multinomial(self.weights, count, replacement=True)
+        with for_all():
+            places = torch.rand(count, dtype=torch.float64, device=self.ends.device)
+        return torch.searchsorted(self.ends, places * self.ends[-1], right=True)  # right: never one of weight 0

@@ -101,7 +101,8 @@ def sampling_weights(labels: Int[Tensor, " p"], stands_for: Float[Tensor, " p"],
 
     0 draws as the pictures are, 1 draws every class equally often.
     """
-    area = torch.zeros(int(labels.max()) + 1, device=labels.device).index_add_(0, labels, stands_for)
+    area = torch.zeros(int(labels.max()) + 1, dtype=torch.float64)  # a float32 stands still at 2^24 pixels
+    area = area.index_add_(0, labels.cpu(), stands_for.double().cpu()).to(stands_for)
     chance = torch.where(area > 0, area.clamp(min=1e-9) ** (1 - balance), area)
     weights = stands_for * (chance / area.clamp(min=1e-9))[labels]
     return weights / weights.sum()

@@ -45,7 +45,7 @@ class FitTrainer:
     ) -> None:
         check_shots(shots, classes, generator.size)
         self.config = config
-        self.descent = Descent(compute, least=2 if config.pixels else 1)
+        self.descent = Descent(Compute.only(compute, "a decoder's fit", "accumulate"), least=2 if config.pixels else 1)
         device = next(generator.parameters()).device
         with torch.random.fork_rng():
             torch.manual_seed(stream_seed(config.seed, "decoder"))

@@ -24,7 +24,8 @@ def teach_teacher(
 ) -> Iterator[Progress]:
     """Trains a segmenter on the labelled pictures; iterating to the end leaves it in `folder`/teacher.
 
-    One that is there already and learned the same is kept (with `resume`); one that was stopped goes on.
+    One that is there already and learned the same to its last step is kept (with `resume`); one that was stopped goes
+    on, and so does one that `minutes` cut off, when it is given more of them.
 
     Raises:
         UsageError: the settings or pictures cannot be used.
@@ -36,11 +37,17 @@ def teach_teacher(
     if distributed.from_first(lambda: resume and note.exists() and json.loads(note.read_text()) == told):
         drop(own / "checkpoint.safetensors")  # of one that was killed at its very end
         return
-    yield from train_segmenter(task.labelled, network, training, own, resume, "labelled real pictures", task.device)
+    done, source = 0, "labelled real pictures"
+    for progress in train_segmenter(task.labelled, network, training, own, resume, source, task.device):
+        if distributed.is_first():
+            drop(note)  # of another, or of one that is not resumed
+        done = progress.done
+        yield progress
 
     def conclude() -> None:
-        write_json(note, learned)
-        drop(own / "checkpoint.safetensors")
+        if done == training.steps:
+            write_json(note, learned)
+            drop(own / "checkpoint.safetensors")
 
     distributed.from_first(conclude)  # the others go on once it is there to be read
 

@@ -125,7 +125,11 @@ def reconstruction_loss(
 
 
 class LayerMatchTrainer:
-    """Teaches the encoder of a segmentation network; with a decoder all of the network, its soft labels too."""
+    """Teaches the encoder of a segmentation network; with a decoder all of the network, its soft labels too.
+
+    Raises:
+        UsageError: see `check_network`; or `compute` has another setting than its number of passes.
+    """
 
     def __init__(
         self,
@@ -137,7 +141,7 @@ class LayerMatchTrainer:
         compute: Compute | None = None,
     ) -> None:
         check_network(generator, network, decoder)
-        self.descent = Descent(compute, least=2)
+        self.descent = Descent(Compute.only(compute, "LayerMatch", "accumulate"), least=2)
         self.config, self.network_config, self.device = config, network, torch.device(device)
         self.generator = generator.eval().requires_grad_(False).to(self.device)
         self.decoder = None if decoder is None else decoder.eval().requires_grad_(False).to(self.device)

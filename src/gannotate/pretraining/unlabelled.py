@@ -70,12 +70,12 @@ class UnlabelledTrainer(ABC):
         """Checks the pictures and makes the network, with random weights of `config.seed`.
 
         Raises:
-            UsageError: fewer than two pictures.
+            UsageError: fewer than two pictures, or `compute` has another setting than its number of passes.
         """
         if len(pictures) < 2:
             raise UsageError(f"{len(pictures)} unlabelled pictures were given; give at least 2, best some thousands")
         self.config, self.device = config, torch.device(device)
-        self.descent = Descent(compute, least=2)
+        self.descent = Descent(Compute.only(compute, f"method {self.method}", "accumulate"), least=2)
         # bytes: 10,000 pictures of 64 px take 120 MB so
         self.pictures = torch.from_numpy(pictures).permute(0, 3, 1, 2)
         with torch.random.fork_rng():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar, get_args
 
 import torch
@@ -46,6 +46,25 @@ class Compute:
                 "compiled networks take whole batches, in one process and one pass; leave --compile out, or start one "
                 "process without --accumulate"
             )
+
+    @classmethod
+    def only(cls, given: Compute | None, who: str, *followed: str) -> Compute:
+        """The settings `given`, the defaults where there are none, for a training that follows those `followed` alone.
+
+        who: that training, as the beginning of a sentence names it.
+
+        Raises:
+            UsageError: another setting is not at its default: it would change nothing.
+        """
+        chosen = given or cls()
+        idle = [field for field in fields(cls) if field.name not in followed]
+        told = [f"{field.name}={value!r}" for field in idle if (value := getattr(chosen, field.name)) != field.default]
+        if told:
+            raise UsageError(
+                f"{who} was given {' and '.join(told)}, which changes nothing in it; leave that out, it follows "
+                f"{' and '.join(followed)} alone"
+            )
+        return chosen
 
     def autocast(self, device: torch.device) -> contextlib.AbstractContextManager[object]:
         """The context for forward passes."""

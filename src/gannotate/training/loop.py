@@ -119,8 +119,9 @@ def train(
     """Trains; yields progress after every step. Iterating to the end is training to the end.
 
     `folder` gets checkpoint.safetensors, log.jsonl and log.csv. With `resume` (and a checkpoint there) it goes on
-    from the checkpoint; from one of its end, or where a hook stopped it, only the last progress is given again. Ctrl-C
-    ends after the current step, with a checkpoint, as KeyboardInterrupt.
+    from the checkpoint; from one of its end, or where a hook or the time limit stopped it, only the last progress is
+    given again (with more minutes than before it goes on). Ctrl-C ends after the current step, with a checkpoint, as
+    KeyboardInterrupt.
 
     Raises:
         Diverged: a metric is not finite; the last checkpoint is from before.
@@ -128,14 +129,14 @@ def train(
     """
     make_folder(folder)
     checkpoint = folder / "checkpoint.safetensors"
-    first = distributed.is_first()
+    first, kind = distributed.is_first(), type(trainer).__name__
     start, clock, rows = 0, Clock(), Log(folder) if first else NoLog()
     ended: dict[str, float] | None = None
     if resume and checkpoint.exists():
         saved = load_checkpoint(checkpoint)
         trainer.load_state(saved["trainer"])
         start, clock = saved["done"], Clock(before_s=saved["seconds"])
-        if start >= config.steps or saved.get("stopped"):  # only what comes after the training is missing
+        if _is_over(saved, kind, config):
             ended = saved.get("metrics", {})
         rows.cut(start)
         rows.held = list(saved.get("held", ()))
@@ -147,9 +148,10 @@ def train(
         yield Progress(start, config.steps, clock.seconds, 0.0, ended)
         return
 
-    def save(done: int, metrics: dict[str, float], stopped: bool) -> None:
-        about = {"done": done, "seconds": clock.seconds, "metrics": metrics, "stopped": stopped, "held": rows.held}
-        save_checkpoint(checkpoint, {**about, "trainer": trainer.state()})
+    def save(done: int, metrics: dict[str, float], stopped: bool, limit: float | None) -> None:
+        about = {"done": done, "seconds": clock.seconds, "metrics": metrics, "held": rows.held}
+        ends = {"stopped": stopped, "limit": limit, "kind": kind}
+        save_checkpoint(checkpoint, {**about, **ends, "trainer": trainer.state()})
 
     saved_at = time.monotonic()
     with _interrupts() as interrupted:
@@ -175,7 +177,7 @@ def train(
             if first and (last or stopped or time.monotonic() - saved_at > config.checkpoint_s):
                 if last:
                     rows.flush()
-                save(done, metrics, stop)
+                save(done, metrics, stop, config.minutes if out_of_time else None)
                 saved_at = time.monotonic()
             if stopped:  # torchrun ends all processes when one of them has gone
                 distributed.wait_for_first()
@@ -185,6 +187,18 @@ def train(
                 raise KeyboardInterrupt
             if last:
                 return
+
+
+def _is_over(saved: dict[str, Any], kind: str, config: LoopConfig) -> bool:
+    """Whether a checkpoint is of the end of a training by a trainer of this kind: only what comes after is missing.
+
+    The end of its time is none where it has more minutes now, nor for a trainer of another kind, which begins where
+    this one ended (the encoder of a SemanticGAN).
+    """
+    if saved["done"] >= config.steps or saved.get("stopped"):
+        return True
+    limit = saved.get("limit")
+    return limit is not None and config.minutes is not None and config.minutes <= limit and saved["kind"] == kind
 
 
 def _eta(pace_s: float, done: int, seconds: float, config: LoopConfig) -> float:

@@ -32,14 +32,20 @@ def hash_of(*arrays: np.ndarray) -> str:
 def check_same(before: Mapping[str, Any], now: Mapping[str, Any], what: str) -> None:
     """Refuses to go on with `what` (training, fit) where it learns from something else than before.
 
+    A time limit among the settings may differ: more minutes change no step that was done.
+
     Raises:
         UsageError: an entry of `now` differs; names all that do.
     """
-    changed = sorted(name for name in now if before.get(name) != now[name])
+    changed = sorted(name for name in now if _without_limit(before.get(name)) != _without_limit(now[name]))
     if changed:
         raise UsageError(
             f"the {what} to resume had other {', '.join(changed)}; resume it with the same ones, or start a new folder"
         )
+
+
+def _without_limit(entry: Any) -> Any:
+    return {key: item for key, item in entry.items() if key != "minutes"} if isinstance(entry, Mapping) else entry
 
 
 def check_place(folder: str | Path, verb: str, begun: bool = False) -> None:

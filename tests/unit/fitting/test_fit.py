@@ -24,6 +24,7 @@ from gannotate.fitting.shot import Shot, draw_taps
 from gannotate.fitting.supervised import FitTrainer, rate_factor
 from gannotate.generators.base import DrawOptions
 from gannotate.generators.stylegan2 import StyleGAN2
+from gannotate.training.descent import Compute
 
 Shots = Callable[[int], list[Shot]]
 
@@ -78,6 +79,13 @@ def test_a_stopped_fit_ends_as_one_that_was_not(tiny: StyleGAN2, positive: Shots
     run(tiny, positive(3), config, tmp_path / "stopped")
     whole, stopped = (load_decoder(tmp_path / name).state_dict() for name in ("whole", "stopped"))
     assert all(torch.equal(value, stopped[name]) for name, value in whole.items())
+
+
+@pytest.mark.parametrize("compute", [Compute(precision="bf16"), Compute(compile=True)])
+def test_what_changes_nothing_is_refused(tiny: StyleGAN2, positive: Shots, tmp_path: Path, compute: Compute):
+    with pytest.raises(UsageError, match=r"a decoder's fit was given (precision='bf16'|compile=True), which changes"):
+        next(fit(tiny, positive(2), 2, FitConfig(steps=2), DrawOptions(), tmp_path, compute=compute))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_members_of_an_ensemble_are_shown_pixels_of_their_own(tiny: StyleGAN2, positive: Shots):

@@ -30,6 +30,7 @@ from gannotate.pretraining.layermatch import (
     reconstruction_loss,
 )
 from gannotate.segmenters.build import SegmenterConfig, build_network, load_segmenter, save_segmenter
+from gannotate.training.descent import Compute
 
 from .conftest import SIZE, make_generator
 
@@ -51,6 +52,14 @@ def run_and_stop(trainer: LayerMatchTrainer, folder: Path, after: int) -> None:
 def scale_of(generator: Generator, config: LayerMatchConfig) -> TapScale:
     seeds = range(config.first_seed - SCALE_SEEDS, config.first_seed)
     return TapScale.measured(generator, TAPS, seeds, config.options)
+
+
+@pytest.mark.parametrize("compute", [Compute(precision="bf16"), Compute(compile=True)])
+def test_what_changes_nothing_is_refused(
+    generator: Generator, tiny: SegmenterConfig, quick: LayerMatchConfig, compute: Compute
+) -> None:
+    with pytest.raises(UsageError, match=r"LayerMatch was given (precision|compile)=.*, which changes nothing in it"):
+        LayerMatchTrainer(generator, tiny, quick, compute=compute)
 
 
 def test_match_loss_is_equation_2(generator: Generator, quick: LayerMatchConfig) -> None:

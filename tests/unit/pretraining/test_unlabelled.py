@@ -20,6 +20,7 @@ from gannotate.pretraining.unlabelled import UnlabelledTrainer, pretrain_unlabel
 from gannotate.pretraining.vae import load_vae
 from gannotate.pretraining.vae_training import VAETrainer, VAETraining
 from gannotate.segmenters.build import SegmenterConfig
+from gannotate.training.descent import Compute
 
 
 @pytest.fixture
@@ -48,6 +49,15 @@ def test_a_vae_learns_what_the_pictures_look_like(pictures: np.ndarray) -> None:
         found.append(trainer.step(index))
     assert np.mean([one["nll"] for one in found[-3:]]) < np.mean([one["nll"] for one in found[:3]]) - 0.15
     assert found[-1]["deviation"] < 0.8 * found[0]["deviation"]
+
+
+@pytest.mark.parametrize("compute", [Compute(precision="bf16"), Compute(compile=True)])
+def test_what_changes_nothing_is_refused(pictures: np.ndarray, compute: Compute) -> None:
+    network = SegmenterConfig(classes=2, image_channels=1, size=16, depth=3, decoder_width=16)
+    with pytest.raises(UsageError, match=r"method vae was given (precision|compile)=.*, which changes nothing in it"):
+        VAETrainer(pictures, VAETraining(steps=6, batch=8, latents=4), compute=compute)
+    with pytest.raises(UsageError, match="method simclr was given"):
+        ContrastiveTrainer(pictures, network, ContrastiveConfig(steps=6, batch=8, projection=8), compute=compute)
 
 
 def test_contrast_of_known_vectors() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gannotate.cli.device import prepare
 from gannotate.cli.flags import Common
-from gannotate.errors import GannotateError
+from gannotate.errors import GannotateError, UsageError
 from gannotate.training.descent import Compute, Descent
 from gannotate.training.shares import Share
 
@@ -41,6 +41,29 @@ def test_no_pass_is_smaller_than_batch_norm_takes(samples: int, asked: int, leas
     assert len(sizes) == descent.passes(samples) <= asked
     made = {"passes": len(sizes), "pass_size": max(sizes)}
     assert descent.metrics(samples) == (made if len(sizes) > 1 else {})
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (Compute(precision="bf16"), "precision='bf16'"),
+        (Compute(compile=True), "compile=True"),
+        (Compute(precision="bf16", compile=True), "precision='bf16' and compile=True"),
+    ],
+)
+def test_what_a_training_does_not_follow_is_refused(given: Compute, told: str) -> None:
+    sentence = f"^it was given {told}, which changes nothing in it; leave that out, it follows accumulate alone$"
+    with pytest.raises(UsageError, match=sentence):
+        Compute.only(given, "it", "accumulate")
+
+
+def test_what_a_training_follows_is_taken() -> None:
+    assert Compute.only(None, "it", "accumulate") == Compute()
+    assert Compute.only(Compute(accumulate=3), "it", "accumulate").accumulate == 3
+    both = Compute(accumulate=3, precision="bf16")
+    assert Compute.only(both, "it", "accumulate", "precision") is both
+    with pytest.raises(UsageError, match="it follows accumulate and precision alone"):
+        Compute.only(Compute(compile=True), "it", "accumulate", "precision")
 
 
 def full_above(most: int, loss_of: Callable[[Share], tuple[Tensor, int]]) -> Callable[[Share], tuple[Tensor, int]]:

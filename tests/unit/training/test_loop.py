@@ -121,6 +121,35 @@ def test_minutes_end_the_run_with_a_checkpoint(tmp_path):
     assert (tmp_path / "checkpoint.safetensors").exists()
 
 
+@pytest.mark.parametrize("minutes", [0.0, 1e-9])
+def test_a_run_whose_time_was_over_takes_no_more_steps(tmp_path, minutes):
+    hook = Count(every=5)
+    whole, last = run(tmp_path, 9, (hook,), minutes=minutes)
+    rows = (tmp_path / "log.jsonl").read_bytes()
+    again, told = run(tmp_path, 9, (hook,), minutes=minutes)
+    assert (told.done, told.metrics, hook.seen) == (1, last.metrics, [1])
+    assert torch.equal(again.place, whole.place)
+    assert (tmp_path / "log.jsonl").read_bytes() == rows
+
+
+@pytest.mark.parametrize("minutes", [2e-9, None])
+def test_a_run_whose_time_was_over_goes_on_with_more_of_it(tmp_path, minutes):
+    run(tmp_path / "parts", 9, minutes=1e-9)
+    _, last = run(tmp_path / "parts", 9, minutes=minutes)
+    assert last.done == (9 if minutes is None else 2)
+    parts, _ = run(tmp_path / "parts", 9)
+    assert torch.equal(parts.place, run(tmp_path / "whole", 9)[0].place)
+
+
+def test_the_time_of_another_trainer_is_not_over(tmp_path):
+    class Onward(Walk):
+        """Begins where a walk ended."""
+
+    run(tmp_path, 9, minutes=1e-9)
+    assert run(tmp_path, 9, trainer=Onward(), minutes=1e-9)[1].done == 2
+    assert run(tmp_path, 9, trainer=Onward(), minutes=1e-9)[1].done == 2
+
+
 def test_divergence_stops_and_keeps_the_last_good_state(tmp_path):
     run(tmp_path, 2)
     with pytest.raises(Diverged, match="step 5: place is no longer finite; the last good state is in"):

@@ -40,6 +40,14 @@ def test_all_that_differs_is_named() -> None:
         check_same({"network": "unet", "settings": [1]}, now, "fit")
 
 
+def test_a_time_limit_may_differ() -> None:
+    before = {"settings": {"minutes": 1.0, "steps": 2}}
+    check_same(before, {"settings": {"minutes": None, "steps": 2}}, "fit")
+    check_same({"settings": {"steps": 2}}, before, "fit")
+    with pytest.raises(UsageError, match="had other settings"):
+        check_same(before, {"settings": {"minutes": 1.0, "steps": 3}}, "fit")
+
+
 def test_a_run_begins_where_nothing_is_or_goes_on_with_its_own(tmp_path: Path):
     check_place(tmp_path / "new", "pretrain")
     (tmp_path / ".run.json.part").write_text("")  # of a process that was killed at once

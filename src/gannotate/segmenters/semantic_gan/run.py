@@ -53,6 +53,7 @@ def train_semantic_gan(
             resume had other settings or data. GannotateError: unknown class ids. Diverged: a number is no longer
             finite.
     """
+    compute = Compute.only(compute, "SemanticGAN", "accumulate", "precision")
     folder = Path(folder)
     check_pictures(labelled, unlabelled, config)
     start = start_generator(config.generator, config.size, config.image_channels) if config.generator else None

@@ -79,7 +79,8 @@ class PairTrainer(AdversarialTrainer):
         rate, path_interval = self.config.learning_rate, self.config.path_interval if self.config.path_weight else None
         self.g_optimizer = lazy_adam(self.joint.parameters(), rate, path_interval)
         self.d_optimizer = lazy_adam(self.discriminator.parameters(), rate, self.config.r1_interval)
-        self.pair_optimizer = lazy_adam(self.pair_discriminator.parameters(), rate, self.config.r1_interval)
+        r1_interval = self.config.r1_interval if settings.pair_r1_gamma else None  # without it nothing to make up for
+        self.pair_optimizer = lazy_adam(self.pair_discriminator.parameters(), rate, r1_interval)
 
     def _step(self, index: int) -> dict[str, float]:
         config, resting = self.config, index < self.warmup

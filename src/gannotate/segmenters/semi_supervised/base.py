@@ -136,6 +136,7 @@ class SemiSupervisedTrainer(SegmenterTrainer, Generic[Settings]):
         device: str | torch.device = "cpu",
         compute: Compute | None = None,
     ) -> None:
+        compute = Compute.only(compute, f"method {self.method}", "accumulate", "precision")
         super().__init__(source, config, training, device, compute)
         self.settings, self.unlabelled = settings, Unlabelled(unlabelled)
         self.unlabelled.check(config)

@@ -92,7 +92,7 @@ def make_trainer(
     """The trainer of a method; `settings` are the method's own, its defaults when not given.
 
     Raises:
-        UsageError: unknown method, settings of another one, or pictures that do not fit the network.
+        UsageError: unknown method, settings of another one, pictures that do not fit the network, or compilation.
     """
     info = method_info(method)
     settings = info.settings() if settings is None else settings
@@ -131,7 +131,7 @@ def train_semi_supervised(
         compute: passes and precision; whole batches in float32 when not given.
 
     Raises:
-        UsageError: unknown method, wrong settings or pictures, or a folder that was trained otherwise.
+        UsageError: unknown method, wrong settings or pictures, compilation, or a folder that was trained otherwise.
     """
     trainer = make_trainer(method, labelled, unlabelled, config, training, settings, device, compute)
     yield from train_with(trainer, folder, resume, source)

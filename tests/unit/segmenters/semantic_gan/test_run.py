@@ -105,6 +105,15 @@ def test_a_time_limit_still_leaves_a_whole_model(tmp_path: Path, drawn: Drawn, s
     assert load_predictor(tmp_path).config.classes == 2
 
 
+def test_killed_after_the_last_pairs_that_time_allowed(tmp_path: Path, drawn: Drawn, settings: Settings) -> None:
+    config = settings(minutes=1e-9, steps=50, encoder_steps=50)
+    assert run(tmp_path, drawn, config, stop=1) == [1]
+    assert run(tmp_path, drawn, config) == [1, 2]  # no pair more: the encoder begins where it would have begun
+    assert json.loads((tmp_path / "config.json").read_text())["about"]["trained"]["pair_steps"] == 1
+    assert run(tmp_path, drawn, config) == [2]
+    assert run(tmp_path, drawn, replace(config, minutes=None), stop=3) == [3]  # with more time the encoder goes on
+
+
 def test_other_folders(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a segmenter"):
         load_predictor(tmp_path)

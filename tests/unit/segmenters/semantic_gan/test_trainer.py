@@ -77,6 +77,17 @@ def test_penalties_come_at_their_steps(drawn: Drawn, settings: Settings, start: 
     assert "pair_r1" not in trainer(drawn, settings(pair_r1_gamma=0.0), start).step(0)
 
 
+@pytest.mark.parametrize("gamma", [1.0, 0.0])
+def test_rates_make_up_for_penalties_that_there_are(
+    drawn: Drawn, settings: Settings, start: StyleGAN2, gamma: float
+) -> None:
+    one = trainer(drawn, settings(pair_r1_gamma=gamma, learning_rate=0.002), start)
+    part = one.config.r1_interval / (one.config.r1_interval + 1) if gamma else 1.0
+    (group,) = one.pair_optimizer.param_groups
+    assert group["lr"] == pytest.approx(0.002 * part)
+    assert group["betas"] == pytest.approx((0.0, 0.99**part))
+
+
 def test_hidden_pixels_are_hidden_in_both(drawn: Drawn, settings: Settings, start: StyleGAN2) -> None:
     data = drawn(4, 1000)
     hidden = np.random.default_rng(0).random((16, 16)) < 0.3

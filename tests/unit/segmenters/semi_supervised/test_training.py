@@ -26,6 +26,7 @@ from gannotate.segmenters.semi_supervised.mean_teacher import MeanTeacher
 from gannotate.segmenters.semi_supervised.pseudo_labels import PseudoLabels
 from gannotate.segmenters.sources import Stored
 from gannotate.segmenters.supervised import SegmenterTrainer, SegmenterTraining
+from gannotate.training.descent import Compute
 from gannotate.training.loop import LoopConfig
 
 Squares = Callable[..., LabelledSet]
@@ -62,6 +63,14 @@ def test_the_methods_are_the_files() -> None:
         assert is_dataclass(info.settings)
         assert getattr(info.trainer, "method") == name  # noqa: B009 (a callable to the type checker)
         assert all(field.kw_only for field in fields(info.settings))
+
+
+@every_method
+def test_what_no_method_follows_is_refused(narrow: SegmenterConfig, method: str, squares: Squares) -> None:
+    given = (method, squares(2), squares(9).pictures, narrow, QUICK, settings_of(method), "cpu")
+    with pytest.raises(UsageError, match=rf"method {method} was given compile=True.* accumulate and precision alone$"):
+        make_trainer(*given, Compute(compile=True))
+    assert make_trainer(*given, Compute(precision="bf16")).compute.precision == "bf16"
 
 
 @every_method
