@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+import gannotate
 from gannotate.cli.app import main
 from gannotate.cli.evaluate import as_text
 from gannotate.data.benchmarks import shipped
@@ -104,12 +106,62 @@ def test_an_export_is_a_labelled_folder(command: Command, cats: Path, tmp_path: 
             "21 pictures were asked",
         ),
         (["label", "lsun-cars", "{cats}", "--network", "none"], "none does not exist; give a Hugging Face folder"),
+        (
+            ["domain", "cat-16", "{cats}", "--out", "x", "--labelled", "trains"],
+            "has no split 'trains'; use one of train",
+        ),
+        (["domain", "cat-16", "{cats}", "--out", "x", "--test", "train"], "share 30 pictures"),
+        (
+            ["domain", "cat-16", "{cats}", "--out", "x", "--generator", "none"],
+            "none does not exist; give the folder of",
+        ),
     ],
 )
 def test_mistakes_are_one_sentence(command: Command, cats: Path, words: list[str], part: str):
     code, text = command.mistake("data", *(word.format(cats=cats) for word in words))
     assert code == 2
     assert part in text
+
+
+def test_a_split_without_pictures_says_so(command: Command, tmp_path: Path):
+    folder = two_colours(tmp_path / "lsun", 0)
+    words = ["data", "export-benchmark", "lsun-cars", folder, "--split", "train", "--out", tmp_path / "o"]
+    code, text = command.mistake(*words)
+    assert (code, "the folder has no picture of train; see `data check`" in text) == (1, True)
+
+
+def test_the_next_step_after_rendered_cars_makes_a_project(command: Command, tmp_path: Path):
+    model = shipped()["cgpart-car-10"].splits["train"].only[0]
+    for kind, array in (("image", np.zeros((48, 64, 3), np.uint8)), ("seg", np.zeros((48, 64), np.uint8))):
+        place = tmp_path / "cars/CGPart_render/car" / kind / model
+        place.mkdir(parents=True)
+        for number in range(2):
+            array[:20] = number + 1
+            Image.fromarray(array).save(place / f"{number:06d}.png")
+    out = tmp_path / "out"
+    words = ["data", "export-benchmark", "cgpart-car-10", tmp_path / "cars", "--split", "train", "--out", out]
+    step = next(line for line in command.text(*words, "--size", 16).splitlines() if line.startswith("next: "))
+    made = step.removeprefix("next: gannotate ").replace("PROJECT", str(tmp_path / "project"))
+    assert main(shlex.split(made)) == 0
+    assert len(Project.open(tmp_path / "project").pool("real")) == 2
+
+
+def test_a_domain_is_what_a_study_runs_on(command: Command, cats: Path, tmp_path: Path):
+    generator, domain = Path(gannotate.__file__).parent / "assets/portraits/generator", tmp_path / "my cats"
+    words = ["data", "domain", "cat-16", cats, "--out", domain, "--size", 16, "--first", 4, "--generator", generator]
+    assert f"would write 4 pictures of train into {domain}/labelled.zip" in command.text(*words, "--dry-run")
+    assert not domain.exists()
+    result = command(*words)
+    assert (result["pictures"], result["lacking"]) == ({"labelled": 4, "test": 19}, ["unlabelled"])
+    assert len(result["skipped"]["test"]) == 1
+    assert any("studies that need some want --unlabelled DIR here" in note for note in result["notes"])
+    assert "studies score by the protocol plain; the papers' figures of cat-16 are of datasetgan-cv" in result["notes"]
+    again = [*words[:5], tmp_path / "b", *words[6:]]
+    assert f"next: gannotate study run supervised-labels --domain {tmp_path}/b\n" in command.text(*again)
+    planned = command("study", "run", "supervised-labels", "--domain", domain, "--quick", "--dry-run")
+    assert any(f"--labelled '{domain}/labelled.zip' --shots 1" in step for step in planned["would"])
+    code, text = command.mistake(*words)
+    assert (code, "exists and is not an empty folder" in text) == (2, True)
 
 
 def onnx_network(folder: Path, names: list[str], side: int) -> Path:
@@ -157,6 +209,9 @@ def test_pictures_are_labelled_by_a_ready_network_and_go_on(command: Command, tm
     checked = command("data", "check", "lsun-cars", folder, "--sheet", tmp_path / "sheet.png")
     assert list(checked["shared"]) == ["train and unlabelled"]  # as it should be, so nothing is said
     assert not any("NOTE" in note for note in checked["notes"])
+    domain = command("data", "domain", "lsun-cars", folder, "--out", tmp_path / "domain", "--size", 16)
+    assert "the labels are answers of the network m.onnx, not truth" in domain["notes"]
+    assert domain["lacking"] == ["generator"]
     found = read_labelled(tmp_path / "o", 2)
     assert (found.label_maps[0, :, :8] == 0).all()
     assert (found.label_maps[0, :, 8:] == 1).all()

@@ -125,7 +125,7 @@ def export_benchmark_verb(name: str, folder: Path, /, *, flags: ExportBenchmarkF
     data = load_benchmark(benchmark, folder, flags.split, flags.size, 1 if flags.grey else 3).first(flags.first)
     if flags.dry_run:
         return show.plan(flags, [f"write {len(data)} pictures into {flags.out}"], settings(flags))
-    done = export_split(data, flags.out, lambda count: _told(flags, "export", count, len(data)))
+    done = export_split(data, flags.out, lambda count: told(flags, "export", count, len(data)))
     for item in done.skipped[:NAMED]:
         show.say(flags, f"left out {item.name}: {item.reason}")
     if len(done.skipped) > NAMED:
@@ -174,7 +174,7 @@ def label_verb(name: str, folder: Path, /, *, flags: LabelFlags) -> int:
             show.say(flags, f"left out {one.skipped.name}: {one.skipped.reason}")
         else:
             counts["kept" if one.kept else "labelled"] += 1
-        _told(flags, "label", one.done, one.total)
+        told(flags, "label", one.done, one.total)
     result = {"folder": str(folder), **counts, "skipped": skipped, "classes": used}
     text = f"{counts['labelled']} pictures labelled in {folder}/masks, {counts['kept']} were labelled already"
     return show.finish(flags, result, text, f"gannotate data check {name} {quoted(folder)}")
@@ -267,6 +267,11 @@ def notes_of(benchmark: Benchmark, report: Report) -> list[str]:
             more = f", ... ({split.missing_files} in all)" if split.missing_files > len(split.missing) else ""
             notes.append(f"{split.name} misses {', '.join(split.missing)}{more}")
         notes += [f"{split.name}: {item.name} is damaged: {item.reason}" for item in split.damaged[:NAMED]]
+        if split.unanswered:
+            notes.append(
+                f"NOTE: {split.name} has 255 (not labelled) and the background in its label maps, and no other class; "
+                f"write class ids, 0 to {len(benchmark.class_names) - 1}, where 255 stands for a class"
+            )
         if len(split.damaged) > NAMED:
             notes.append(f"{split.name}: ... and {len(split.damaged) - NAMED} more damaged pictures")
     return notes + list(benchmark.notes)
@@ -294,9 +299,11 @@ def _next_step(benchmark: Benchmark, size_px: int, flags: ExportBenchmarkFlags) 
         return f"gannotate evaluate PROJECT --test {quoted(flags.out)} --protocol {benchmark.protocol}"
     flips, words = benchmark.flips, quoted(",".join(benchmark.class_names))
     mirror = " --swap " + ",".join(f"{a}:{b}" for a, b in flips.pairs) if flips.pairs else f" --mirror {flips.rule}"
-    return f"gannotate new PROJECT --classes {words} --pictures {quoted(flags.out)} --size {size_px}{mirror}"
+    crop = " --crop" if benchmark.fit == "short-side" else ""  # a project's pictures are squares
+    return f"gannotate new PROJECT --classes {words} --pictures {quoted(flags.out)} --size {size_px}{mirror}{crop}"
 
 
-def _told(flags: Common, what: str, done: int, total: int) -> None:
+def told(flags: Common, what: str, done: int, total: int) -> None:
+    """A line of progress, now and then."""
     if done % TOLD_EVERY == 0:
         show.say(flags, f"{what}: {done}/{total}")

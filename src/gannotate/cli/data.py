@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from gannotate.annotate import exporting
 from gannotate.annotate.importing import Importer, name_of, parse_map
-from gannotate.cli import benchmarks, show
+from gannotate.cli import benchmark_domain, benchmarks, show
 from gannotate.cli.flags import Common, settings
 from gannotate.data.formats.base import Blended
 from gannotate.data.formats.build import FORMATS, FormatName, load_format
@@ -25,6 +25,7 @@ data = cyclopts.App(help="Bring annotations to and from other tools' formats, an
 data.command(benchmarks.benchmarks_verb, name="benchmarks")
 data.command(benchmarks.check_verb, name="check")
 data.command(benchmarks.export_benchmark_verb, name="export-benchmark")
+data.command(benchmark_domain.domain_verb, name="domain")
 data.command(benchmarks.label_verb, name="label")
 
 FORMAT_HELP = " ".join(f"{name}: {about}." for name, (_, about) in FORMATS.items())

@@ -23,6 +23,9 @@ Model = TypeVar("Model", bound=BaseModel)
 
 DECLARATIONS = Path(__file__).parent / "declarations"
 
+LARGEST_PX = 1024
+"""Side of the largest pictures that are trained on."""
+
 Layout = Annotated[PartMasks | PascalPart | Numbered | Pairs, Field(discriminator="kind")]
 
 
@@ -50,7 +53,7 @@ class Benchmark(Strict):
     classes: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     """Class names in the order of their ids, each with the dataset's names that become it; `rest` is all others.
     The dataset's own when empty."""
-    size_px: int = Field(ge=8, le=1024)
+    size_px: int = Field(ge=8, le=LARGEST_PX)
     """Side at which is trained and scored."""
     fit: Literal["stretch", "short-side"] = "stretch"
     """How pictures come to that size: stretched to a square, or scaled so that the shorter side has it."""
@@ -82,6 +85,9 @@ class Benchmark(Strict):
             unused = sorted(split.model_fields_set - set(Split.EVERYWHERE) - set(self.layout.split_fields))
             if unused:
                 raise ValueError(f"split {name}: the layout {self.layout.kind} has no use for {', '.join(unused)}")
+            unknown = sorted(set(split.unlearned) - set(self.source))
+            if unknown:
+                raise ValueError(f"split {name}: unlearned names {', '.join(unknown)}, which source does not have")
         return self
 
     @property
@@ -193,6 +199,6 @@ def find_benchmark(name: str) -> Benchmark:
             raise UsageError(f"{path}.yaml has {', '.join(found)}; give {path}.yaml:NAME")
         return found[chosen]
     if name not in shipped():
-        hint = nearest(name, list(shipped()))
+        hint = nearest(name.lower(), list(shipped()))
         raise UsageError(f"there is no benchmark {name!r}; `gannotate data benchmarks` lists them{hint}")
     return shipped()[name]

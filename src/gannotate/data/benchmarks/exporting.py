@@ -51,7 +51,8 @@ def export_split(data: BenchmarkSplit, out: str | Path, told: Callable[[int], ob
             told(written)
         if not written:
             first = f": {data.skipped[0].name}: {data.skipped[0].reason}" if data.skipped else ""
-            raise GannotateError(f"none of the {len(data)} pictures of {data.name} can be read{first}")
+            none = f"none of the {len(data)} pictures of {data.name} can be read{first}"
+            raise GannotateError(none if len(data) else f"the folder has no picture of {data.name}; see `data check`")
         add(NAMES, names_json(data.benchmark.infos))
         add(ABOUT, json.dumps(_about(data, written), indent=1).encode())
     return Exported(written, tuple(data.skipped))

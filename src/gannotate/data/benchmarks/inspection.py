@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from gannotate.data.benchmarks.declaration import Benchmark
-from gannotate.data.benchmarks.reading import BenchmarkSplit, LabelledPicture, load_benchmark
+from gannotate.data.benchmarks.reading import BenchmarkSplit, LabelledPicture, load_benchmark, shared_names
 from gannotate.data.pictures import Skipped
 from gannotate.errors import GannotateError
 from gannotate.labels import IGNORE
@@ -57,6 +57,12 @@ class SplitReport:
         enough = self.expected is None or self.pictures == self.expected
         return not self.error and not self.damaged and 0 < self.pictures == self.complete and enough
 
+    @property
+    def unanswered(self) -> bool:
+        """Whether labels were read, and are all background or 255: as when a mask has 255 where its class should be."""
+        counts = list((self.pixels or {}).values())
+        return bool(counts) and counts[-1] > 0 and not any(counts[1:-1])
+
 
 @dataclass(frozen=True)
 class Report:
@@ -83,7 +89,7 @@ def inspect(benchmark: Benchmark, folder: str | Path, full: bool = False) -> Rep
     """
     benchmark.tree(folder)
     reports: list[SplitReport] = []
-    names: dict[str, set[str]] = {}
+    loaded: list[BenchmarkSplit] = []
     shown: list[tuple[str, tuple[LabelledPicture, ...]]] = []
     for name, split in benchmark.splits.items():
         try:
@@ -93,12 +99,10 @@ def inspect(benchmark: Benchmark, folder: str | Path, full: bool = False) -> Rep
             continue
         report, seen = _inspect(data, full)
         reports.append(report)
-        names[name] = {item.name for item in data.items}
+        loaded.append(data)
         shown.append((name, seen))
-    # where each split has a folder of its own, equal names mean nothing
-    apart = len({split.folder + split.pictures for split in benchmark.splits.values()}) > 1
-    pairs = [] if apart else combinations(names, 2)
-    shared = {f"{a} and {b}": len(names[a] & names[b]) for a, b in pairs if names[a] & names[b]}
+    counted = {f"{a.name} and {b.name}": shared_names(a, b) for a, b in combinations(loaded, 2)}
+    shared = {pair: count for pair, count in counted.items() if count}
     return Report(benchmark.name, tuple(reports), shared, tuple(shown))
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from gannotate.data.benchmarks.classes import network_lookup
 from gannotate.data.benchmarks.declaration import Benchmark
 from gannotate.data.benchmarks.layouts import Pairs
+from gannotate.data.benchmarks.layouts.pairs import check_apart
 from gannotate.data.benchmarks.networks import Labeller
 from gannotate.data.benchmarks.reading import LABELLED_BY
 from gannotate.data.pictures import PictureSource, Skipped
@@ -57,7 +58,7 @@ def label_pictures(
 
     Raises:
         UsageError: the benchmark is not labelled by a network, no pictures, masks of another origin and not
-            `replace`, or a class that is none of the network's.
+            `replace`, or a class that is none of the network's. GannotateError: two pictures of one name.
     """
     if not isinstance(benchmark.layout, Pairs) or any(
         split.pictures[:7] != "images/" for split in benchmark.splits.values()
@@ -65,6 +66,7 @@ def label_pictures(
         raise UsageError(f"{benchmark.name} has labels of its own; networks label ffhq-hair and the lsun benchmarks")
     folder = Path(folder)
     source, used = PictureSource(folder, under="images"), class_use(benchmark, labeller)
+    check_apart([name.removeprefix("images/") for name in source.names], "images")
     empty = [name for name in benchmark.class_names[1:] if not used[name]]
     if empty:
         raise UsageError(

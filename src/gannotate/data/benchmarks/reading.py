@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from gannotate.data.benchmarks.declaration import Benchmark, find_benchmark
+from gannotate.data.benchmarks.declaration import LARGEST_PX, Benchmark, find_benchmark
 from gannotate.data.benchmarks.items import Item
 from gannotate.data.benchmarks.tree import Tree
 from gannotate.data.labelled import LabelledSet, resize_picture
@@ -85,8 +85,11 @@ class BenchmarkSplit:
         if count is None:
             return self
         if not 1 <= count <= len(self):
-            raise UsageError(f"{count} pictures were asked for, {self.name} of {self.benchmark.name} has {len(self)}")
-        return replace(self, items=self.items[:count], skipped=[])
+            raise UsageError(
+                f"{count} pictures were asked for, {self.name} of {self.benchmark.name} has {len(self)}; give 1 to that"
+            )
+        places = sorted(range(len(self)), key=lambda place: self.items[place].rank)[:count]
+        return replace(self, items=tuple(self.items[place] for place in sorted(places)), skipped=[])
 
     def in_memory(self) -> LabelledSet:
         """All pictures at once.
@@ -130,17 +133,27 @@ def load_benchmark(
         channels: 3 (RGB) or 1 (grey).
 
     Raises:
-        UsageError: no such benchmark, split or folder, a size below 8 px, or another number of channels.
+        UsageError: no such benchmark, split or folder, a size that is not 8 to 1024 px, or another number of channels.
             GannotateError: a list of the split is damaged.
     """
     benchmark = find_benchmark(name) if isinstance(name, str) else name
     chosen = benchmark.split(split)
     size = benchmark.size_px if size is None else size
-    if size < 8 or channels not in (1, 3):
-        raise UsageError(f"size {size} px with {channels} channel(s) was asked for; give 8 px or more, and 1 or 3")
+    if not 8 <= size <= LARGEST_PX or channels not in (1, 3):
+        raise UsageError(
+            f"size {size} px with {channels} channel(s) was asked for; give 8 to {LARGEST_PX} px, and 1 or 3"
+        )
     tree = benchmark.tree(folder)
     items = benchmark.layout.items(tree, chosen, benchmark.source, benchmark.merge)
     return BenchmarkSplit(benchmark, split, tuple(items), size, channels, _label_source(tree))
+
+
+def shared_names(first: BenchmarkSplit, second: BenchmarkSplit) -> int:
+    """How many pictures two splits of a benchmark have in common, by their names; 0 where each has its own folder."""
+    one, other = (data.benchmark.splits[data.name] for data in (first, second))
+    if (one.folder, one.pictures) != (other.folder, other.pictures):
+        return 0  # equal names mean nothing
+    return len({item.name for item in first.items} & {item.name for item in second.items})
 
 
 def _label_source(tree: Tree) -> str:

@@ -49,6 +49,8 @@ class Split(Strict):
     """Take the pictures whose name falls into this part of 0 to 1; other pictures do not change that (Pairs)."""
     smallest_px: int = 0
     """A class with fewer pixels in a picture becomes background, at the file's own size (Numbered)."""
+    unlearned: tuple[str, ...] = ()
+    """Names of the dataset whose pixels have no label in this split: 255 (Numbered)."""
     merged: bool = False
     """The files hold the benchmark's own class ids, not the dataset's (Numbered, Pairs)."""
 

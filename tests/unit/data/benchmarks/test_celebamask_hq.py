@@ -59,6 +59,19 @@ def test_a_mask_in_grey_or_rgb_reads_the_same(tmp_path: Path):
     assert (at(root, "celebamask-hq-8", 28000) == at(root, "celebamask-hq-8", 28001)).all()
 
 
+def test_a_deep_mask_is_painted_wherever_it_is_above_0(tmp_path: Path):
+    root = celeba(tmp_path, [28000, 28001], ROWS)
+    expected = at(root, "celebamask-hq-8", 28000)
+    masks = root / "CelebAMask-HQ/CelebAMask-HQ-mask-anno/14"
+    nose = np.zeros((512, 512), np.uint16)
+    nose[ROWS["nose"]] = 1
+    write(masks / "28001_nose.png", encoded(nose))
+    np.testing.assert_array_equal(at(root, "celebamask-hq-8", 28001), expected)
+    write(masks / "28001_skin.png", encoded(np.full((512, 512), 300, np.uint16)))  # one value: no range of its own
+    skin = names_down(at(root, "celebamask-hq-8", 28001), "celebamask-hq-8")
+    assert skin[13:15] == ["skin", "skin"]
+
+
 def test_splits_as_published_and_corrected():
     splits = find_benchmark("celebamask-hq-8").splits
     numbers = {name: set(split.cut(range(30000))) for name, split in splits.items()}
@@ -165,5 +178,6 @@ def test_a_folder_without_the_dataset_says_what_is_wanted(tmp_path: Path):
     celeba(tmp_path, [0], {})
     with pytest.raises(UsageError, match=r"has no split 'tests'; use one of train, val, test, .*did you mean 'test'"):
         load_benchmark("celebamask-hq-8", tmp_path, "tests")
-    with pytest.raises(UsageError, match="size 4 px"):
-        load_benchmark("celebamask-hq-8", tmp_path, "test", 4)
+    for size in (4, 1025):
+        with pytest.raises(UsageError, match=f"size {size} px .* was asked for; give 8 to 1024 px, and 1 or 3"):
+            load_benchmark("celebamask-hq-8", tmp_path, "test", size)

@@ -97,6 +97,11 @@ def test_a_benchmark_of_ones_own(tmp_path: Path):
         ({"splits": {"test": {"parts": [[0, 5], [4, 9]]}}}, "parts has 4 to 9 behind 5; give rising ones, none twice"),
         ({"splits": {"test": {"parts": [[5, 9], [0, 5]]}}}, "parts has 0 to 5 behind 9; give rising ones, none twice"),
         ({"splits": {"test": {"parts": [[0, None], [7, 9]]}}}, "parts has 7 to 9 behind the end; give rising ones"),
+        (
+            {"layout": {"kind": "numbered"}, "splits": {"test": {"folder": "x", "unlearned": ["cells"]}}},
+            "split test: unlearned names cells, which source does not have",
+        ),
+        ({"splits": {"test": {"unlearned": ["cell"]}}}, "the layout pairs has no use for unlearned"),
         ({"splits": {}}, "splits: Dictionary should have at least 1 item"),
         ({"classes": {"a": "rest", "b": "rest"}}, "more than one class takes `rest`"),
         ({"mirror": {"rule": "swap", "pairs": [["a", "cell"]]}}, "names 'a', which is no class"),
@@ -111,6 +116,8 @@ def test_wrong_declarations_name_the_place(tmp_path: Path, lines: dict, part: st
 def test_unknown_names_and_files(tmp_path: Path):
     with pytest.raises(UsageError, match=r"there is no benchmark 'cat-15'; .*did you mean 'cat-16'"):
         find_benchmark("cat-15")
+    with pytest.raises(UsageError, match="did you mean 'cat-16'"):
+        find_benchmark("CAT-16")
     with pytest.raises(UsageError, match="cannot be read as YAML"):
         find_benchmark(str(tmp_path / "none.yaml"))
     (tmp_path / "bad.yaml").write_text("a: [")

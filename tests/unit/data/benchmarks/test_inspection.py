@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gannotate.cli.benchmarks import notes_of
 from gannotate.data.benchmarks import find_benchmark, load_benchmark
 from gannotate.data.benchmarks.exporting import export_split, protocol_of
 from gannotate.data.benchmarks.inspection import THUMB_PX, inspect, sheet
@@ -15,7 +16,7 @@ from gannotate.data.labelled import read_labelled
 from gannotate.errors import GannotateError, UsageError
 from gannotate.viz import legend
 
-from .trees import celeba, numbered, write
+from .trees import celeba, encoded, numbered, write
 
 
 @pytest.fixture
@@ -36,6 +37,22 @@ def test_a_whole_dataset_is_whole(cats: Path):
     assert report.shared == {}
     assert json.loads(json.dumps(report.as_dict()))["splits"]["train"]["whole"] is True
     assert inspect(find_benchmark("cat-16"), cats, full=True).splits[0].looked_at == 30
+
+
+@pytest.mark.parametrize(("ids", "warns"), [((0, 255), True), ((255,), True), ((0, 1, 255), False), ((0,), False)])
+def test_labels_that_are_255_where_their_class_should_be_are_told_apart(
+    tmp_path: Path, ids: tuple[int, ...], warns: bool
+):
+    for number in range(20):
+        array = np.resize(np.array(ids, np.uint8), (16, 16))
+        write(tmp_path / f"images/{number}.png", encoded(array))
+        write(tmp_path / f"masks/{number}.png", encoded(array))
+    report = inspect(find_benchmark("ffhq-hair"), tmp_path)
+    train = {one.name: one for one in report.splits}["train"]
+    assert train.unanswered is warns
+    found = [note for note in notes_of(find_benchmark("ffhq-hair"), report) if note.startswith("NOTE: train has 255")]
+    assert [note.endswith("write class ids, 0 to 1, where 255 stands for a class") for note in found] == [True] * warns
+    assert not {one.name: one for one in report.splits}["unlabelled"].unanswered
 
 
 def test_fewer_pictures_than_published_are_not_whole(cats: Path):

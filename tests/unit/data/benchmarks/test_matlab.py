@@ -113,7 +113,9 @@ def test_reads_what_scipy_writes(packed: bool):
         (2, 2),
         "äßc",
     ]
-    assert np.size(record["none"]) == 0
+    none = record["none"]
+    assert isinstance(none, np.ndarray)
+    assert none.size == 0
     np.testing.assert_array_equal(record["yes"], np.eye(3))
 
 

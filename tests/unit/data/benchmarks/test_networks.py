@@ -235,6 +235,13 @@ def test_labels_of_two_networks_never_mix(cars: Path):
     assert len(list((cars / "masks").rglob("*.png"))) == 3
 
 
+def test_two_pictures_of_one_name_get_no_label_map_of_each_other(cars: Path):
+    write(cars / "images/a/0.png", encoded(picture(20, 10, 9)))
+    with pytest.raises(GannotateError, match=r"images has a/0\.jpg and a/0\.png, which would share one label map"):
+        list(label_pictures(find_benchmark("lsun-cars"), cars, Halves(), "halves", "ab"))
+    assert not (cars / "masks").exists()
+
+
 def test_networks_without_the_classes_and_benchmarks_with_labels_are_refused(cars: Path):
     with pytest.raises(UsageError, match="the network has no class for car of lsun-cars; it has wall, sofa"):
         list(label_pictures(find_benchmark("lsun-cars"), cars, Halves(("wall", "sofa")), "x", "ab"))

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from gannotate.data.benchmarks import find_benchmark, load_benchmark
-from gannotate.errors import GannotateError
+from gannotate.data.benchmarks.inspection import inspect
+from gannotate.errors import GannotateError, UsageError
 
 from .trees import ODD, encoded, numbered, picture, saved, write
 
@@ -40,6 +41,34 @@ def test_train_takes_the_first_sixteen_by_number_and_test_goes_by_name(release: 
     names = [item.name for item in load_benchmark("car-20", release, "test").items]
     assert names[:4] == ["image_0", "image_1", "image_10", "image_11"]  # as the published folds sort them
     assert len(names) == 12
+
+
+def test_the_first_ones_go_by_number_too(release: Path):
+    few = load_benchmark("car-20", release, "train").first(5)
+    assert [item.name for item in few.items] == [f"image_{number}" for number in range(5)]  # not 0, 1, 10, 11, 12
+    with pytest.raises(UsageError, match="17 pictures were asked for, train of car-20 has 16; give 1 to that"):
+        load_benchmark("car-20", release, "train").first(17)
+    some = load_benchmark("car-20", release, "test").first(11)
+    assert [item.name for item in some.items][:4] == ["image_0", "image_1", "image_10", "image_2"]  # in their order
+
+
+def test_more_labels_of_car_20_hold_those_of_train(release: Path):
+    more = {item.name for item in load_benchmark("car-20", release, "train-33").items}
+    assert {item.name for item in load_benchmark("car-20", release, "train").items} < more
+    report = inspect(find_benchmark("car-20"), release)
+    assert report.shared == {"train and train-33": 16}
+    whole = {one.name: (one.pictures, one.expected, one.whole) for one in report.splits}
+    assert whole["train-33"] == (20, 33, False)
+
+
+def test_what_is_no_class_of_bedrooms_is_not_learned_and_counts_in_the_test(tmp_path: Path):
+    array = np.full((10, 10), 17)
+    array[0], array[1, :9] = 0, 3  # a row of nothing, and 9 px of a class: fewer than 20
+    for folder in ("train", "test"):
+        numbered(tmp_path / "real" / folder, {"0": array}, "img_{}.png", "img_{}.npy")
+    train, test = (load_benchmark("bedroom-28", tmp_path, split, 10)[0].label_map for split in ("train", "test"))
+    assert ((train == 255).sum(), (train == 17).sum()) == (19, 81)
+    assert ((test == 0).sum(), (test == 3).sum(), (test == 17).sum()) == (10, 9, 81)
 
 
 def test_pictures_are_stretched_and_labels_keep_their_ids(release: Path):

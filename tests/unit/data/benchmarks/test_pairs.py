@@ -97,6 +97,16 @@ def test_masks_in_colours_or_of_unknown_ids_or_cut_are_named(cgpart: Path):
         data[0]
 
 
+def test_two_pictures_of_one_name_are_refused_as_they_would_share_a_label_map(tmp_path: Path):
+    for name in ("images/a/1.jpg", "images/a/1.PNG", "images/1.png", "masks/a/1.png", "masks/1.png"):
+        write(tmp_path / name, encoded(np.zeros((16, 20), np.uint8)))
+    with pytest.raises(GannotateError, match=r"images has a/1\.PNG and a/1\.jpg, which would share one label map; re"):
+        load_benchmark("lsun-cars", tmp_path, "train")
+    (tmp_path / "images/a/1.PNG").unlink()
+    splits = [load_benchmark("lsun-cars", tmp_path, split) for split in ("train", "val", "test")]
+    assert sorted(item.name for data in splits for item in data.items) == ["1", "a/1"]
+
+
 @pytest.fixture
 def church(tmp_path: Path) -> Path:
     """60 pictures of several kinds, some in folders of their own, with masks."""

@@ -22,6 +22,7 @@ from gannotate.data.formats.arrays import decode
 from gannotate.data.formats.base import check_area
 from gannotate.data.pictures import SUFFIXES
 from gannotate.errors import GannotateError
+from gannotate.labels import IGNORE
 from gannotate.project_config import Strict
 
 
@@ -29,7 +30,7 @@ class Numbered(Strict):
     """Arrays are never unpickled. `part` of a split counts by number; pictures then go by name, as folds do."""
 
     kind: Literal["numbered"]
-    split_fields: ClassVar[tuple[str, ...]] = ("folder", "smallest_px", "merged")
+    split_fields: ClassVar[tuple[str, ...]] = ("folder", "smallest_px", "unlearned", "merged")
 
     def anchors(self, splits: Sequence[Split]) -> tuple[str, ...]:
         """Names one of which is in the dataset's own folder."""
@@ -51,6 +52,7 @@ class Numbered(Strict):
                     picture=partial(tree.picture, f"{split.folder}/{picture}"),
                     label_map=labels if split.labelled else None,
                     missing=partial(list, [f"{split.folder}/{name}" for name, found in there.items() if not found]),
+                    rank=int(number),  # by name 10 comes before 2, and the papers' first ones go by number
                 )
             )
         return sorted(items, key=lambda item: item.name)
@@ -74,9 +76,10 @@ def _label_map(tree: Tree, split: Split, file: str, source: tuple[str, ...], mer
         raise error if file in str(error) else GannotateError(f"{file} {error}") from error
     if split.smallest_px:
         array = without_specks(array, split.smallest_px)
+    unlearned = np.isin(array, [source.index(name) for name in split.unlearned])
     if split.merged:
         source, merge = tuple(merge.table), Merge({name: (name,) for name in merge.table})
-    return merged(array, source, merge, file)
+    return np.where(unlearned, np.uint8(IGNORE), merged(array, source, merge, file))
 
 
 def _flat(array: np.ndarray) -> np.ndarray:

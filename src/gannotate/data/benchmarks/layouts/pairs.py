@@ -36,7 +36,11 @@ class Pairs(Strict):
         return tuple(dict.fromkeys(_before(split.pictures) for split in splits))
 
     def items(self, tree: Tree, split: Split, source: Sequence[str], merge: Merge) -> list[Item]:
-        """One item for each name of the list; without a list, for each picture."""
+        """One item for each name of the list; without a list, for each picture.
+
+        Raises:
+            GannotateError: no list, a name in it that leads out of the folder, or two pictures of one name.
+        """
         if split.merged:
             source, merge = tuple(merge.table), Merge({name: (name,) for name in merge.table})
         listed = tree.lines(split.names) if split.names else _found(tree, split.pictures)
@@ -65,8 +69,18 @@ def _found(tree: Tree, pattern: str) -> list[str]:
     """The names of the pictures that are there."""
     folder, ending = _before(pattern), pattern.split(NAME)[1]
     endings = SUFFIXES if ending == ".*" else (ending.lower(),)
-    names = (name for name in tree.below(folder) if name.lower().endswith(endings))
-    return sorted(str(PurePosixPath(name).with_suffix("")) for name in names)
+    files = [name for name in tree.below(folder) if name.lower().endswith(endings)]
+    check_apart(files, folder)
+    return sorted(str(PurePosixPath(name).with_suffix("")) for name in files)
+
+
+def check_apart(files: Sequence[str], folder: str) -> None:
+    """Raises GannotateError when two of the pictures differ in their endings alone: they would share a label map."""
+    known: dict[PurePosixPath, str] = {}
+    for name in files:
+        other = known.setdefault(PurePosixPath(name).with_suffix(""), name)
+        if other != name:
+            raise GannotateError(f"{folder} has {other} and {name}, which would share one label map; rename one")
 
 
 def _label_map(tree: Tree, file: str, source: tuple[str, ...], merge: Merge) -> LabelMap:

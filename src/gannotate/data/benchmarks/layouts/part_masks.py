@@ -11,13 +11,14 @@ from functools import partial
 from typing import ClassVar, Literal
 
 import numpy as np
-from PIL import Image
+from jaxtyping import Bool
 
 from gannotate.data.benchmarks.classes import Merge, merged
 from gannotate.data.benchmarks.items import Item, LabelMap
 from gannotate.data.benchmarks.splits import Split
 from gannotate.data.benchmarks.tree import Tree
 from gannotate.errors import GannotateError
+from gannotate.picture_files import open_picture
 from gannotate.project_config import Strict
 
 
@@ -79,7 +80,7 @@ class PartMasks(Strict):
             raise GannotateError(f"{self._folder(number)} has no mask {number:05d}_*.png")
         ids = np.zeros((self.mask_px, self.mask_px), np.uint8)
         for index, file in found:
-            mask = _painted(tree.picture(file))
+            mask = _painted(tree, file)
             if mask.shape != ids.shape:
                 height, width = mask.shape
                 raise GannotateError(f"{file} is {width}x{height} px, the dataset's masks are {self.mask_px} px")
@@ -87,5 +88,11 @@ class PartMasks(Strict):
         return merged(ids, source, merge, f"the masks {number:05d}_*.png")
 
 
-def _painted(mask: Image.Image) -> np.ndarray:
-    return np.asarray(mask.convert("L")) > 0
+def _painted(tree: Tree, file: str) -> Bool[np.ndarray, "h w"]:
+    """Where a mask is above 0, whatever its depth: not read as a picture, whose own range would become 0 to 255."""
+    data = tree.read(file)
+    try:
+        image = open_picture(data)
+    except GannotateError as error:
+        raise GannotateError(f"{file}: {error}") from error
+    return np.asarray(image if image.mode.startswith("I") else image.convert("L")) > 0

@@ -1,0 +1,122 @@
+"""A benchmark as a domain of studies: its splits as zips beside a domain.yaml, which `gannotate study run` takes.
+
+    labelled.zip  test.zip  unlabelled.zip  domain.yaml
+
+The zips are as `export_split` writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from gannotate.data.benchmarks.declaration import Benchmark
+from gannotate.data.benchmarks.exporting import Exported, export_split
+from gannotate.data.benchmarks.reading import BenchmarkSplit, load_benchmark, shared_names
+from gannotate.data.pictures import PictureSource
+from gannotate.data.writing import check_new
+from gannotate.errors import UsageError
+from gannotate.files import appearing, write_text
+from gannotate.wording import counted
+
+DOMAIN_FILE = "domain.yaml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DomainChoice:
+    """What of a benchmark becomes a domain."""
+
+    labelled: str = "train"
+    """Split to learn from."""
+    first: int | None = None
+    """Only its first so many pictures; all when None."""
+    test: str = "test"
+    """Split to test on."""
+    unlabelled: Path | None = None
+    """Folder or zip of unlabelled pictures in place of the benchmark's own; named, not copied."""
+    generator: Path | None = None
+    """The generator; named, not copied. `study run --generator` gives it when None."""
+    size: int | None = None
+    """Side in px; the benchmark's own when None."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source of the domain: a split that is written, or a place that is named."""
+
+    name: str
+    data: BenchmarkSplit | None
+    path: Path | None = None
+
+
+def domain_sources(benchmark: Benchmark, folder: str | Path, choice: DomainChoice) -> list[Source]:
+    """What goes into a domain; nothing is written.
+
+    Raises:
+        UsageError: no such folder or split, a split without labels, pictures that are learned from and tested on, too
+            few for `first`, or no generator or unlabelled pictures where they were said to be.
+    """
+    for name in (choice.labelled, choice.test):
+        if not benchmark.split(name).labelled:
+            known = ", ".join(name for name, split in benchmark.splits.items() if split.labelled)
+            raise UsageError(f"{name} of {benchmark.name} has no labels; use one of {known}")
+    if choice.generator is not None and not choice.generator.exists():
+        raise UsageError(f"{choice.generator} does not exist; give the folder of a generator")
+    labelled = load_benchmark(benchmark, folder, choice.labelled, choice.size).first(choice.first)
+    test = load_benchmark(benchmark, folder, choice.test, choice.size)
+    shared = shared_names(labelled, test)
+    if shared:
+        raise UsageError(
+            f"{choice.labelled} and {choice.test} of {benchmark.name} share {counted(shared, 'picture')}; learn from "
+            "and test on splits that share none"
+        )
+    sources = [Source("labelled", labelled), Source("test", test)]
+    if choice.unlabelled is not None:
+        PictureSource(choice.unlabelled)  # says what is wrong with it
+        sources.append(Source("unlabelled", None, choice.unlabelled.resolve()))
+    elif "unlabelled" in benchmark.splits:
+        sources.append(Source("unlabelled", load_benchmark(benchmark, folder, "unlabelled", choice.size)))
+    if choice.generator is not None:
+        sources.append(Source("generator", None, choice.generator.resolve()))
+    return sources
+
+
+def write_domain(
+    benchmark: Benchmark, sources: list[Source], out: str | Path, told: Callable[[str, int, int], object]
+) -> dict[str, Exported]:
+    """Writes the splits and domain.yaml into a new folder, which appears whole or not at all.
+
+    Args:
+        sources: from `domain_sources`. told: called with a source's name, its pictures so far, and all of them.
+
+    Raises:
+        UsageError: `out` exists. GannotateError: not one picture of a split can be read, or the disk is full.
+    """
+    out = Path(out)
+    check_new(out)
+    with appearing(out) as building:
+        done = {one.name: _exported(one.name, one.data, building, told) for one in sources if one.data is not None}
+        lines = _domain(benchmark, sources, done["labelled"].pictures)
+        write_text(building / DOMAIN_FILE, yaml.safe_dump(lines, sort_keys=False, allow_unicode=True, width=120))
+    return done
+
+
+def _exported(name: str, data: BenchmarkSplit, out: Path, told: Callable[[str, int, int], object]) -> Exported:
+    return export_split(data, out / f"{name}.zip", lambda count: told(name, count, len(data)))
+
+
+def _domain(benchmark: Benchmark, sources: list[Source], labelled: int) -> dict[str, object]:
+    flips = benchmark.flips
+    pairs = ",".join(f"{a}:{b}" for a, b in flips.pairs)  # ids, as names may have blanks
+    return {
+        "title": benchmark.name,
+        "about": f"{benchmark.about}. " + " ".join(f"{note[:1].upper()}{note[1:]}." for note in benchmark.notes),
+        "classes": list(benchmark.class_names),
+        "new": f"--swap {pairs}" if pairs else f"--mirror {flips.rule}",
+        "gan": "" if flips.rule == "no" else "--mirror",
+        "most": {"shots": labelled},
+        "sources": {one.name: f"{one.name}.zip" if one.path is None else str(one.path) for one in sources},
+    }

@@ -1,0 +1,114 @@
+"""Benchmarks as domains of studies: what is written, that studies take it, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gannotate.data.benchmarks import find_benchmark
+from gannotate.data.benchmarks.domains import DomainChoice, domain_sources, write_domain
+from gannotate.data.labelled import read_labelled
+from gannotate.data.pictures import PictureSource
+from gannotate.errors import GannotateError, UsageError
+from gannotate.studies.domain import load_domain
+from gannotate.studies.plan import make_plan
+from gannotate.studies.study import load_shared, load_study
+
+from .trees import celeba, encoded, numbered, picture, write
+
+ROWS = {"skin": slice(0, 256), "l_eye": slice(128, 160), "r_eye": slice(160, 192)}
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> Path:
+    """Four train pictures, two to choose on, two to test on and one without labels."""
+    return celeba(tmp_path / "faces", [28000, 28001, 28002, 28003, 27500, 27501, 29500, 29501, 0], ROWS)
+
+
+def written(name: str, folder: Path, out: Path, choice: DomainChoice) -> dict[str, int]:
+    benchmark = find_benchmark(name)
+    sources = domain_sources(benchmark, folder, choice)
+    done = write_domain(benchmark, sources, out, lambda which, count, total: None)
+    return {which: found.pictures for which, found in done.items()}
+
+
+def test_a_domain_has_its_splits_classes_and_mirror_rule(faces: Path, tmp_path: Path):
+    generator = tmp_path / "generator"
+    generator.mkdir()
+    choice = DomainChoice(first=3, generator=generator, size=16)
+    counts = written("celebamask-hq-19", faces, tmp_path / "domain", choice)
+    assert counts == {"labelled": 3, "test": 2, "unlabelled": 1}
+    domain = load_domain(str(tmp_path / "domain"), environment={})
+    assert domain.missing == {}
+    assert domain.paths["generator"] == generator.resolve()
+    assert domain.about.classes == find_benchmark("celebamask-hq-19").class_names
+    assert domain.texts() == {"new": "--swap 4:5,6:7,8:9", "gan": "--mirror", "real": ""}
+    assert domain.about.most == {"shots": 3}
+    learned = read_labelled(domain.paths["labelled"], 19)
+    assert [Path(name).stem for name in learned.names] == ["28000", "28001", "28002"]
+    assert learned.pictures.shape == (3, 16, 16, 3)
+    assert len(PictureSource(domain.paths["unlabelled"]).names) == 1
+    assert "28003" not in "".join(PictureSource(domain.paths["test"]).names)
+
+
+def test_every_study_of_real_labels_plans_its_cells_on_a_domain(faces: Path, tmp_path: Path):
+    (tmp_path / "generator").mkdir()
+    written("celebamask-hq-8", faces, tmp_path / "d", DomainChoice(generator=tmp_path / "generator", size=16))
+    domain = load_domain(str(tmp_path / "d"), environment={})
+    study = load_study("gradient-matching")
+    plan = make_plan("gradient-matching", study, load_shared(), domain)
+    words = " ".join(str(part) for cell in plan.cells.values() for word in cell.words for part in word)
+    assert all(str(domain.paths[name]) in words for name in ("labelled", "unlabelled", "test", "generator"))
+    shots = {row.at["shots"] for row in plan.rows}
+    assert shots == {2}, "there are four labelled pictures"
+
+
+def test_unlabelled_pictures_of_ones_own_and_a_domain_without_a_generator(tmp_path: Path):
+    for folder, count in (("training_data/cat_processed", 3), ("testing_data/cat_16_class", 5)):
+        labels = {str(number): np.full((10, 10), number) for number in range(count)}
+        numbered(tmp_path / "cats" / folder, labels, "image_{}.png", "image_mask{}.npy")
+    write(tmp_path / "more/1.png", encoded(picture(20, 20)))
+    counts = written("cat-16", tmp_path / "cats", tmp_path / "d", DomainChoice(unlabelled=tmp_path / "more"))
+    assert counts == {"labelled": 3, "test": 5}
+    domain = load_domain(str(tmp_path / "d"), environment={})
+    assert domain.paths["unlabelled"] == (tmp_path / "more").resolve()
+    assert set(domain.missing) == {"generator"}
+    assert domain.texts() == {"new": "--mirror no", "gan": "", "real": ""}
+    given = load_domain(str(tmp_path / "d"), generator=tmp_path / "more", environment={})
+    assert given.paths["generator"] == (tmp_path / "more").resolve()
+
+
+@pytest.mark.parametrize(
+    ("choice", "part"),
+    [
+        (
+            DomainChoice(labelled="unlabelled"),
+            "unlabelled of celebamask-hq-8 has no labels; use one of train, val, test",
+        ),
+        (DomainChoice(labelled="test"), "test and test of celebamask-hq-8 share 500 pictures; learn from and test on"),
+        (DomainChoice(labelled="train-large", test="train"), "train-large and train .* share 1500 pictures"),
+        (DomainChoice(labelled="trains"), "has no split 'trains'"),
+        (DomainChoice(generator=Path("nowhere")), "nowhere does not exist; give the folder of a generator"),
+        (DomainChoice(unlabelled=Path("nowhere")), "nowhere does not exist; give a folder or a zip of pictures"),
+        (DomainChoice(first=1501), "1501 pictures were asked for"),
+    ],
+)
+def test_what_makes_no_domain_is_refused_before_anything_is_written(faces: Path, choice: DomainChoice, part: str):
+    with pytest.raises(UsageError, match=part):
+        domain_sources(find_benchmark("celebamask-hq-8"), faces, choice)
+
+
+def test_nothing_is_left_when_a_split_cannot_be_read(tmp_path: Path):
+    folder = celeba(tmp_path / "faces", [28000], ROWS)
+    with pytest.raises(GannotateError, match=r"none of the 500 pictures of test can be read: 29500: .* has no"):
+        written("celebamask-hq-8", folder, tmp_path / "d", DomainChoice(size=16))
+    assert not (tmp_path / "d").exists()
+
+
+def test_a_folder_in_use_is_left_alone(faces: Path, tmp_path: Path):
+    write(tmp_path / "d/mine.txt")
+    with pytest.raises(UsageError, match="exists and is not an empty folder"):
+        written("celebamask-hq-8", faces, tmp_path / "d", DomainChoice(size=16))
+    assert [path.name for path in (tmp_path / "d").iterdir()] == ["mine.txt"]
