@@ -36,7 +36,8 @@ def test_report_writes_a_datasets_card(command: Command, dataset: Path):
     assert "- Labelled by: decoder 0001-light" in card.read_text()
     assert "- Annotated pictures that taught it: 3 (3 person)" in card.read_text()
     found = json.loads(croissant.read_text())
-    assert (found["license"], found["creator"]["name"], found["url"]) == ("MIT", "Ann", "https://example.org/a")
+    licence = "https://spdx.org/licenses/MIT.html"
+    assert (found["license"], found["creator"]["name"], found["url"]) == (licence, "Ann", "https://example.org/a")
     assert len(list(dataset.glob("shard-*.tar"))) == sum(
         one["@type"] == "cr:FileObject" for one in found["distribution"]
     )

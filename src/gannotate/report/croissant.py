@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from gannotate.data.front_matter import licence_fields
 from gannotate.data.manifest import Manifest
 from gannotate.data.shards import FOLDERS, shard_name
 
@@ -53,6 +55,19 @@ CONTEXT: dict[str, Any] = {
 }
 """The specification's own context."""
 
+SPDX = {
+    "apache-2.0": "Apache-2.0",
+    "bsd-3-clause": "BSD-3-Clause",
+    "cc0-1.0": "CC0-1.0",
+    "cc-by-3.0": "CC-BY-3.0",
+    "cc-by-4.0": "CC-BY-4.0",
+    "cc-by-sa-4.0": "CC-BY-SA-4.0",
+    "cc-by-nc-4.0": "CC-BY-NC-4.0",
+    "cc-by-nc-sa-4.0": "CC-BY-NC-SA-4.0",
+    "mit": "MIT",
+}
+"""Licences by Hugging Face's names to those of spdx.org/licenses, where both mean the same one."""
+
 KEY = r"^(?:.*/)?([0-9]+)"
 """A sample's key in the name of each of its files; a key alone is its own."""
 
@@ -90,10 +105,10 @@ def croissant(folder: Path, facts: Described, description: str) -> dict[str, Any
         "conformsTo": CONFORMS_TO,
         "name": _name(facts.name),
         "description": description,
-        "license": facts.licence or NOT_STATED,
+        "license": _licence(facts.licence),
         "url": facts.url or "./",
         "creator": {"@type": "sc:Person", "name": facts.creator or NOT_STATED},
-        "datePublished": facts.made[:10] or "1970-01-01",
+        "datePublished": facts.made[:10] or _written(folder),
         "version": "1.0.0",
         "keywords": ["image segmentation", "synthetic", "gannotate"],
         "distribution": _distribution(folder, facts.manifest),
@@ -104,6 +119,17 @@ def croissant(folder: Path, facts: Described, description: str) -> dict[str, Any
 def _name(name: str) -> str:
     """Letters, digits, dashes and underscores, as names in Croissant should be."""
     return "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in name)
+
+
+def _licence(licence: str) -> str:
+    """The address of a licence that is known, which the specification recommends; others as they were stated."""
+    known = SPDX.get(str(licence_fields(licence)["license"]))
+    return f"https://spdx.org/licenses/{known}.html" if known else licence or NOT_STATED
+
+
+def _written(folder: Path) -> str:
+    """Day of the newest change of the manifest, of a dataset that has no record of its making."""
+    return datetime.fromtimestamp((folder / "manifest.json").stat().st_mtime, UTC).date().isoformat()
 
 
 def _distribution(folder: Path, manifest: Manifest) -> list[dict[str, Any]]:
@@ -187,7 +213,7 @@ def _label_records() -> dict[str, Any]:
         "key": {"@id": "labels/key"},
         "field": [
             key | {"references": {"field": {"@id": "samples/key"}}},
-            _field("labels", "label_map", "sc:ImageObject", _from(MASKS, "content")),
+            _field("labels", "label_map", ["sc:ImageObject", "cr:SegmentationMask"], _from(MASKS, "content")),
         ],
     }
 
@@ -197,6 +223,8 @@ def _from(files: str, what: str, regex: str = "") -> dict[str, Any]:
     return found | ({"transform": {"regex": regex}} if regex else {})
 
 
-def _field(records: str, name: str, kind: str, source: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def _field(
+    records: str, name: str, kind: str | Sequence[str], source: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     found: dict[str, Any] = {"@type": "cr:Field", "@id": f"{records}/{name}", "name": name, "dataType": kind}
     return found | ({"source": dict(source)} if source else {})

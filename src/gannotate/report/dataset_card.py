@@ -163,8 +163,13 @@ def _classes(facts: Facts) -> list[str]:
     for index, (item, share) in enumerate(zip(facts.manifest.settings["classes"], shares, strict=True)):
         colour = "#{:02x}{:02x}{:02x}".format(*item["colour"]) if "colour" in item else "-"
         part = "-" if share is None else f"{100 * share:.2f} %"
-        lines.append(f"| {index} | {item['name']} | {colour} | {part} |")
+        lines.append(f"| {index} | {_cell(item['name'])} | {colour} | {part} |")
     return lines
+
+
+def _cell(text: str) -> str:
+    """Text in a cell of a Markdown table, which a bar or a line break would end."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _labels(facts: Facts) -> list[str]:

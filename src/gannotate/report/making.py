@@ -8,7 +8,7 @@ from html import escape
 from gannotate.project_config import GeneratorEntry
 from gannotate.report.gather import EVALUATE, Findings, Run, scored, shots_of
 from gannotate.report.plots import curve_svg
-from gannotate.report.tables import clock, facts
+from gannotate.report.tables import clock, facts, scrolled
 from gannotate.report.wording import hardware, labels_used, peak_mb, software
 
 LIVE = "held_out_miou"
@@ -23,9 +23,9 @@ def curves(found: Findings) -> str:
     for run in found.steps:
         name = title(run)
         if any("loss" in row for row in run.log):
-            cards.append(_curve_card(curve_svg(run.log, ("loss",), f"Loss of {name} over its steps"), name))
+            cards.append(_curve_card(curve_svg(run.log, ("loss",), f"Loss of {name} over its steps", "loss"), name))
         if any(LIVE in row for row in run.log):
-            svg = curve_svg(run.log, (LIVE,), f"Mean IoU of {name} over its steps", linear=True)
+            svg = curve_svg(run.log, (LIVE,), f"Mean IoU of {name} over its steps", "mean IoU", linear=True)
             cards.append(_curve_card(svg, f"{name}, on annotated pictures that did not teach it"))
     if not cards:
         return ""
@@ -40,7 +40,7 @@ def making(found: Findings) -> str:
     """How it was made: labels, generator, hardware, software, and every run with its settings and wall time."""
     generator, seeds, memory = found.project.config.generator, shots_of(found.decoder), peak_mb(found)
     rows = [
-        ("labels used", escape(" ".join(labels_used(found)))),
+        ("labels used", "none yet" if found.decoder is None else escape(" ".join(labels_used(found)))),
         ("their seeds", escape(", ".join(map(str, seeds)) or "-")),
         ("generator", _drawn_by(generator)),
         ("hardware", escape(hardware(found))),
@@ -64,10 +64,11 @@ def _run_table(found: Findings) -> str:
     if not rows:
         return ""
     head = "".join(f'<th scope="col">{name}</th>' for name in ("step", "command and settings", "seed"))
-    return (
-        f'<div class="scroll"><table class="runs"><thead><tr>{head}<th scope="col" class="number">wall time</th></tr>'
-        f"</thead><tbody>{rows}</tbody></table></div>"
+    table = (
+        f'<table class="runs"><thead><tr>{head}<th scope="col" class="number">wall time</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
     )
+    return scrolled(table, "Steps")
 
 
 def _run_row(run: Run, project: str) -> str:

@@ -15,8 +15,8 @@ from gannotate.report.pictures import decoder_predictions, generated_pictures, p
 from gannotate.report.plots import reliability_svg
 from gannotate.report.pool import pool_and_labels
 from gannotate.report.shell import PAGE, shell
-from gannotate.report.tables import Bar, bars, class_table, clock, confusion_table, facts, figure
-from gannotate.report.wording import hardware, labels_used, words_of_test
+from gannotate.report.tables import Bar, bars, class_table, clock, confusion_table, facts, figure, most_confused
+from gannotate.report.wording import count_labels, hardware, labels_used, words_of_test
 
 
 def write_report(project: Project) -> Path:
@@ -78,20 +78,25 @@ def _numbers(found: Findings) -> list[tuple[str, str]]:
 
 
 def _comparison(found: Findings) -> str:
-    items = _bars(found)
+    floors = _floors(found)
+    items = [*floors, *_bars(found)]
     if len(items) < 2:
         return ""
-    return (
-        "<section><h2>Beside the alternatives</h2><p>Mean IoU over the classes. The two floors are what any method "
-        f"must beat.</p>{bars(items)}</section>"
-    )
+    told = " The floors are what any method must beat." if floors else ""
+    return f"<section><h2>Beside the alternatives</h2><p>Mean IoU over the classes.{told}</p>{bars(items)}</section>"
+
+
+def _floors(found: Findings) -> list[Bar]:
+    """One of each kind and number of labels: the main test's own, else the first that another test measured."""
+    floors: dict[tuple[str, Any], dict[str, Any]] = {}
+    for test in (found.evaluation, *found.others):
+        for name, floor in ({} if test is None else test.result.get("floors", {})).items():
+            floors.setdefault((name, floor.get("labels")), floor)
+    return [Bar(*_floor_words(name, floor), floor.get("miou")) for (name, _), floor in floors.items()]
 
 
 def _bars(found: Findings) -> list[Bar]:
     items = []
-    for test in (found.evaluation, *found.others):
-        for name, floor in ({} if test is None else test.result.get("floors", {})).items():
-            items.append(Bar(*_floor_words(name, floor), floor.get("miou")))
     # those on the same pictures first: a decoder is tested on the generator's
     for test in sorted(found.others, key=lambda test: test.result.get("of") == "decoder"):
         items.append(Bar(*words_of_test(test, found.trained(test)), test.result.get("miou")))
@@ -106,7 +111,7 @@ def _floor_words(name: str, floor: dict[str, Any]) -> tuple[str, str]:
         "majority": "the most common class at each place",
         "pixels": "a small net that sees one pixel: colour, blurred colours, position",
     }
-    return f"floor: {name}", f"{about.get(name, '')}, from {floor.get('labels', '?')} labels"
+    return f"floor: {name}", f"{about.get(name, '')}, from {count_labels(floor.get('labels'))}"
 
 
 def _classes(found: Findings) -> str:
@@ -126,7 +131,8 @@ def _classes(found: Findings) -> str:
         f"<section><h2>Class by class</h2><p>All pixels of all {result.get('pictures', '?')} test pictures "
         f"together; a class that is nowhere in truth or prediction shows '-' and is {absent}.</p>"
         f"{class_table(classes, ious, result['confusion'])}{summary}<h3>What is taken for what</h3>"
-        f"{confusion_table(classes, result['confusion'])}{_calibration(result)}</section>"
+        f"{confusion_table(classes, result['confusion'])}{most_confused(classes, result['confusion'])}"
+        f"{_calibration(result)}</section>"
     )
 
 

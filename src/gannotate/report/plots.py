@@ -13,18 +13,23 @@ from matplotlib.figure import Figure
 INK = "#010203"
 """Stands for the page's text colour, which differs between light and dark."""
 
+CURVE_IN, SCATTER_IN = (3.7, 2.3), (4.2, 2.8)
+"""Sizes of the drawings, in inches: as wide as a page shows them, so that letters stay as large as they are."""
+
 LINE_COLOURS = ("#2f7ed8", "#d9822b", "#3fa34d", "#a357c8")
 
 
-def curve_svg(rows: Sequence[Mapping[str, Any]], names: Sequence[str], title: str, linear: bool = False) -> str:
+def curve_svg(
+    rows: Sequence[Mapping[str, Any]], names: Sequence[str], title: str, up: str = "", linear: bool = False
+) -> str:
     """An inline SVG of the columns `names` of a training log over its steps; logarithmic when all are positive.
 
     Args:
         rows: a log.jsonl's rows, each with "step". title: names the drawing for those who cannot see it.
-        linear: never logarithmic, for fractions.
+        up: what the vertical axis shows. linear: never logarithmic, for fractions.
     """
     with svg_settings(title):
-        figure = Figure(figsize=(4.6, 2.5), layout="constrained")
+        figure = Figure(figsize=CURVE_IN, layout="constrained")
         axes = figure.add_subplot()
         for name, colour in zip(names, LINE_COLOURS, strict=False):
             points = [(row["step"], row[name]) for row in rows if row.get(name) is not None]
@@ -33,15 +38,18 @@ def curve_svg(rows: Sequence[Mapping[str, Any]], names: Sequence[str], title: st
             )
         if not linear:
             _scale(axes, [row[name] for row in rows for name in names if row.get(name) is not None])
+        logarithmic = ", logarithmic" if up and axes.get_yscale() == "log" else ""
+        axes.set_ylabel(f"{up}{logarithmic}", color=INK)
         dress(axes, "step")
-        axes.legend(frameon=False, labelcolor=INK)
+        if len(names) > 1:
+            axes.legend(frameon=False, labelcolor=INK)
         return inline_svg(svg_text(figure), title)
 
 
 def scatter_svg(x: Sequence[float], y: Sequence[float], across: str, up: str, title: str) -> str:
     """An inline SVG of points, fractions both ways; `title` names the drawing for those who cannot see it."""
     with svg_settings(title):
-        figure = Figure(figsize=(4.6, 2.9), layout="constrained")
+        figure = Figure(figsize=SCATTER_IN, layout="constrained")
         axes = figure.add_subplot()
         axes.scatter(x, y, s=14, color=LINE_COLOURS[0], alpha=0.6, linewidths=0)
         axes.set_ylabel(up, color=INK)
@@ -67,7 +75,7 @@ def reliability_svg(calibration: Mapping[str, Any], standalone: bool = False) ->
         below.bar(edges, share, 0.9 / bins, color=LINE_COLOURS[1])
         axes.set(xlim=(0, 1), ylim=(0, 1))
         axes.set_ylabel("accuracy", color=INK)
-        below.set_ylabel("pixels", color=INK)
+        below.set_ylabel("share of\npixels", color=INK)
         dress(axes, "")
         dress(below, "confidence")
         svg = svg_text(figure)
@@ -108,6 +116,7 @@ def dress(axes: Any, below: str) -> None:
     axes.set_xlabel(below, color=INK)
     axes.tick_params(which="both", colors=INK)
     axes.grid(alpha=0.25, color=INK, linewidth=0.6)
+    axes.set_axisbelow(True)
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(INK)

@@ -11,7 +11,7 @@ from gannotate.labels import ClassInfo
 from gannotate.project import PoolPicture
 from gannotate.report.gather import MOST_COUNTED, Findings
 from gannotate.report.pictures import annotated_cards
-from gannotate.report.tables import facts, swatch
+from gannotate.report.tables import facts, scrolled, swatch
 from gannotate.report.wording import label_sources, provenance
 
 
@@ -62,11 +62,12 @@ def _shares(found: Findings) -> str:
     names = escape(", ".join(absent))
     note = f'<p class="note">In the test pictures and in no label: {names}. Nothing was learned of it.</p>'
     of = f"the first {MOST_COUNTED} " if len(found.annotations) > MOST_COUNTED else ""
-    return (
-        f'<h3>How much of each class there is</h3><div class="scroll"><table class="figures"><caption>Percent of the '
-        f'labelled pixels{f", of {of}labels" if of else ""}.</caption><thead><tr><th scope="col">class</th>{head}</tr>'
-        f"</thead><tbody>{rows}</tbody></table></div>{note if absent else ''}"
+    title = "How much of each class there is"
+    table = (
+        f'<table class="figures"><caption>Percent of the labelled pixels{f", of {of}labels" if of else ""}.</caption>'
+        f'<thead><tr><th scope="col">class</th>{head}</tr></thead><tbody>{rows}</tbody></table>'
     )
+    return f"<h3>{title}</h3>{scrolled(table, title)}{note if absent else ''}"
 
 
 LABELS, WRITTEN, TEST = "labels", "written dataset", "test pictures"

@@ -11,11 +11,15 @@ from gannotate.record import now
 from gannotate.report.shell import PAGE, shell
 from gannotate.report.study_cells import how_it_was_made, lacking, what_ran
 from gannotate.report.study_plot import plot_svg
-from gannotate.report.tables import clock
+from gannotate.report.tables import clock, scrolled
 from gannotate.report.verdicts import badge
+from gannotate.studies.comparison import NOISE
 from gannotate.studies.findings import Finding, Verdict
 from gannotate.studies.reading import Ended, read_study
 from gannotate.studies.tables import Grid, difference_format, difference_text, grid, named, note, published, signed
+
+MOST_COLUMNS = 14
+"""Columns of a table that fit on a sheet of paper in usual letters."""
 
 
 def write_study_page(folder: str | Path) -> Path:
@@ -80,6 +84,10 @@ def _numbers(ended: Ended) -> list[tuple[str, str]]:
     numbers.append((f"{there:,} of {asked:,}", f"figures are there{f', {gone}' if gone else ''}"))
     seeds = len(content.get("seeds", ()))
     numbers.append((str(seeds), f"seed{'' if seeds == 1 else 's'}, each with draws of its own"))
+    if scored := sorted(set(content.get("scored_pictures", ()))):
+        numbers.append(
+            (" to ".join(f"{count:,}" for count in dict.fromkeys((scored[0], scored[-1]))), "pictures scored on")
+        )
     seconds, machine = content.get("cells_s"), content.get("hardware", {})
     if seconds:
         numbers.append((clock(seconds), f"for all commands together, on {machine.get('cores', '?')} cores"))
@@ -118,8 +126,8 @@ def _claims(ended: Ended) -> str:
     over = " over seeds" if spread else ""
     return (
         "<section><h2>What becomes of it here</h2><p>Each part of the claim that can be looked up, at every value of "
-        f"the other axes. The difference is that of the means{over}, plus when the claim's side is ahead. What runs "
-        "that differ in nothing but their draws can differ by is too close to tell.</p>"
+        f"the other axes. The difference is that of the means{over}, plus when the claim's side is ahead. "
+        f"{escape(NOISE)}</p>"
         f'<ul class="claims">{"".join(items)}</ul></section>'
     )
 
@@ -133,6 +141,7 @@ def _claim(one: Finding, ended: Ended) -> str:
         where += f", too close to tell at {close}"
     if one.unlearned:
         where += f", {one.unlearned} left out as the rival learned nothing there"
+    where += f", {one.why}" if one.why else ""
     told = f"{where}; difference {difference_text(one, ended.frame)}"
     form = difference_format(one, ended.frame)
     rows = "".join(
@@ -165,7 +174,7 @@ def _measured(ended: Ended) -> str:
     frame, parts = ended.frame, []
     for table in frame.tables:
         title = f"<h3>{escape(table.title)}</h3>" if table.title else ""
-        parts.append(f"{title}{grid_html(grid(frame, table, ended.points))}")
+        parts.append(f"{title}{grid_html(grid(frame, table, ended.points), table.title or 'What we measured')}")
     plots = []
     for plot in frame.plots:
         measure = frame.measures[plot.measure].title or plot.measure
@@ -185,13 +194,19 @@ def _measured(ended: Ended) -> str:
 def _published(ended: Ended) -> str:
     if not ended.frame.published:
         return ""
-    tables = "".join(f"<h3>{escape(one.title)}</h3>{grid_html(published(one))}" for one in ended.frame.published)
+    tables = "".join(
+        f"<h3>{escape(one.title)}</h3>{grid_html(published(one), one.title)}" for one in ended.frame.published
+    )
     return f"<section><h2>The paper's own figures</h2><p>On other pictures, by its own protocol.</p>{tables}</section>"
 
 
-def grid_html(table: Grid) -> str:
-    """A table whose first columns name the rows; what a figure says in brackets stands smaller below it."""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.heads)
+def grid_html(table: Grid, title: str) -> str:
+    """A table whose first columns name the rows; what a figure says in brackets stands smaller below it.
+
+    Args:
+        title: plain text, for those who cannot see what stands above it.
+    """
+    head = "".join(_head_html(name, place < table.names) for place, name in enumerate(table.heads))
     rows = []
     for number, row in enumerate(table.rows):
         names = "".join(f'<th scope="row">{escape(text)}</th>' for text in row[: table.names])
@@ -200,10 +215,18 @@ def grid_html(table: Grid) -> str:
             for place, text in enumerate(row[table.names :], start=table.names)
         )
         rows.append(f"<tr>{names}{cells}</tr>")
-    return (
-        f'<div class="scroll"><table class="figures"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody>'
-        "</table></div>"
+    many = " many" if len(table.heads) > MOST_COLUMNS else ""
+    return scrolled(
+        f'<table class="figures{many}" style="--count:{len(table.heads)}"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table>",
+        title,
     )
+
+
+def _head_html(name: str, of_names: bool) -> str:
+    if not name:  # a head that says nothing is no head
+        return "<td></td>"
+    return f'<th scope="col"{" class=name" if of_names else ""}>{escape(name)}</th>'
 
 
 def _figure_html(text: str, best: bool) -> str:

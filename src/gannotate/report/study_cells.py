@@ -8,7 +8,7 @@ from html import escape
 from statistics import median
 from typing import Any
 
-from gannotate.report.tables import clock, facts
+from gannotate.report.tables import clock, facts, scrolled
 from gannotate.studies.reading import Ended
 
 MOST_ROWS = 60
@@ -16,11 +16,12 @@ MOST_ROWS = 60
 
 
 def lacking(ended: Ended) -> str:
-    """How many figures failed or were not run, in words; empty when none are missing."""
+    """How many figures failed, were not run or have no value (of a class that is nowhere); empty when all are there."""
     figures = [figure for point in ended.points for figure in point.figures.values()]
     failed, missing = sum(one.failed for one in figures), sum(one.not_run for one in figures)
-    parts = [f"{failed} failed"] if failed else []
-    return ", ".join(parts + ([f"{missing} not run"] if missing else []))
+    empty = sum(one.asked - one.count for one in figures) - failed - missing
+    counts = {"failed": failed, "not run": missing, "without a value": empty}
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
 
 def what_ran(ended: Ended) -> str:
@@ -29,14 +30,20 @@ def what_ran(ended: Ended) -> str:
     steps = dict.fromkeys(cell["step"] for cell in cells.values())
     rows = "".join(_step_row(step, [cell for cell in cells.values() if cell["step"] == step]) for step in steps)
     idle = len(ended.content.get("cells", {})) - len(cells)
-    gone = f" {idle} more were not needed: what follows from them is there already." if idle else ""
+    gone = (
+        f" {idle} more {'was' if idle == 1 else 'were'} not needed: what follows from them is there already."
+        if idle
+        else ""
+    )
     states = Counter(cell["status"] for cell in cells.values())
     lines = ", ".join(f"{states[state]} {state}" for state in ("done", "failed", "not run") if states[state])
     head = "".join(f'<th scope="col">{name}</th>' for name in ("done", "failed", "not run", "median", "together"))
+    table = (
+        f'<table class="figures"><thead><tr><th scope="col">step</th>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    )
     return (
         f"<section><h2>What ran</h2><p>{len(cells)} commands: {lines}.{gone} A command that several rows or studies "
-        'share runs once.</p><div class="scroll"><table class="figures"><thead><tr><th scope="col">step</th>'
-        f"{head}</tr></thead><tbody>{rows}</tbody></table></div>{_failures(cells)}{_missing(ended)}</section>"
+        f"share runs once.</p>{scrolled(table, 'What ran')}{_failures(cells)}{_missing(ended)}</section>"
     )
 
 
@@ -126,10 +133,8 @@ def _missing(ended: Ended) -> str:
     )
     more = f'<p class="note">And {len(rows) - MOST_ROWS} more.</p>' if len(rows) > MOST_ROWS else ""
     head = "".join(f'<th scope="col">{name}</th>' for name in ("at", "seed", "what", "why"))
-    return (
-        f'<h3>Rows with missing figures</h3><div class="scroll"><table class="runs"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{shown}</tbody></table></div>{more}"
-    )
+    table = f'<table class="runs"><thead><tr>{head}</tr></thead><tbody>{shown}</tbody></table>'
+    return f"<h3>Rows with missing figures</h3>{scrolled(table, 'Rows with missing figures')}{more}"
 
 
 def _all_cells(ended: Ended) -> str:
@@ -140,10 +145,11 @@ def _all_cells(ended: Ended) -> str:
         for cell in ended.content.get("cells", {}).values()
     )
     head = "".join(f'<th scope="col">{name}</th>' for name in ("step", "command", "state"))
-    return (
-        '<details class="all"><summary>every command</summary><div class="scroll"><table class="runs"><thead><tr>'
-        f'{head}<th scope="col" class="number">wall time</th></tr></thead><tbody>{rows}</tbody></table></div></details>'
+    table = (
+        f'<table class="runs"><thead><tr>{head}<th scope="col" class="number">wall time</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
     )
+    return f'<details class="all"><summary>every command</summary>{scrolled(table, "Every command")}</details>'
 
 
 def _at(at: Mapping[str, Any]) -> str:

@@ -10,37 +10,30 @@ from matplotlib.figure import Figure
 from gannotate.report.plots import INK, dress, inline_svg, svg_settings, svg_text
 from gannotate.studies.findings import Point
 from gannotate.studies.frame import Frame
-from gannotate.studies.plot import fill, height_in, series_names
+from gannotate.studies.plot import Legend, fill, height_in, series_names
 from gannotate.studies.study import Plot
 
 WIDTH_IN, HEIGHT_IN, LEGEND_LINE_IN = 4.6, 2.9, 0.2
 LETTERS_PT = 11.0
 """Large for this width, as a phone shows the drawing at two thirds."""
 
-LONG = 20
-"""Characters from which a name has a line of the legend for itself, or goes on below in a list of names."""
+LONG, LEGEND_LETTERS = 20, 58
+"""Characters from which a name of a list goes on below; of a line of the legend."""
 
 
 def plot_svg(frame: Frame, plot: Plot, points: Sequence[Point], title: str) -> str:
     """An inline SVG of means with bars from the smallest to the largest seed; `title` for those who cannot see it."""
     names = series_names(frame, plot, points)
-    columns = 1 if any(len(name) > LONG for name in names) else 2
-    legend_in = LEGEND_LINE_IN * -(-len(names) // columns) + 0.1 if names else 0.0
+    legend = Legend.of(names, LEGEND_LETTERS) if names else None
+    legend_in = LEGEND_LINE_IN * legend.lines + 0.1 if legend else 0.0
     height = height_in(frame, plot, points, HEIGHT_IN, LONG) + legend_in
     with svg_settings(f"{frame.called} {title} {plot.x} {plot.measure}"):
         figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
         axes = figure.add_subplot()
         fill(axes, frame, plot, points, INK, LONG)
         _letters(axes)
-        if names:
-            figure.legend(
-                *axes.get_legend_handles_labels(),
-                loc="outside lower left",
-                ncols=columns,
-                frameon=False,
-                labelcolor=INK,
-                fontsize=LETTERS_PT - 1,
-            )
+        if legend:
+            legend.add(figure, axes, labelcolor=INK, fontsize=LETTERS_PT - 1)
         return inline_svg(svg_text(figure), title)
 
 

@@ -37,6 +37,11 @@ def swatch(item: ClassInfo) -> str:
     return f'<i class="swatch" style="background:rgb{item.colour}"></i>'
 
 
+def scrolled(table: str, name: str) -> str:
+    """A table that scrolls by itself where the page is narrow, by keys too; `name` is plain text, for who hears it."""
+    return f'<div class="scroll" role="group" tabindex="0" aria-label="{escape(name)}, table">{table}</div>'
+
+
 def bars(items: Sequence[Bar]) -> str:
     """Bars from 0 to 1, in the order given."""
     rows = "".join(
@@ -63,10 +68,11 @@ def class_table(classes: Sequence[ClassInfo], ious: Sequence[float | None], conf
             f"<td>{figure(right / found if found else None)}</td><td>{100 * truth / total:.2f} %</td></tr>"
         )
     head = "".join(f'<th scope="col">{name}</th>' for name in ("IoU", "recall", "precision", "of the pixels"))
-    return (
-        '<div class="scroll"><table class="classes"><thead><tr><th scope="col">class</th><td class="wide"></td>'
-        f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    table = (
+        '<table class="classes"><thead><tr><th scope="col">class</th><td class="wide"></td>'
+        f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     )
+    return scrolled(table, "Class by class")
 
 
 def confusion_table(classes: Sequence[ClassInfo], confusion: Sequence[Sequence[int]]) -> str:
@@ -76,10 +82,34 @@ def confusion_table(classes: Sequence[ClassInfo], confusion: Sequence[Sequence[i
         f'<tr><th scope="row">{swatch(item)}{escape(item.name)}</th>{_confusion_cells(counts, index)}</tr>'
         for index, (item, counts) in enumerate(zip(classes, confusion, strict=True))
     )
-    return (
-        '<div class="scroll"><table class="confusion"><caption>Rows are the truth, columns the prediction; percent of '
-        f"the row's pixels.</caption><thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    table = (
+        f'<table class="confusion" style="--count:{len(classes)}"><caption>Rows are the truth, columns the prediction; '
+        f"percent of the row's pixels.</caption><thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table>"
     )
+    return scrolled(table, "What is taken for what")
+
+
+def most_confused(classes: Sequence[ClassInfo], confusion: Sequence[Sequence[int]], most: int = 5) -> str:
+    """The confusions that cost the most pixels, in words; nothing where all pixels are right."""
+    total = sum(map(sum, confusion))
+    found = [
+        (count, truth, taken)
+        for truth, counts in enumerate(confusion)
+        for taken, count in enumerate(counts)
+        if count and truth != taken
+    ]
+    if not found:
+        return ""
+    items = "".join(
+        f"<li>{escape(classes[truth].name)} taken for {escape(classes[taken].name)}: {_part(count / total)} of all "
+        f"pixels, {_part(count / sum(confusion[truth]))} of its own</li>"
+        for count, truth, taken in sorted(found, key=lambda one: (-one[0], one[1:]))[:most]
+    )
+    return f'<p>What costs the most pixels:</p><ol class="plain">{items}</ol>'
+
+
+def _part(part: float) -> str:
+    return f"{100 * part:.1f} %" if part >= 0.0005 else "&lt;0.1 %"
 
 
 def _confusion_cells(counts: Sequence[int], diagonal: int) -> str:

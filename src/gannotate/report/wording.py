@@ -31,20 +31,21 @@ def words_of_test(test: Run, trained: Run | None) -> tuple[str, str]:
     result = test.result
     if result.get("of") == "decoder":
         on = f"{result.get('pictures', '?')} {result.get('test')}"
-        return "decoder", f"{scored(test)}, {_labels(result.get('labels'))}; on {on}"
+        return "decoder", f"{scored(test)}, {count_labels(result.get('labels'))}; on {on}"
     about = result | ((trained.record.get("about") or {}) if trained else {})
     if _by_decoder(about):
         name, parts = "segmenter", _written_pictures(about, trained)
     else:
         name = "supervised segmenter"
-        parts = [f"{_labels(about.get('labels'))} ({about.get('label_source')})"]
+        parts = [f"{count_labels(about.get('labels'))} ({about.get('label_source')})"]
     if about.get("unlabelled"):
         parts.append(f"{about['unlabelled']:,} unlabelled pictures")
     name = str(about["method"]).replace("-", " ") if about.get("method") else name
     return name, f"{scored(test)}, trained on {' and '.join(parts)}{_start(trained)}"
 
 
-def _labels(count: int | None) -> str:
+def count_labels(count: int | None) -> str:
+    """`1 label`, `5 labels`, and `? labels` where nothing tells."""
     return "1 label" if count == 1 else f"{'?' if count is None else count} labels"
 
 
@@ -61,7 +62,7 @@ def _written_pictures(about: dict[str, Any], trained: Run | None) -> list[str]:
     """Generated pictures that a segmenter learned from, and the labelled ones that were mixed in."""
     real, decoder = about.get("real_labels") or 0, str(about.get("label_source")).removesuffix(AND_LABELLED)
     labels = about.get("labels")
-    shots = _labels(None if labels is None else labels - real)
+    shots = count_labels(None if labels is None else labels - real)
     settings = trained.about if trained else {}
     online = any("online" in part for part in settings.get("mix", [settings]))
     pictures = trained.result.get("pictures") if trained else None
@@ -90,7 +91,7 @@ def provenance(annotations: Sequence[Annotation]) -> str:
     about = next((one.about for one in annotations if one.source == "simulated"), None)
     if about is None:
         return ""
-    seen = "an unknown number of" if about.get("labels") is None else about["labels"]
+    seen = "an unknown number of" if about.get("labels") is None else f"{about['labels']:,}"
     source = f" ({about['label_source']})" if about.get("label_source") else ""
     good = "not known" if about.get("miou") is None else f"{about['miou']:.3f}"
     on = f" on {about['miou_on']}" if about.get("miou_on") else ""

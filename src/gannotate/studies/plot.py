@@ -10,6 +10,7 @@ import io
 import itertools
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib import rc_context
@@ -22,17 +23,22 @@ from gannotate.studies.study import Plot
 from gannotate.studies.tables import UNITS, named
 
 COLOURS = (
-    "#2f7ed8", "#d9822b", "#3fa34d", "#a357c8", "#c23b4b", "#17a2a2", "#8c6d46", "#6b7280", "#b0a000", "#d45fa0",
-    "#5566bb", "#7cb342", "#000000",
+    "#2f7ed8", "#d47a1f", "#c62caa", "#806464", "#9c8eaa", "#d41010", "#3fa34d", "#17a2a2", "#b0a000", "#5566bb",
+    "#8c6d46", "#7cb342", "#000000",
 )  # fmt: skip
+"""The first six are told apart by people who see no red or no green too, on white and on a dark page."""
 MARKERS = "os^Dv<>PX*hd"
-"""Colours and marks of the lines: told apart without colours too."""
+DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
+"""Marks and dashes of the lines: told apart without colours."""
 
 PNG_DPI = 160
-WIDTH_IN, OUTSIDE_IN, HEIGHT_IN = 6.4, 8.4, 4.0
-"""Usual width, width with the legend outside, height of lines."""
+WIDTH_IN, HEIGHT_IN = 6.4, 4.0
+"""Usual width; height of lines, without a legend below them."""
 MOST_INSIDE, APART = 5, 0.08
 """Lines whose legend fits into the plot; how far points of several series at one name are drawn apart."""
+
+LEGEND_LETTERS, HANDLE_LETTERS, LEGEND_LINE_IN = 92, 7, 0.17
+"""Characters that fit into a line of the legend below the plot, how many of them a line's mark takes, its height."""
 
 LINE_IN, AROUND_IN, GAP = 0.19, 1.25, 0.7
 """Of a list of names: height of a line of text, of all that is not a name, and space between two names in lines."""
@@ -45,16 +51,54 @@ def draw(frame: Frame, plot: Plot, points: Sequence[Point]) -> dict[str, bytes]:
     title = plot.title or frame.title
     settings: Any = {"svg.fonttype": "none", "svg.hashsalt": frame.called + title, "font.size": 9}
     with rc_context(settings):
-        lines = len(series_names(frame, plot, points))
-        size = OUTSIDE_IN if lines > MOST_INSIDE else WIDTH_IN, height_in(frame, plot, points, HEIGHT_IN, LETTERS)
-        canvas = Canvas(figsize=size, layout="constrained")
+        names = series_names(frame, plot, points)
+        below = Legend.of(names, LEGEND_LETTERS) if len(names) > MOST_INSIDE else None
+        height = height_in(frame, plot, points, HEIGHT_IN, LETTERS)
+        height += below.lines * LEGEND_LINE_IN if below else 0.0
+        canvas = Canvas(figsize=(WIDTH_IN, height), layout="constrained")
         axes = canvas.add_subplot()
         fill(axes, frame, plot, points)
-        axes.set_title(f"{title}\n{frame.domain}{', quick form' if frame.quick else ''}", fontsize=9.5)
-        if lines:
-            where: Any = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if lines > MOST_INSIDE else {}
-            axes.legend(frameon=False, fontsize=8, **where)
+        quick = ", quick form" if frame.quick else ""
+        axes.set_title(f"{title}\n{frame.domain}{quick}\n{_seeds(plot, points)}", fontsize=9.5)
+        if below:
+            below.add(canvas, axes, fontsize=8)
+        elif names:
+            axes.legend(frameon=False, fontsize=8)
         return {"svg": _saved(canvas, "svg"), "png": _saved(canvas, "png")}
+
+
+@dataclass(frozen=True)
+class Legend:
+    """A legend below a plot, no wider than it.
+
+    names: of the lines, with line breaks where they are long. columns: beside each other. lines: of text, one below
+    the other.
+    """
+
+    names: tuple[str, ...]
+    columns: int
+    lines: int
+
+    @classmethod
+    def of(cls, names: Sequence[str], letters: int) -> Legend:
+        """Breaks `names` where one is longer than a line of `letters`, and sets as many beside each other as fit."""
+        broken = ["\n".join(textwrap.wrap(name, letters - HANDLE_LETTERS)) for name in names]
+        longest = max(len(line) for name in broken for line in name.split("\n")) + HANDLE_LETTERS
+        columns = max(1, min(len(names), letters // longest))
+        rows = -(-len(names) // columns)  # a column is filled before the next, and is as high as its names
+        columns_of_names = [broken[start : start + rows] for start in range(0, len(broken), rows)]
+        return cls(tuple(broken), columns, max(sum(name.count("\n") + 1 for name in one) for one in columns_of_names))
+
+    def add(self, canvas: Canvas, axes: Any, **look: Any) -> None:
+        """Puts it below `axes`, whose lines have labels."""
+        handles = axes.get_legend_handles_labels()[0]
+        canvas.legend(handles, self.names, loc="outside lower left", ncols=self.columns, frameon=False, **look)
+
+
+def _seeds(plot: Plot, points: Sequence[Point]) -> str:
+    """What the bars are, or that there are none as there is one seed."""
+    most = max((point.figures[plot.measure].count for point in points), default=0)
+    return f"mean of {most} seeds, bars from smallest to largest" if most > 1 else "one seed" if most else "no figures"
 
 
 def fill(
@@ -64,7 +108,7 @@ def fill(
     if is_list(frame, plot):
         _fill_list(axes, frame, plot, points, letters)
     else:
-        _fill_lines(axes, frame, plot, points, ink)
+        _fill_lines(axes, frame, plot, points, ink, letters)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
 
@@ -114,14 +158,29 @@ def _fill_list(axes: Any, frame: Frame, plot: Plot, points: Sequence[Point], let
     axes.grid(alpha=0.25, linewidth=0.6)
 
 
-def _fill_lines(axes: Any, frame: Frame, plot: Plot, points: Sequence[Point], ink: str) -> None:
+def _fill_lines(axes: Any, frame: Frame, plot: Plot, points: Sequence[Point], ink: str, letters: int) -> None:
     lines = list(_series(frame, plot, points))
-    for number, (name, at) in enumerate(lines):
+    looks = _looks(plot, [at for _, at in lines])
+    for number, ((name, at), (colour, dash)) in enumerate(zip(lines, looks, strict=True)):
         aside = 0.0 if frame.axes[plot.x].numeric else APART * (number - (len(lines) - 1) / 2)
-        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-        look = {"color": colour.replace("#000000", ink), "fmt": marker, "label": name}
+        marker = MARKERS[number % len(MARKERS)]
+        look = {"color": COLOURS[colour].replace("#000000", ink), "ls": DASHES[dash], "fmt": marker, "label": name}
         _line(axes, frame, plot, _along(frame, plot, points, at), aside, look)
-    _dress(axes, frame, plot)
+    _dress(axes, frame, plot, letters)
+
+
+def _looks(plot: Plot, lines: Sequence[Mapping[str, Scalar]]) -> list[tuple[int, int]]:
+    """Numbers of the colour and the dashes of each line: of two axes the longer has the colours, the other the dashes.
+
+    Lines of any other number of axes have a colour each, and dashes where the colours do not suffice.
+    """
+    values = [list(dict.fromkeys(at[axis] for at in lines)) for axis in plot.series]
+    if len(values) == 2 and min(map(len, values)) <= len(DASHES) and max(map(len, values)) <= len(COLOURS):
+        by_colour = len(values[1]) >= len(values[0])
+        colours, dashes = values[by_colour], values[not by_colour]
+        axes = plot.series[by_colour], plot.series[not by_colour]
+        return [(colours.index(at[axes[0]]), dashes.index(at[axes[1]])) for at in lines]
+    return [(number % len(COLOURS), number // len(COLOURS) % len(DASHES)) for number in range(len(lines))]
 
 
 def _line(
@@ -131,7 +190,8 @@ def _line(
     places = _places(frame, plot)
     x = [places[str(value)] + aside for value, _ in found]
     means, bars = _means_and_bars([figure for _, figure in found])
-    axes.errorbar(x, means, bars, ls="-" if frame.axes[plot.x].numeric else "none", ms=5, capsize=3, **look)
+    joined = look["ls"] if frame.axes[plot.x].numeric else "none"
+    axes.errorbar(x, means, bars, ms=5, capsize=3, **(look | {"ls": joined}))
 
 
 def _means_and_bars(figures: Sequence[Figure]) -> tuple[list[float], list[list[float]] | None]:
@@ -168,21 +228,31 @@ def _places(frame: Frame, plot: Plot) -> dict[str, float]:
     return {str(value.value): float(place) for place, value in enumerate(axis.values)}
 
 
-def _dress(axes: Any, frame: Frame, plot: Plot) -> None:
+def _dress(axes: Any, frame: Frame, plot: Plot, letters: int) -> None:
     axis = frame.axes[plot.x]
     if plot.scale == "log" and axis.numeric:
         axes.set_xscale("log")
         axes.minorticks_off()
     places = list(_places(frame, plot).values())
-    turned = not axis.numeric and max(len(value.shown) for value in axis.values) > 8
-    axes.set_xticks(
-        places, [value.shown for value in axis.values], rotation=25 if turned else 0, ha="right" if turned else "center"
-    )
+    shown, turned = _fitted([value.shown for value in axis.values], letters)
+    axes.set_xticks(places, shown, rotation=25 if turned else 0, ha="right" if turned else "center")
     if not axis.numeric:
         axes.set_xlim(-0.5, len(places) - 0.5)
     axes.set_xlabel(axis.title or plot.x)
     axes.set_ylabel(_measure(frame, plot))
     axes.grid(alpha=0.25, linewidth=0.6)
+
+
+def _fitted(names: Sequence[str], letters: int) -> tuple[list[str], bool]:
+    """Names to stand side by side below a drawing, on several lines where that helps, or turned where it does not.
+
+    Args:
+        letters: that fit before the drawing; twice as many fit below it.
+    """
+    room = 2 * letters // len(names)
+    if any(len(word) > room for name in names for word in name.split()):
+        return list(names), True
+    return ["\n".join(textwrap.wrap(name, room)) for name in names], False
 
 
 def _measure(frame: Frame, plot: Plot) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import os
 import re
+from datetime import UTC, datetime
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -124,6 +126,48 @@ def test_croissant_has_what_the_specification_asks_for(project: Project, layout:
         assert records["key"]["@id"] in ids
     assert [row["classes/name"] for row in found["recordSet"][0]["data"]] == list(NAMES)
     assert str(folder) not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("licence", "told"),
+    [
+        ("CC BY 4.0", "https://spdx.org/licenses/CC-BY-4.0.html"),
+        ("apache-2.0", "https://spdx.org/licenses/Apache-2.0.html"),
+        ("GPL-3.0", "GPL-3.0"),  # which of two, SPDX would ask
+        ("ask Ann first", "ask Ann first"),
+        ("", "not stated"),
+    ],
+)
+def test_croissant_gives_the_address_of_a_known_licence(project: Project, licence: str, told: str):
+    _, path = write_dataset_card(add_whole_dataset(project), project, licence)
+    assert json.loads(path.read_text())["license"] == told
+
+
+def test_croissant_calls_label_maps_masks(project: Project):
+    _, path = write_dataset_card(add_whole_dataset(project), project)
+    fields = {item["@id"]: item for records in json.loads(path.read_text())["recordSet"] for item in records["field"]}
+    assert fields["labels/label_map"]["dataType"] == ["sc:ImageObject", "cr:SegmentationMask"]
+    assert fields["samples/picture"]["dataType"] == "sc:ImageObject"
+
+
+def test_without_a_record_of_its_making_a_dataset_is_as_old_as_its_manifest(project: Project):
+    folder = add_whole_dataset(project)
+    (folder / "run.json").unlink()
+    noon = datetime(2025, 3, 4, 12, tzinfo=UTC).timestamp()
+    os.utime(folder / "manifest.json", (noon, noon))
+    _, path = write_dataset_card(folder, project)
+    assert json.loads(path.read_text())["datePublished"] == "2025-03-04"
+
+
+def test_a_class_with_a_bar_in_its_name_stays_in_its_row(project: Project):
+    folder = add_whole_dataset(project)
+    path = folder / "manifest.json"
+    content = json.loads(path.read_text())
+    content["settings"]["classes"][1]["name"] = "left | right\nlung"
+    write_json(path, content)
+    card, _ = write_dataset_card(folder, project)
+    rows = [line for line in card.read_text().splitlines() if line.startswith("| 1 ")]
+    assert [re.split(r" (?<!\\)\| ", row)[1] for row in rows] == [r"left \| right lung"]
 
 
 def _ids(tree: Any) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import json
 import re
 
 import numpy as np
@@ -219,3 +220,45 @@ def test_a_decoder_that_was_looked_at_has_a_live_curve(empty: Project):
     of = "of decoder 0001-light over its steps"
     assert drawings == [f"Loss {of}", f"Mean IoU {of}"]
     assert "on annotated pictures that did not teach it" in reader.text
+
+
+def test_its_sections_can_be_reached_from_the_top(text: str):
+    tags = read(text).tags
+    links = [attributes["href"] for tag, attributes in tags if tag == "a"]
+    names = [f"#{attributes['id']}" for tag, attributes in tags if tag == "section"]
+    assert links == names
+    assert len(set(names)) == len(names)
+    assert "#class-by-class" in names
+
+
+def test_every_table_can_be_scrolled_by_keys(text: str):
+    tags = read(text).tags
+    around = [attributes for _, attributes in tags if attributes.get("class") == "scroll"]
+    assert len(around) == sum(tag == "table" for tag, _ in tags) == 4
+    assert all(one["tabindex"] == "0" and one["role"] == "group" and one["aria-label"] for one in around)
+
+
+def test_an_empty_project_has_nothing_to_list(empty: Project):
+    text = page(gather(empty))
+    assert "<nav" not in text
+    assert "labels used none yet" in " ".join(read(text).text.split())
+
+
+def test_floors_are_told_once_for_each_number_of_labels(empty: Project):
+    for name, labels, miou in (("a", 1, 0.1), ("b", 5, 0.2), ("c", 5, 0.3)):
+        add_segmenter(empty, f"unet-{name}", "labelled pictures", wrong=0.1)
+        path = empty.made("runs")[-1] / "run.json"
+        record = json.loads(path.read_text())
+        record["result"]["floors"] = {"majority": {"labels": labels, "miou": miou}}
+        write_json(path, record)
+    text = page(gather(empty))
+    told = re.findall(r"<b>floor: majority</b><span>[^<]*, from (\d labels?)</span>.*?<output>([\d.]+)</output>", text)
+    assert told == [("5 labels", "0.300"), ("1 label", "0.100")]  # 0.3 is the newest test's own, which is shown
+
+
+def test_without_floors_there_is_no_word_of_them(empty: Project):
+    for name in "ab":
+        add_segmenter(empty, f"unet-{name}", "labelled pictures", wrong=0.1)
+    text = page(gather(empty))
+    assert "Beside the alternatives" in text
+    assert "floor" not in text.lower()

@@ -21,7 +21,7 @@ from gannotate.report.by_picture import rank_correlation
 from gannotate.report.examples import picture_miou, read_examples, read_pictures, write_examples
 from gannotate.report.pictures import heat
 from gannotate.report.plots import curve_svg, reliability_svg
-from gannotate.report.tables import class_table, clock, confusion_table, figure
+from gannotate.report.tables import class_table, clock, confusion_table, figure, most_confused, scrolled
 
 CLASSES = make_classes(["ground", "core", "rim"])
 
@@ -99,7 +99,7 @@ def test_rank_correlation_sees_order_alone(values: list[int], random: Random):
         assert found is None
         return
     assert found is not None
-    assert found == pytest.approx(float(spearmanr(x, y)[0]))
+    assert found == pytest.approx(float(np.asarray(spearmanr(x, y))[0]))
     assert rank_correlation(np.exp(x), -y) == pytest.approx(-found)
 
 
@@ -210,3 +210,38 @@ def test_reliability_plot_is_inside_a_page_or_a_file_of_its_own():
     for svg in (inside, alone):
         assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
         assert "expected calibration error 0.030" in svg
+
+
+def test_a_curve_names_its_axes_and_has_a_legend_for_several_only():
+    rows = [{"step": step, "loss": 1 / step, "other": step} for step in range(1, 9)]
+    one = curve_svg(rows, ("loss",), "a", "loss")
+    assert ">loss, logarithmic<" in one
+    assert ">loss<" not in one
+    assert ">mean IoU<" in curve_svg(rows, ("loss",), "a", "mean IoU", linear=True)
+    both = curve_svg(rows, ("loss", "other"), "a")
+    assert (both.count(">loss<"), both.count(">other<")) == (1, 1)
+
+
+def test_bars_stand_before_the_grid():
+    calibration = {"ece": 0.03, "count": [0, 1, 5], "accuracy": [None, 0.4, 0.9], "confidence": [None, 0.5, 0.95]}
+    svg = reliability_svg(calibration)
+    assert svg.rindex("stroke-opacity: 0.25") < svg.rindex("#d9822b")
+    assert ">share of<" in svg
+
+
+def test_the_costliest_confusions_are_told_in_words():
+    words = re.sub(r"<[^>]+>", " ", most_confused(CLASSES, [[990, 9, 1], [30, 70, 0], [0, 9, 1]], most=3))
+    assert [" ".join(line.split()) for line in words.split(" own ")] == [
+        "What costs the most pixels: core taken for ground: 2.7 % of all pixels, 30.0 % of its",
+        "ground taken for core: 0.8 % of all pixels, 0.9 % of its",
+        "rim taken for core: 0.8 % of all pixels, 90.0 % of its",
+        "",
+    ]
+    assert "&lt;0.1 % of all" in most_confused(CLASSES, [[99999, 1, 0], [0, 0, 0], [0, 0, 0]])
+    assert most_confused(CLASSES, [[5, 0, 0], [0, 0, 0], [0, 0, 0]]) == ""
+    assert most_confused(CLASSES, [[0, 0, 0]] * 3) == ""
+
+
+def test_a_table_that_scrolls_can_be_reached_by_keys_and_has_a_name():
+    around = ElementTree.fromstring(scrolled("<table></table>", 'a "b" & c'))
+    assert (around.get("tabindex"), around.get("aria-label")) == ("0", 'a "b" & c, table')

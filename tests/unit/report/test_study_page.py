@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
@@ -15,18 +16,28 @@ from gannotate.errors import GannotateError, UsageError
 from gannotate.files import write_json
 from gannotate.report.study import grid_html, study_page, write_study_page
 from gannotate.report.verdicts import badge
-from gannotate.studies.comparison import check, verdict_of
-from gannotate.studies.findings import Figure, Verdict
+from gannotate.studies.comparison import verdict_of
+from gannotate.studies.findings import Figure, Finding, Verdict
 from gannotate.studies.reading import find_studies, is_study, read_study
-from gannotate.studies.study import Expectation
 from gannotate.studies.tables import Grid
 
 from .conftest import asks_nothing, read
 
-EXPECT = [
-    {"text": "CNN <beats> MLP", "better": {"kind": "cnn"}, "than": {"kind": "mlp"}, "where": {}, "by": 0.0},
-    {"text": "Ten beat one", "better": {"shots": 10}, "than": {"shots": 1}, "where": {}, "by": 0.0},
-    {"text": "Fifty beat ten", "better": {"shots": 50}, "than": {"shots": 10}, "where": {}, "by": 0.0},
+BETTER = ("CNN <beats> MLP", "Ten beat one", "Fifty beat ten")
+
+
+def finding(
+    text: str, verdict: Verdict, differences: Sequence[float] = (), held: int = 0, why: str = ""
+) -> dict[str, Any]:
+    """What became of a part, with a difference at each place."""
+    places = tuple({"at": {"shots": 1}, "difference": one, "seeds": 2, "noise": 0.1} for one in differences)
+    return asdict(Finding(text, verdict, len(places), held, places, why, measure="miou"))
+
+
+FINDINGS = [
+    finding(BETTER[0], Verdict.CLOSE, [0.15], why="1 more place without figures"),
+    finding(BETTER[1], Verdict.HOLDS, [0.3], held=1),
+    finding(BETTER[2], Verdict.NOT_RUN, why="not asked for here: shots 50"),
 ]
 
 
@@ -50,6 +61,15 @@ POINTS = [
     {"at": {"shots": 10, "kind": "cnn"}, "figures": {"miou": figure(0.6, 0.8), "c: ground": figure(0.9, 0.9)}},
     {"at": {"shots": 10, "kind": "mlp"}, "figures": {"miou": figure(failed=2), "c: ground": figure(not_run=2)}},
 ]
+
+
+def done_row(shots: int, kind: str, seed: int, miou: float, ground: float) -> dict[str, Any]:
+    figures = {"miou": miou, "c: ground": ground}
+    return {"at": {"shots": shots, "kind": kind}, "seed": seed, "status": "done", "figures": figures} | {
+        "cells": {"miou": "test1"}
+    }
+
+
 ROW = {"at": {"shots": 10, "kind": "mlp"}, "figures": {"miou": None}, "cells": {"miou": "test2"}}
 CONTENT: dict[str, Any] = {
     "format_version": 1,
@@ -72,12 +92,15 @@ CONTENT: dict[str, Any] = {
         "c: ground": {"title": "ground", "format": "fraction", "better": "higher"},
     },
     "rows": [
-        {"at": {"shots": 1, "kind": "cnn"}, "figures": {"miou": 0.3}, "cells": {"miou": "test1"}, "seed": 0}
-        | {"status": "done"},
+        *(done_row(1, "cnn", seed, miou, 0.9) for seed, miou in enumerate((0.3, 0.5))),
+        *(done_row(1, "mlp", seed, miou, 0.8) for seed, miou in enumerate((0.2, 0.3))),
+        *(done_row(10, "cnn", seed, miou, 0.9) for seed, miou in enumerate((0.6, 0.8))),
         ROW | {"seed": 0, "status": "failed", "errors": {"miou": "it broke & <ended>"}},
         ROW | {"seed": 1, "status": "not run"},
     ],
     "points": POINTS,
+    "findings": FINDINGS,
+    "expect": [{"text": one, "better": {"kind": "cnn"}, "than": {"kind": "mlp"}, "where": {}} for one in BETTER],
     "tables": [{"title": "All", "rows": ["kind"], "columns": "shots", "measures": ["miou"], "beside": ["c"]}],
     "plots": [{"title": "", "x": "shots", "series": ["kind"], "measure": "miou", "scale": "log", "svg": "plot.svg"}],
     "published": [{"title": "theirs", "table": {"cnn": {"1": 71.7}}}],
@@ -97,11 +120,8 @@ CONTENT: dict[str, Any] = {
 
 
 def folder_of(place: Path, content: dict[str, Any]) -> Path:
-    """A study's folder with this study.json, with findings of its figures."""
-    write_json(place / "study.json", content | {"findings": []})
-    ended = read_study(place)
-    findings = [asdict(check(ended.frame, ended.points, Expectation.model_validate(one))) for one in EXPECT]
-    write_json(place / "study.json", {"findings": findings} | content)
+    """A study's folder with this study.json."""
+    write_json(place / "study.json", content)
     return place
 
 
@@ -139,7 +159,11 @@ def test_it_tells_source_figures_and_the_papers_own(text: str):
 def test_every_claim_has_its_verdict(text: str):
     claims = re.findall(r"<li><b class=\"verdict \w+\">([^<]+)</b><div><b>([^<]+)</b><p>([^<]*)</p>", text)
     assert claims == [
-        ("too close to tell", "CNN &lt;beats&gt; MLP", "at the one place; difference +0.150"),  # .1 off, each
+        (
+            "too close to tell",
+            "CNN &lt;beats&gt; MLP",
+            "at the one place, 1 more place without figures; difference +0.150",
+        ),
         ("holds", "Ten beat one", "at the one place; difference +0.300"),
         ("not run", "Fifty beat ten", "not asked for here: shots 50"),
         ("not testable here", "On a million labels", "there are a hundred."),
@@ -149,7 +173,7 @@ def test_every_claim_has_its_verdict(text: str):
 
 def test_what_failed_and_what_is_missing_is_named(text: str):
     said = said_in(text)
-    assert "3 commands: 1 done, 1 failed, 1 not run. 1 more were not needed" in said
+    assert "3 commands: 1 done, 1 failed, 1 not run. 1 more was not needed" in said
     assert "figures are there, 2 failed, 2 not run" in said
     assert "shots 10, kind mlp 0 failed it broke & <ended>" in said
     assert "shots 10, kind mlp 1 not run its turn has not come" in said
@@ -179,6 +203,7 @@ def test_at_one_value_of_x_the_series_are_a_list_of_names(tmp_path: Path):
     content["axes"]["shots"] = {"title": "labels", "unit": "labelled", "values": [{"value": 10, "title": "10"}]}
     content["axes"]["kind"]["values"][0]["title"] = "a net with a very long name"
     content["points"] = [deepcopy(POINTS[2]), deepcopy(POINTS[2]) | {"at": {"shots": 10, "kind": "mlp"}}]
+    content["rows"] = [done_row(10, kind, seed, 0.6 + 0.2 * seed, 0.9) for kind in ("cnn", "mlp") for seed in (0, 1)]
     page = study_page(read_study(folder_of(tmp_path / "one", content)))
     svg = page[page.index("<svg") : page.index("</svg>")]
     assert ">mIoU, 10 labelled<" in svg
@@ -192,6 +217,7 @@ def test_the_quick_form_says_so_and_nothing_at_all_has_a_page(tmp_path: Path):
     content["points"] = [
         {"at": one["at"], "figures": {name: figure(not_run=2) for name in one["figures"]}} for one in POINTS
     ]
+    content["findings"] = [finding(one, Verdict.NOT_RUN, why="its figures are missing") for one in BETTER]
     page = study_page(read_study(folder_of(tmp_path / "none", content)))
     said = said_in(page)
     assert "quick form" in said
@@ -219,7 +245,7 @@ def test_verdicts(held: int, lost: int, places: int, verdict: Verdict):
 
 
 def test_a_table_keeps_its_texts():
-    table = grid_html(Grid(["a & b", "c"], [["x", "0.5"], ["y", "failed"]], 1, frozenset({(0, 1)})))
+    table = grid_html(Grid(["a & b", "c"], [["x", "0.5"], ["y", "failed"]], 1, frozenset({(0, 1)})), "t")
     assert "a &amp; b" in table
     assert "<td><b>0.5</b></td>" in table
     assert "<td><b>0.5</b></td></tr><tr>" in table
@@ -246,3 +272,27 @@ def test_a_folder_that_is_none_a_damaged_and_a_newer_one(tmp_path: Path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="holds no study; give the --out"):
         find_studies([tmp_path / "empty"])
+
+
+def test_heads_of_names_stand_left_and_an_empty_one_is_no_head():
+    table = grid_html(Grid(["way", "order", "mIoU"], [["a", "b", "0.5"]], 2, frozenset()), 'All & "more"')
+    assert re.findall(r"<th scope=\"col\"( class=name)?>(\w+)</th>", table) == [
+        (" class=name", "way"),
+        (" class=name", "order"),
+        ("", "mIoU"),
+    ]
+    assert 'aria-label="All &amp; &quot;more&quot;, table"' in table
+    assert "<thead><tr><td></td><th" in grid_html(Grid(["", "mIoU"], [["a", "0.5"]], 1, frozenset()), "t")
+
+
+@pytest.mark.parametrize(("columns", "many"), [(14, False), (15, True)])
+def test_a_table_of_many_columns_knows_it(columns: int, many: bool):
+    table = grid_html(Grid([str(one) for one in range(columns)], [["a"] * columns], 1, frozenset()), "t")
+    assert (f'<table class="figures many" style="--count:{columns}">' in table) is many
+
+
+def test_figures_without_a_value_are_counted(tmp_path: Path):
+    content = deepcopy(CONTENT) | {"points": deepcopy(POINTS[:2])}
+    content["points"][0]["figures"]["c: ground"] = asdict(Figure(asked=2))  # a class that is nowhere
+    page = study_page(read_study(folder_of(tmp_path / "half", content)))
+    assert "<b>6 of 8</b><span>figures are there, 2 without a value</span>" in page

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from gannotate.project import Annotation
 from gannotate.report.gather import Run
-from gannotate.report.wording import words_of_test
+from gannotate.report.wording import count_labels, provenance, words_of_test
 
 DECODER = {"label_source": "decoder 0001-light", "labels": 5}
 MIXED = {"label_source": "decoder 0001-light and labelled pictures", "labels": 15, "real_labels": 10, "mix": 0.25}
@@ -107,3 +108,9 @@ def test_a_segmenter_whose_folder_is_gone_is_told_by_its_test() -> None:
 def test_a_decoder_is_tested_on_other_pictures() -> None:
     test = an_evaluation({}, of="decoder", scored="decoders/0001-light", labels=5, test="held-out annotations")
     assert words_of_test(test, None) == ("decoder", "0001-light, 5 labels; on 12 held-out annotations")
+
+
+def test_counts_are_written_as_people_write_them() -> None:
+    assert [count_labels(count) for count in (None, 0, 1, 5)] == ["? labels", "0 labels", "1 label", "5 labels"]
+    stood_in = Annotation(3, "simulated", {"network": "unet", "labels": 12000, "miou": 0.5})
+    assert "trained on 12,000 other labels" in provenance([stood_in])
