@@ -293,6 +293,51 @@ def test_a_failure_is_told_and_the_rest_is_there(tiny: Path, tmp_path: Path, cap
     assert "| 2 | 16 | 2 |" in shown.out
     assert "| 2 | 3 | failed |" in shown.out
     assert re.search(r"failed: drawn many=2 size=3 seed=0: .*3.* \(cells/[0-9a-f]{16}\)", shown.err)
+    words = ["study", "run", str(tiny), "--out", str(tmp_path / "out"), "--only", "many=2", "--quiet", "--json"]
+    assert main(words) == 1
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["failed"] == 1
+    told = f"gannotate: renders-portraits is not whole, 1 of 2 commands failed; {tmp_path}/out/renders-portraits/study."
+    assert shown.err == f"{told}json tells why, table.md beside it has the rest, and the same command tries again\n"
+
+
+def test_figures_that_are_in_no_result_are_a_failure(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    tiny.write_text(TINY.replace("{drawn.pictures}", "{drawn.picturez}"))
+    assert main(["study", "run", str(tiny), "--out", str(tmp_path / "out")]) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert re.search(
+        r"^failed: measure \w+: the result drawn has no 'picturez'; .* \(cells/\w{16} and 1 more\)$", told[-2]
+    )
+    assert told[-1].startswith("gannotate: renders-portraits is not whole, 2 figures cannot be read; ")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        (
+            "drawn: render portraits",
+            "drawn: rendr portraits",
+            "there is no command 'rendr'; `gannotate --help` lists them; did you mean 'render'?",
+        ),
+        (
+            "--style",
+            "--stile",
+            "Unknown option: --stile. Did you mean --style?; `gannotate render --help` shows what is accepted",
+        ),
+    ],
+)
+def test_commands_that_there_are_not_are_known_before_any_runs(
+    command: Command, tiny: Path, old: str, new: str, error: str, tmp_path: Path
+):
+    tiny.write_text(TINY.replace(old, new))
+    assert command.mistake("study", "run", tiny, "--out", tmp_path / "out") == (2, f"{tiny}: the step drawn: {error}")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_study_in_a_file_beside_is_meant(command: Command, tiny: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tiny.parent)
+    told = "there is no study 'renders'; did you mean the file renders.yaml?; `gannotate study list` names all"
+    assert command.mistake("study", "show", "renders") == (2, told)
 
 
 @pytest.mark.parametrize("ignored", [False, True])

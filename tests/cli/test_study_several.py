@@ -78,6 +78,10 @@ def test_a_study_that_fails_does_not_stop_the_next(
     shown = capsys.readouterr()
     failed, done = json.loads(shown.out)
     assert (failed["done"], failed["failed"], done["done"], done["failed"]) == (1, 1, 1, 0)
+    last = "gannotate: 1 of 2 studies are whole; not shapes-portraits; the same command tries again"
+    assert shown.err.splitlines()[-1] == last
+    assert main([*words, "--quiet"]) == 1
+    assert capsys.readouterr().err == f"{last}\n"
     assert main([word for word in words if word != "--json"]) == 1
     assert "1 of 2 studies are whole; not shapes-portraits" in capsys.readouterr().out
 

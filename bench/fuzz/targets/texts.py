@@ -99,7 +99,7 @@ def json_files(folder: Path) -> Target:
         "manifest.json": manifest,
         "gate.json": json.loads(gate.read_text()),
         "000000.json": {"samples": 3, "first_seed": 0},
-        "study.json": {"format_version": 1, "study": "x", "points": [], "findings": []},
+        "study.json": {"format_version": 1, "study": "x", "rows": [], "points": [], "findings": []},
         "pictures.json": tested,
         "examples.json": [{"name": "a", "chosen": "best", "miou": 0.5}],
         "classes.json": classes,

@@ -8,7 +8,6 @@ what an earlier cell left: what is done to it stays in here.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import socket
@@ -21,6 +20,7 @@ from typing import Any
 
 from gannotate.errors import GannotateError
 from gannotate.files import disk_error, drop, write_json, write_new_json
+from gannotate.parsing import Malformed, load_json
 from gannotate.record import now
 from gannotate.studies.claim import Claim, claimed, clear_claims
 from gannotate.studies.linking import PROJECT, link_project
@@ -50,7 +50,7 @@ class Ran:
 
     status: Status
     result: Mapping[str, Any] | None = None
-    seconds: float = 0.0
+    seconds: float | None = None
     peak_mb: float | None = None
     cpu_s: float | None = None
     error: str = ""
@@ -59,7 +59,7 @@ class Ran:
     @classmethod
     def of(cls, status: Status, record: Mapping[str, Any], result: Mapping[str, Any] | None = None, **more: Any) -> Ran:
         """How a cell went, with what its record says of time and memory."""
-        seconds, peak_mb, cpu_s = record.get("seconds", 0.0), record.get("peak_mb"), record.get("cpu_s")
+        seconds, peak_mb, cpu_s = (_number(record.get(name)) for name in ("seconds", "peak_mb", "cpu_s"))
         return cls(status, result, seconds, peak_mb, cpu_s, **more)
 
 
@@ -95,7 +95,9 @@ def read_result(folder: Path, cell: str) -> Ran | None:
     """How a cell went, if it is done; None when it is not."""
     where = place(folder, cell)
     try:
-        result = json.loads((where / RESULT).read_text())
+        result = load_json((where / RESULT).read_bytes())
+        if not isinstance(result, dict):
+            raise Malformed("it holds no fields")
         record = read_state(folder, cell)
     except FileNotFoundError:
         return None
@@ -107,9 +109,10 @@ def read_result(folder: Path, cell: str) -> Ran | None:
 def read_state(folder: Path, cell: str) -> dict[str, Any]:
     """The cell's record; empty when there is none, or a torn one."""
     try:
-        return json.loads((place(folder, cell) / RECORD).read_text())
+        record = load_json((place(folder, cell) / RECORD).read_bytes())
     except (OSError, ValueError):
         return {}
+    return record if isinstance(record, dict) else {}
 
 
 def tidy(folder: Path, cells: Collection[str]) -> None:
@@ -171,7 +174,7 @@ def run_cell(
 def _failed_elsewhere(record: Mapping[str, Any], failed: str | None) -> Ran | None:
     if failed is None or record.get("status") != "failed" or failed_attempt(record) == failed:
         return None
-    return Ran.of("failed", record, error=record["error"])
+    return Ran.of("failed", record, error=str(record.get("error", "")))
 
 
 def failed_attempt(record: Mapping[str, Any]) -> str:
@@ -194,13 +197,13 @@ def _run(
     _wait_for_leftover(before, stopping)
     if stopping():
         return Ran("stopped" if asked.is_set() else "busy")
-    cut_off = before.get("status") in ("running", "stopped") or int(before.get("exit_code", 0)) < 0
+    cut_off = before.get("status") in ("running", "stopped") or (_number(before.get("exit_code")) or 0) < 0
     going_on = cell.verb in RESUMABLE and cut_off
     if not going_on:
         shutil.rmtree(where, ignore_errors=True)
-    spent = {"seconds": 0.0, "cpu_s": 0.0}
+    spent: dict[str, float | None] = {"seconds": 0.0, "cpu_s": 0.0}
     if going_on:
-        spent = {"seconds": before.get("seconds", 0.0), "cpu_s": before.get("cpu_s")}
+        spent = {"seconds": _number(before.get("seconds")), "cpu_s": _number(before.get("cpu_s"))}
     where.mkdir(parents=True, exist_ok=True)
     try:
         words = words_of(cell, how.device, results)
@@ -222,14 +225,21 @@ def _run(
     if code:
         return _failed(where, record, _reason(where, code))
     try:
-        result = json.loads((where / SHOWN).read_text())
-    except ValueError:
+        result = load_json((where / SHOWN).read_bytes())
+    except Malformed:
         return _failed(where, record, "it printed no JSON")
+    if not isinstance(result, dict):
+        return _failed(where, record, "it printed JSON without fields")
     write_json(where / RECORD, record | {"status": "done"})
     if not write_new_json(where / RESULT, result):  # the last file: when it is there the cell is done
         return Ran("busy")
     drop(where / SHOWN)
     return Ran.of("done", record, result)
+
+
+def _number(value: Any) -> float | None:
+    """A number of a record that somebody may have damaged."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _more(before: float | None, now_s: float | None) -> float | None:
@@ -289,7 +299,7 @@ def _wait_for_leftover(before: Mapping[str, Any], stopping: Callable[[], bool]) 
     if not orphan or before.get("host") != socket.gethostname():
         return
     begin = time.monotonic()
-    while time.monotonic() - begin < PATIENCE_S and not stopping() and _alive(int(before.get("pid", 0))):
+    while time.monotonic() - begin < PATIENCE_S and not stopping() and _alive(int(_number(before.get("pid")) or 0)):
         time.sleep(LOOK_S)
 
 

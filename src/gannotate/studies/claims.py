@@ -189,7 +189,7 @@ def _told(ended: Ended, finding: Finding) -> OnDomain:
 
 
 def _together(verdicts: Sequence[Verdict]) -> Verdict:
-    """One verdict for several: what is too close to tell neither supports the others nor speaks against them."""
+    """One verdict for several: with one that is too close to tell what holds elsewhere holds partly."""
     kinds = set(verdicts)
     if not kinds:
         return Verdict.NOT_RUN

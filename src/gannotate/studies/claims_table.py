@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 
 from gannotate.studies.claims import Claim, OnDomain, Part, count_verdicts
-from gannotate.studies.comparison import FRACTION_NOISE, OTHER_NOISE
+from gannotate.studies.comparison import NOISE
 from gannotate.studies.findings import Finding
 from gannotate.studies.tables import difference_text
 
@@ -63,7 +63,8 @@ def _said(one: OnDomain) -> str:
     if not one.finding.places:
         return f"{where}: {one.finding.why or 'its figures are missing'}"
     seeds = f"{one.seeds} seed{'' if one.seeds == 1 else 's'}"
-    return f"{where}: {places_text(one.finding)}{difference_text(one.finding, one.frame)}, {seeds}"
+    missing = f"; {one.finding.why}" if one.finding.why else ""
+    return f"{where}: {places_text(one.finding)}{difference_text(one.finding, one.frame)}, {seeds}{missing}"
 
 
 def places_text(one: Finding) -> str:
@@ -97,10 +98,9 @@ def _summary(claims: Sequence[Claim]) -> str:
     asked = f" {ours} more parts are questions of ours, and have no say in a claim's own verdict." if ours else ""
     return (
         f"{sum(counts.values())} parts of {len(claims)} claims: {told}{alone}.{asked} A part holds partly where it "
-        "holds at some values of the other axes or on some pictures, but not at all. Too close to tell: the difference "
-        "is within twice its standard error over the seeds or, on a single seed, within "
-        f"{FRACTION_NOISE:g} for fractions and {OTHER_NOISE:.0%} for seconds and the like. Differences are those of "
-        "the means, plus when the claim's side is ahead (smallest to largest over the places in brackets). Reduced: "
+        f"holds at some values of the other axes or on some pictures, but not at all. {NOISE} Differences are those of "
+        "the means over the seeds that both sides have, plus when the claim's side is ahead (smallest to largest over "
+        "the places in brackets). Reduced: "
         "fewer seeds, steps, pictures or values than the study asks for. A quick form shows that a study runs, not "
         "what is true, and counts only where nothing else was run."
     )

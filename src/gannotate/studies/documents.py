@@ -11,6 +11,21 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from gannotate.errors import UsageError, nearest
 from gannotate.parsing import Malformed, load_yaml
 
+WANTED = {
+    "int_parsing": "give a whole number",
+    "int_from_float": "give a whole number",
+    "int_type": "give a whole number",
+    "float_parsing": "give a number",
+    "float_type": "give a number",
+    "string_type": "give a text",
+    "string_too_short": "give a text",
+    "tuple_type": "give a list, e.g. [a, b]",
+    "too_short": "give at least one",
+    "dict_type": "give `key: value` pairs",
+    "model_type": "give `key: value` pairs",
+}
+"""Pydantic's words for mistakes, in ours."""
+
 Scalar = bool | int | float | str
 """What an axis or a setting may be."""
 
@@ -69,7 +84,8 @@ def _first_problem(error: ValidationError, kind: type[BaseModel]) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return f"{place}: {message}" if place else message
-    return f"{place!r} is {problem['input']!r}: {message[0].lower()}{message[1:]}"
+    told = WANTED.get(problem["type"]) or f"{message[0].lower()}{message[1:]}"
+    return f"{place!r} is {problem['input']!r}: {told}"
 
 
 def _keys(kind: type[BaseModel]) -> list[str]:

@@ -134,7 +134,10 @@ def _find(name: str, about: DomainFile, places: Mapping[str, Path | None], gener
         if source == "generator" and generator is not None:
             paths[source] = generator.resolve()
         elif source not in about.sources:
-            missing[source] = f"the domain {name} has no {source} pictures"
+            what = source if source == "generator" else f"{source} pictures"
+            how = f"add them to its folder as {source} or {source}.zip, or name them in its {DOMAIN_FILE}"
+            how = "give one with --generator DIR, or add it to its folder" if source == "generator" else how
+            missing[source] = f"the domain {name} has no {what}{f'; {how}' if places['folder'] else ''}"
         elif (one := about.sources[source]).made is not None:
             made[source] = one.made
         else:

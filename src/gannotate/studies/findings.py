@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from statistics import fmean, stdev
 from typing import Any
@@ -35,10 +35,11 @@ class Figure:
 
 @dataclass(frozen=True)
 class Point:
-    """One value of each axis, and its figures by measure."""
+    """One value of each axis, and its figures by measure; values: of every seed that has one, by measure and seed."""
 
     at: Mapping[str, Scalar]
     figures: Mapping[str, Figure]
+    values: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 
 
 class Verdict(StrEnum):
@@ -58,8 +59,8 @@ class Finding:
     it was not. At the others the difference is too small to tell.
 
     differences: by how much `better` was better, at each place, over how many seeds at least, and the noise that it
-    must exceed. why: what was missing where nothing could be compared. measure: what was compared. unlearned: places
-    that were left out because the rival had learned nothing.
+    must exceed. why: what was missing where nothing could be compared, or at how many more places figures are missing.
+    measure: what was compared. unlearned: places that were left out because the rival had learned nothing.
     """
 
     text: str
@@ -106,19 +107,25 @@ def summarise(plan: Plan, outcomes: Outcomes) -> list[Point]:
     by_place: dict[tuple[tuple[str, Scalar], ...], list[Row]] = {}
     for row in plan.rows:
         by_place.setdefault(tuple(row.at.items()), []).append(row)
-    return [
-        Point(dict(at), {name: _figure(plan, outcomes, name, rows) for name in plan.measures})
-        for at, rows in by_place.items()
-    ]
+    return [_point(plan, outcomes, at, rows) for at, rows in by_place.items()]
 
 
-def _figure(plan: Plan, outcomes: Outcomes, name: str, rows: Sequence[Row]) -> Figure:
-    # seeds that come to one cell are one measurement, not several
-    cells = {row.figures[name].cell: row.figures[name] for row in rows}
-    readings = [read_figure(plan, outcomes, name, figure) for figure in cells.values()]
+def _point(plan: Plan, outcomes: Outcomes, at: tuple[tuple[str, Scalar], ...], rows: Sequence[Row]) -> Point:
+    figures: dict[str, Figure] = {}
+    values: dict[str, dict[int, float]] = {}
+    for name in plan.measures:
+        readings = {row.seed: read_figure(plan, outcomes, name, row.figures[name]) for row in rows}
+        # seeds that come to one cell are one measurement, not several
+        cells = {row.figures[name].cell: readings[row.seed] for row in rows}
+        figures[name] = _figure(list(cells.values()))
+        values[name] = {seed: one.value for seed, one in readings.items() if one.value is not None}
+    return Point(dict(at), figures, values)
+
+
+def _figure(readings: Sequence[Reading]) -> Figure:
     values = [reading.value for reading in readings if reading.value is not None]
     states = [reading.state for reading in readings]
-    about = {"asked": len(cells), "failed": states.count("failed"), "not_run": states.count("not run")}
+    about = {"asked": len(readings), "failed": states.count("failed"), "not_run": states.count("not run")}
     if not values:
         return Figure(**about)
     deviation = stdev(values) if len(values) > 1 else None

@@ -18,6 +18,7 @@ from gannotate.errors import UsageError, nearest
 from gannotate.studies.digests import content_digest
 from gannotate.studies.documents import Scalar
 from gannotate.studies.domain import Domain
+from gannotate.studies.settings import check_names, settings_of
 from gannotate.studies.study import EVERY_CLASS, SEED, SOURCES, Axis, Measure, Shared, Step, Study, Value
 from gannotate.studies.words import Here, Hole, Input, Part, ProjectOf, Result, Word, identify, parse, split
 
@@ -32,6 +33,8 @@ COMMAND_VERSIONS: dict[str, int] = {
 """Raised for commands with such words whose results became others within one version of gannotate: they run anew."""
 
 CELL, NAME = "cell", "name"
+OF_CELL = ("seconds", "cpu_s", "peak_mb")
+"""What a measure may read of a cell itself."""
 
 
 @dataclass(frozen=True)
@@ -117,9 +120,9 @@ def make_plan(name: str, study: Study, shared: Shared, domain: Domain, choice: C
     if study.domains and domain.name not in study.domains:
         raise UsageError(f"the study {name} is for {', '.join(study.domains)}, not for {domain.name}")
     axes, seeds = _axes(study, domain, choice), _seeds(study, choice)
-    _check_names(study, shared, domain)
+    check_names(study, shared, domain)
     measures, families = _measures(study, domain)
-    builder = _Builder(study, shared, domain, _settings(study, shared, domain, choice), axes)
+    builder = _Builder(study, shared, domain, settings_of(study, shared, domain, choice.settings, choice.quick), axes)
     rows = []
     for seed in seeds:
         for at in _combinations(study, axes):
@@ -130,7 +133,7 @@ def make_plan(name: str, study: Study, shared: Shared, domain: Domain, choice: C
     settings = {name: value for name, value in builder.settings.items() if name in builder.used}
     for idle in set(choice.settings) - set(settings):
         raise UsageError(f"--set {idle} changes nothing in the study {name}; it has {', '.join(settings)}")
-    usual = _settings(study, shared, domain, Choice())
+    usual = settings_of(study, shared, domain)
     reduced = (
         *([f"{_seeds_text(len(seeds))} in place of {study.seeds}"] if len(seeds) < study.seeds else []),
         *(f"{one} {value} in place of {usual[one]}" for one, value in settings.items() if value != usual[one]),
@@ -176,21 +179,6 @@ def _without(axes: Mapping[str, Axis], whole: Mapping[str, Axis]) -> Iterator[st
             yield f"{axis.title or name} without {', '.join(missing)}"
 
 
-def _check_names(study: Study, shared: Shared, domain: Domain) -> None:
-    """Shared steps may be replaced, settings changed or varied along an axis; nothing may become another kind."""
-    steps, settings = {*shared.steps, *study.steps}, {*shared.settings, *domain.about.settings, *study.settings}
-    kinds = {"a step": steps, "an axis": set(study.axes), "a setting": settings, "a source": set(SOURCES)}
-    for one, other in (
-        ("a step", "an axis"),
-        ("a step", "a setting"),
-        ("a step", "a source"),
-        ("a source", "a setting"),
-    ):
-        both = kinds[one] & kinds[other]
-        if both:
-            raise UsageError(f"{', '.join(sorted(both))} is {one} and {other} (see shared.yaml); rename one")
-
-
 def _axes(study: Study, domain: Domain, choice: Choice) -> dict[str, Axis]:
     axes = dict(study.axes)
     for name in choice.only:
@@ -221,18 +209,6 @@ def _seeds(study: Study, choice: Choice) -> tuple[int, ...]:
     if count < 1:
         raise UsageError(f"--seeds is {count}; give 1 or more")
     return tuple(range(choice.first_seed, choice.first_seed + count))
-
-
-def _settings(study: Study, shared: Shared, domain: Domain, choice: Choice) -> dict[str, Scalar]:
-    parts = (shared, domain.about, study)
-    settings = {name: value for part in parts for name, value in part.settings.items()}
-    known = list(settings)
-    if choice.quick:
-        settings |= {name: value for part in parts for name, value in part.quick.settings.items()}
-    for name in [*settings, *choice.settings]:
-        if name not in known:
-            raise UsageError(f"there is no setting {name!r}{nearest(name, known)}; there are {', '.join(known)}")
-    return settings | dict(choice.settings)
 
 
 def _measures(study: Study, domain: Domain) -> tuple[dict[str, Measure], dict[str, tuple[str, ...]]]:
@@ -286,6 +262,10 @@ class _Builder:
         if len(parts) != 1 or not isinstance(parts[0], Result):
             raise UsageError(f"the measure {measure.source!r} is no field of a step; write e.g. {{test.miou}}")
         result = parts[0]
+        if result.fields[0] == CELL and result.fields[1:] not in [(name,) for name in OF_CELL]:
+            raise UsageError(
+                f"the measure {measure.source!r} is none of {', '.join(f'cell.{name}' for name in OF_CELL)}"
+            )
         fields = tuple(measure.title if field == EVERY_CLASS else field for field in result.fields)
         return Result(result.cell, result.step, fields, result.name)
 
@@ -320,8 +300,12 @@ class _Builder:
 
     def _step(self, name: str, at: Mapping[str, Scalar]) -> Cell:
         if name not in self.steps:
-            raise UsageError(f"there is no step {name!r}{nearest(name, list(self.steps))}")
+            raise UsageError(f"there is no step {name!r}{self._where()}{nearest(name, list(self.steps))}")
         return self.cell(name, self.steps[name], at)
+
+    def _where(self) -> str:
+        """Where a name was met, for errors: in a step, or else in a measure, which is named by its `from`."""
+        return f" in the step {self._resolving[-1]}" if self._resolving else ""
 
     def _words(self, command: str, at: Mapping[str, Scalar]) -> list[Word]:
         words: list[Word] = []
@@ -360,7 +344,7 @@ class _Builder:
     def _piece(self, hole: Hole, value: Value) -> str:
         if len(hole.fields) != 1 or hole.fields[0] not in value.texts:
             known = ", ".join(value.texts) or "no pieces"
-            raise UsageError(f"{hole} stands for nothing: {hole.name} {value.value} has {known}")
+            raise UsageError(f"{hole}{self._where()} stands for nothing: {hole.name} {value.value} has {known}")
         return value.texts[hole.fields[0]]
 
     def _part(self, hole: Hole, at: Mapping[str, Scalar]) -> Part:
@@ -382,7 +366,8 @@ class _Builder:
             return Result(cell.id, hole.name, hole.fields, hole.tail == NAME)
         known = [*self.axes, *self.settings, *SOURCES, *self.steps, "here", "seed"]
         raise UsageError(
-            f"{hole} stands for nothing{nearest(hole.name, known)}; a step needs a field, e.g. {{fit.steps}}"
+            f"{hole}{self._where()} stands for nothing{nearest(hole.name, known)}; a step needs a field, e.g. "
+            "{fit.steps}"
         )
 
     def _source(self, name: str, at: Mapping[str, Scalar]) -> Part:

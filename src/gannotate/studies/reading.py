@@ -15,6 +15,9 @@ from gannotate.studies.findings import Figure, Finding, Point, Verdict
 from gannotate.studies.frame import Frame, read_frame
 from gannotate.studies.writing import FORMAT_VERSION, STUDY
 
+Place = frozenset[tuple[str, str]]
+"""Values of the axes, as texts."""
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -49,8 +52,13 @@ def read_study(folder: str | Path) -> Ended:
         content = load_json(path.read_bytes())
         version = int(content["format_version"])
         if version <= FORMAT_VERSION:
+            values = _values(content)
             points = [
-                Point(one["at"], {name: Figure(**figure) for name, figure in one["figures"].items()})
+                Point(
+                    one["at"],
+                    {name: Figure(**figure) for name, figure in one["figures"].items()},
+                    values.get(_place(one["at"]), {}),
+                )
                 for one in content["points"]
             ]
             findings = [_finding(one) for one in content["findings"]]
@@ -64,6 +72,22 @@ def read_study(folder: str | Path) -> Ended:
             f"{path} is damaged ({' '.join(str(error).split())}); `gannotate study run` writes it again"
         ) from error
     raise newer_format(path, version, FORMAT_VERSION)
+
+
+def _values(content: Mapping[str, Any]) -> dict[Place, dict[str, dict[int, float]]]:
+    """By place: of each measure, its value with every seed that has one."""
+    values: dict[Place, dict[str, dict[int, float]]] = {}
+    for row in content["rows"]:
+        at_place = values.setdefault(_place(row["at"]), {})
+        for name, value in row["figures"].items():
+            by_seed = at_place.setdefault(name, {})
+            if value is not None:
+                by_seed[int(row["seed"])] = float(value)
+    return values
+
+
+def _place(at: Mapping[str, Any]) -> Place:
+    return frozenset((axis, str(value)) for axis, value in at.items())
 
 
 def _finding(one: Mapping[str, Any]) -> Finding:

@@ -74,7 +74,7 @@ def outcomes_so_far(plan: Plan, how: How) -> Outcomes:
         if done:
             found[cell] = done
         elif record.get("status") == "failed":
-            found[cell] = Ran.of("failed", record, error=record["error"])
+            found[cell] = Ran.of("failed", record, error=str(record.get("error", "")))
     return Outcomes(found)
 
 
@@ -191,7 +191,7 @@ def _expected_s(left: list[Cell], plan: Plan, outcomes: Outcomes, processes: int
     """Seconds that these cells should take: as long as others of the same step did, or as all did on average."""
     by_step: dict[str, list[float]] = {}
     for cell, ran in outcomes.ran.items():
-        if ran.status == "done":
+        if ran.status == "done" and ran.seconds is not None:
             by_step.setdefault(plan.cells[cell].step, []).append(ran.seconds)
     known = [seconds for some in by_step.values() for seconds in some]
     if not known:

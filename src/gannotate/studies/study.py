@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -28,6 +28,10 @@ EVERY_CLASS = "*"
 """Field of a measure's source that stands for each class of the domain."""
 
 Format = Literal["fraction", "number", "count", "seconds", "mb"]
+
+
+Values = Annotated[tuple[Scalar, ...], Field(min_length=1)]
+"""Some values of an axis."""
 
 
 class Step(Strict):
@@ -163,7 +167,7 @@ class Expectation(Strict):
     than: dict[str, Scalar] = Field(min_length=1)
     by: float = 0.0
     measure: str | None = None
-    where: dict[str, tuple[Scalar, ...]] = Field(default={})
+    where: dict[str, Values] = Field(default={})
     change: dict[str, tuple[Scalar, Scalar]] = Field(default={}, max_length=1)
     """AXIS: [from, to]; compares by how much the measure gets better on the way, and not the measure itself."""
     enough: float = Field(default=1.0, gt=0, le=1)
@@ -175,9 +179,14 @@ class Expectation(Strict):
     def _check(self) -> Expectation:
         if set(self.better) != set(self.than):
             raise ValueError("better and than name different axes; name the same ones")
+        if _as_texts(self.better) == _as_texts(self.than):
+            raise ValueError("better and than are the same; name another value in one of them")
         for axis in self.change:
             if axis in {*self.better, *self.where}:
                 raise ValueError(f"change and {'better' if axis in self.better else 'where'} both name {axis}")
+        for axis, (start, end) in self.change.items():
+            if str(start) == str(end):
+                raise ValueError(f"change goes from {axis} {start} to the same; name two values")
         return self
 
 
@@ -206,7 +215,7 @@ class Quick(Strict):
     """What is smaller in the form that takes minutes."""
 
     seeds: int = Field(default=1, ge=1)
-    axes: dict[str, tuple[Scalar, ...]] = Field(default={})
+    axes: dict[str, Values] = Field(default={})
     settings: dict[str, Scalar] = Field(default={})
 
 
@@ -231,7 +240,7 @@ class Study(Strict):
     seeds: int = Field(default=3, ge=1)
     settings: dict[str, Scalar] = Field(default={})
     axes: dict[str, Axis] = Field(min_length=1)
-    leave_out: tuple[dict[str, tuple[Scalar, ...]], ...] = ()
+    leave_out: tuple[dict[str, Values], ...] = ()
     """Combinations that make no sense: each names values of some axes."""
     steps: dict[str, Step] = Field(default={})
     measures: dict[str, Measure] = Field(min_length=1)
@@ -255,8 +264,8 @@ class Study(Strict):
             for name in mentioned:
                 if name not in self.axes:
                     raise ValueError(f"{where} names the axis {name!r}, which is none{nearest(name, list(self.axes))}")
-        measures = [(f"table {table.title!r}", (*table.measures, *table.beside)) for table in self.tables]
-        measures += [(f"plot {plot.title!r}", (plot.measure,)) for plot in self.plots]
+        measures = [(where, (*table.measures, *table.beside)) for where, table in self._tables()]
+        measures += [(where, (plot.measure,)) for where, plot in self._plots()]
         measures += [(f"expectation {one.text!r}", (one.measure,)) for one in self.expect if one.measure]
         measures += [("learned", (self.learned,))] if self.learned else []
         for where, mentioned in measures:
@@ -264,20 +273,25 @@ class Study(Strict):
                 if name not in self.measures:
                     hint = nearest(name, list(self.measures))
                     raise ValueError(f"{where} names the measure {name!r}, which is none{hint}")
-        for plot in self.plots:
+        for where, plot in self._plots():
             if EVERY_CLASS in self.measures[plot.measure].source:
-                raise ValueError(
-                    f"plot {plot.title!r} is of {plot.measure}, one figure for every class; name one in its source"
-                )
+                raise ValueError(f"{where} is of {plot.measure}, one figure for every class; name one in its source")
         self._check_values()
         return self
 
+    def _tables(self) -> Iterable[tuple[str, Table]]:
+        """The tables, and what they are called in errors."""
+        return [(_called("table", one.title, number), one) for number, one in enumerate(self.tables, start=1)]
+
+    def _plots(self) -> Iterable[tuple[str, Plot]]:
+        return [(_called("plot", one.title, number), one) for number, one in enumerate(self.plots, start=1)]
+
     def _mentions(self) -> Iterable[tuple[str, Iterable[str]]]:
         """Who names axes, and which."""
-        for table in self.tables:
-            yield f"table {table.title!r}", (*table.rows, *([table.columns] if table.columns else []))
-        for plot in self.plots:
-            yield f"plot {plot.title!r}", (plot.x, *plot.series)
+        for where, table in self._tables():
+            yield where, (*table.rows, *([table.columns] if table.columns else []))
+        for where, plot in self._plots():
+            yield where, (plot.x, *plot.series)
         for one in self.expect:
             yield f"expectation {one.text!r}", (*one.better, *one.than, *one.where, *one.change)
         for combination in self.leave_out:
@@ -297,12 +311,20 @@ class Study(Strict):
                         self.axes[axis].find(value)
                 except UsageError as error:
                     raise ValueError(f"axis {axis}: {error}") from error
-        shown = [(f"table {table.title!r}", {*table.rows, table.columns}) for table in self.tables]
-        shown += [(f"plot {plot.title!r}", {plot.x, *plot.series}) for plot in self.plots]
+        shown = [(where, {*table.rows, table.columns}) for where, table in self._tables()]
+        shown += [(where, {plot.x, *plot.series}) for where, plot in self._plots()]
         for where, axes in shown:
             missing = [name for name in self.axes if name not in axes and len(self.axes[name].values) > 1]
             if missing:
                 raise ValueError(f"{where} does not show the axis {', '.join(missing)}; its cells would be mixed up")
+
+
+def _called(kind: str, title: str, number: int) -> str:
+    return f"{kind} {title!r}" if title else f"{kind} {number}"
+
+
+def _as_texts(side: Mapping[str, Scalar]) -> dict[str, str]:
+    return {axis: str(value) for axis, value in side.items()}
 
 
 def _sides(one: Expectation) -> tuple[Mapping[str, Scalar], Mapping[str, Scalar]]:
@@ -328,7 +350,9 @@ def load_study(name: str) -> Study:
     if name.endswith((".yaml", ".yml")):
         return read_document(name, Study)
     if name not in names():
-        raise UsageError(f"there is no study {name!r}{nearest(name, names())}; `gannotate study list` names all")
+        own = Path(f"{name}.yaml")
+        hint = f"; did you mean the file {own}?" if own.is_file() else nearest(name, names())
+        raise UsageError(f"there is no study {name!r}{hint}; `gannotate study list` names all")
     return read_document(library() / f"{name}.yaml", Study)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from gannotate.studies.comparison import NOISE
 from gannotate.studies.documents import Scalar
 from gannotate.studies.findings import Figure, Finding, Point
 from gannotate.studies.frame import Frame
@@ -52,7 +53,7 @@ def markdown(frame: Frame, points: Sequence[Point], findings: Sequence[Finding])
         lines += [*markdown_lines(grid(frame, table, points)), ""]
     lines += [note(points), ""]
     if findings:
-        lines += ["### What becomes of the claims", "", *markdown_lines(_claims(frame, findings)), ""]
+        lines += ["### What becomes of the claims", "", *markdown_lines(_claims(frame, findings)), "", NOISE, ""]
     for one in frame.published:
         lines += [f"### In the paper: {one.title}", "", *markdown_lines(published(one)), ""]
     return "\n".join(lines).rstrip() + "\n"
@@ -178,17 +179,29 @@ def note(points: Sequence[Point]) -> str:
     failed, missing = sum(figure.failed for figure in figures), sum(figure.not_run for figure in figures)
     if not failed and not missing:
         return told
-    figures_failed = f"{failed} figure{'' if failed == 1 else 's'} failed"
-    return f"{told} {figures_failed} and {missing} {'was' if missing == 1 else 'were'} not run."
+    parts = [f"{failed} figure{'' if failed == 1 else 's'} failed"] if failed else []
+    figures = "" if failed else f" figure{'' if missing == 1 else 's'}"
+    parts += [f"{missing}{figures} {'was' if missing == 1 else 'were'} not run"] if missing else []
+    return f"{told} {' and '.join(parts)}."
 
 
 def _claims(frame: Frame, findings: Sequence[Finding]) -> Grid:
     rows, ours = [], {one.text for one in frame.expect if one.ours}
     for one in findings:
-        where = f"{one.held} of {one.places}" if one.places else "-"
         text = f"{one.text} (our question)" if one.text in ours else one.text
-        rows.append([text, one.verdict, where, difference_text(one, frame)])
-    return Grid(["claim", "here", "places", "difference, mean (from-to)"], rows)
+        seeds = str(min(int(item.get("seeds", 1)) for item in one.differences)) if one.differences else "-"
+        rows.append([text, one.verdict, _held(one), difference_text(one, frame), seeds])
+    return Grid(["claim", "here", "places where it is so", "difference, mean (from-to)", "seeds"], rows)
+
+
+def _held(one: Finding) -> str:
+    """At how many places it is so, at how many that is open, and what is missing."""
+    if not one.places:
+        return one.why or "-"
+    close = one.places - one.held - one.lost
+    unlearned = f"{one.unlearned} left out as the rival learned nothing there" if one.unlearned else ""
+    parts = [f"{one.held} of {one.places}", f"{close} too close" if close else "", unlearned, one.why]
+    return ", ".join(part for part in parts if part)
 
 
 def difference_text(one: Finding, frame: Frame) -> str:

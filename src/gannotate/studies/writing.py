@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ from gannotate.studies.tables import comma_separated, markdown
 STUDY, TABLE, VALUES = "study.json", "table.md", "table.csv"
 FORMAT_VERSION = 1
 
+SCORES = "evaluate"
+"""The verb whose result tells on how many pictures it scored."""
+
 
 def write_study(folder: Path, plan: Plan, outcomes: Outcomes, command: str, wall_s: float) -> dict[str, Any]:
     """Writes FOLDER/NAME-DOMAIN/ anew from what is there; gives what is in study.json."""
@@ -30,12 +33,13 @@ def write_study(folder: Path, plan: Plan, outcomes: Outcomes, command: str, wall
         "format_version": FORMAT_VERSION,
         **about(plan),
         **as_json(plan, outcomes, points, findings),
+        "scored_pictures": _scored(plan, outcomes),
         "plots": plots,
         "cells": _cells(folder, plan, outcomes),
         "command": command,
         "written": now(),
         "wall_s": round(wall_s, 1),
-        "cells_s": round(sum(outcomes.ran[cell].seconds for cell in plan.cells if cell in outcomes.ran), 1),
+        "cells_s": round(sum(outcomes.ran[cell].seconds or 0.0 for cell in plan.cells if cell in outcomes.ran), 1),
         "versions": versions(),
         "hardware": hardware(),
     }
@@ -65,6 +69,27 @@ def about(plan: Plan) -> dict[str, Any]:
         "settings": dict(plan.settings),
         **frame_as_json(frame_of(plan)),
     }
+
+
+def _scored(plan: Plan, outcomes: Outcomes) -> list[int]:
+    """The fewest and the most pictures that a network was scored on; empty where nothing tells."""
+    read = {figure.cell for row in plan.rows for figure in row.figures.values() if figure.cell in outcomes.results}
+    tests = [outcomes.results[cell].get("pictures") for cell in read if plan.cells[cell].verb == SCORES]
+    counts = [count for count in tests if isinstance(count, int)]
+    return [min(counts), max(counts)] if counts else []
+
+
+def _made(plan: Plan, content: Mapping[str, Any]) -> str:
+    """What somebody needs who does it again, or writes it up."""
+    machine, of, pictures = content["hardware"], content["versions"], sorted(set(content["scored_pictures"]))
+    scored = f"Scored on {' to '.join(map(str, pictures))} pictures each. " if pictures else ""
+    packages = ", ".join(f"{name} {of[name]}" for name in ("gannotate", "torch") if name in of)
+    seeds = f"Seed{'s' if len(plan.seeds) > 1 else ''} {', '.join(map(str, plan.seeds))}. "
+    took = f"{len(plan.cells)} cells, {content['cells_s'] / 60:.1f} minutes of them together"
+    return (
+        f"{seeds}{scored}{took}, on {machine['cores']} cores ({machine['processor']}). Made by `{content['command']}` "
+        f"with {packages}, {content['written'][:10]}."
+    )
 
 
 def _cells(folder: Path, plan: Plan, outcomes: Outcomes) -> dict[str, Any]:
@@ -114,7 +139,6 @@ def _page(
         "",
         *[f"![{one['title'] or study.title}]({one['svg']})" for one in content["plots"]],
         "",
-        f"{len(plan.cells)} cells, {content['cells_s'] / 60:.1f} minutes of them together, on "
-        f"{content['hardware']['cores']} cores ({content['hardware']['processor']}). Made by `{content['command']}`.",
+        _made(plan, content),
     ]
     return "\n".join(lines) + "\n"

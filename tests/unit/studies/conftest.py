@@ -22,7 +22,8 @@ from gannotate.studies import (
 )
 from gannotate.studies.documents import parse_document
 from gannotate.studies.domain import Domain
-from gannotate.studies.study import Shared
+from gannotate.studies.frame import Frame
+from gannotate.studies.study import Axis, Measure, Shared
 
 FAKE = """
 import argparse, json, select, sys
@@ -36,6 +37,7 @@ parser.add_argument("--add", type=float, default=0)
 parser.add_argument("--twice", action="store_true")
 parser.add_argument("--seed", type=float, default=0)
 parser.add_argument("--read", type=Path)
+parser.add_argument("--pictures", type=int, default=0)
 parser.add_argument("--sleep", type=float, default=0)
 parser.add_argument("--json", action="store_true")
 flags = parser.parse_args()
@@ -43,6 +45,9 @@ with open("ran.log", "a") as log:
     log.write(" ".join(sys.argv[1:]) + "\\n")
 if flags.verb == "break":
     sys.exit("gannotate: it broke")
+if flags.verb == "list":
+    print("[1]")
+    sys.exit()
 if flags.verb == "chat":
     print("no JSON at all")
     sys.exit()
@@ -62,6 +67,8 @@ if flags.sleep and not (flags.verb == "train" and len(Path(flags.place, "starts"
         sys.exit(130)
 value = (flags.value + flags.add) * (2 if flags.twice else 1) + flags.seed / 10
 result = {"value": value, "none": None, "word": "w", "per_class": {"ground": 0.5, "left side": value}}
+if flags.pictures:
+    result["pictures"] = flags.pictures
 if flags.read:
     result["read"] = len(flags.read.read_text())
 if flags.verb == "fit":
@@ -155,3 +162,24 @@ class Bench:
 def bench(tmp_path: Path, fake: tuple[str, ...], domain: Domain) -> Bench:
     """See Bench."""
     return Bench(tmp_path / "out", fake, domain)
+
+
+FRAME = Frame(
+    called="s",
+    title="s",
+    domain="d",
+    quick=False,
+    axes={
+        "n": Axis.model_validate({"values": [1, 10]}),
+        "way": Axis.model_validate({"values": ["a", "b"]}),
+    },
+    measures={
+        name: Measure.model_validate({"from": "", "title": name.split(": ")[-1]}) for name in ("m", "c: x", "c: y")
+    },
+    families={"m": ("m",), "c": ("c: x", "c: y")},
+    tables=(),
+    plots=(),
+    expect=(),
+    published=(),
+)
+"""A measure and one of every class, over two axes."""

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gannotate.errors import UsageError
 from gannotate.files import write_json
 from gannotate.studies import load_shared, load_study
 from gannotate.studies.claims import Claim, OnDomain, Part, all_claims, count_verdicts
 from gannotate.studies.claims_table import COLUMNS, as_csv, as_json, as_markdown, finding_text
-from gannotate.studies.comparison import check, noise, verdict_of
-from gannotate.studies.findings import Figure, Finding, Point, Verdict
-from gannotate.studies.frame import Frame
+from gannotate.studies.findings import Finding, Verdict
 from gannotate.studies.reading import Ended, find_studies, read_study
-from gannotate.studies.study import Axis, Expectation, Format, Measure, Paper, names
+from gannotate.studies.study import Paper, names
 
-from .conftest import STUDY, study_of
+from .conftest import FRAME, STUDY, study_of
 
 TAPS = ("coarse", "middle", "fine", "coarse-middle", "middle-fine", "all")
 
@@ -41,8 +36,11 @@ def taps_folder(folder: Path, domain: str, quick: bool = False, **means: float |
         {"at": {"taps": name, "decoder": "light"}, "figures": {"weighted": figure(means.get(name.replace("-", "_")))}}
         for name in TAPS
     ]
+    means_by_row = [(one["at"], one["figures"]["weighted"].get("mean")) for one in points]
+    rows = [{"at": at, "seed": seed, "figures": {"weighted": mean}} for at, mean in means_by_row for seed in range(3)]
     content = {
         "format_version": 1,
+        "rows": rows,
         "study": "taps",
         "title": "t",
         "paper": {"of": "p", "where": "w"},
@@ -166,130 +164,6 @@ def test_a_measure_that_a_folder_lacks_is_not_run(tmp_path: Path):
     assert (part.verdict, part.found[0].finding.why) == (Verdict.NOT_RUN, "its figures have no glasses")
 
 
-FRAME = Frame(
-    called="s",
-    title="s",
-    domain="d",
-    quick=False,
-    axes={
-        "n": Axis.model_validate({"values": [1, 10]}),
-        "way": Axis.model_validate({"values": ["a", "b"]}),
-    },
-    measures={
-        name: Measure.model_validate({"from": "", "title": name.split(": ")[-1]}) for name in ("m", "c: x", "c: y")
-    },
-    families={"m": ("m",), "c": ("c: x", "c: y")},
-    tables=(),
-    plots=(),
-    expect=(),
-    published=(),
-)
-
-
-def points(a: tuple[float, float], b: tuple[float, float], seeds: int = 2) -> list[Point]:
-    """Means of m at n 1 and 10 for both ways; of the classes x (the same) and y (halved)."""
-    means = {(1, "a"): a[0], (10, "a"): a[1], (1, "b"): b[0], (10, "b"): b[1]}
-    return [
-        Point(
-            {"n": n, "way": way},
-            {"m": Figure(m, count=seeds), "c: x": Figure(m, count=1), "c: y": Figure(1 - m, count=seeds)},
-        )
-        for (n, way), m in means.items()
-    ]
-
-
-def expect(**more: Any) -> Expectation:
-    return Expectation.model_validate({"text": "", "better": {"way": "a"}, "than": {"way": "b"}, **more})
-
-
-unit = st.floats(0, 1)
-
-
-@given(unit, unit, unit, unit)
-def test_a_change_is_the_difference_of_two_differences(a1: float, a10: float, b1: float, b10: float):
-    found = check(FRAME, points((a1, a10), (b1, b10)), expect(change={"n": [1, 10]}))
-    assert found.places == 1
-    assert found.differences[0]["at"] == {}
-    assert found.differences[0]["difference"] == pytest.approx((a10 - a1) - (b10 - b1), abs=1e-12)
-    back = check(FRAME, points((a1, a10), (b1, b10)), expect(change={"n": [10, 1]}))
-    assert back.differences[0]["difference"] == pytest.approx((b10 - b1) - (a10 - a1), abs=1e-12)
-
-
-def test_a_change_without_one_of_its_ends_is_not_run():
-    some = [point for point in points((0.1, 0.2), (0.1, 0.2)) if point.at != {"n": 1, "way": "b"}]
-    found = check(FRAME, some, expect(change={"n": [1, 10]}))
-    assert (found.verdict, found.why) == (Verdict.NOT_RUN, "its figures are missing")
-    short = replace(FRAME, axes={**FRAME.axes, "n": Axis.model_validate({"values": [1]})})
-    assert check(short, some, expect(change={"n": [1, 10]})).why == "not asked for here: n 10"
-
-
-def test_classes_are_compared_one_by_one_and_a_part_may_be_enough():
-    some = points((0.5, 0.5), (0.4, 0.4), seeds=4)
-    found = check(FRAME, some, expect(measure="c", where={"n": [1]}))
-    assert [(item["at"], item["seeds"]) for item in found.differences] == [
-        ({"n": 1, "class": "x"}, 1),
-        ({"n": 1, "class": "y"}, 4),
-    ]
-    assert [item["difference"] for item in found.differences] == pytest.approx([0.1, -0.1])
-    assert found.verdict is Verdict.PARTLY
-    assert check(FRAME, some, expect(measure="c", where={"n": [1]}, enough=0.5)).verdict is Verdict.HOLDS
-    assert verdict_of(3, 1, 4, 0.8) is Verdict.AGAINST  # in most classes, or not: nothing between
-    assert verdict_of(3, 0, 4, 0.8) is Verdict.CLOSE
-    assert verdict_of(4, 1, 5, 0.8) is Verdict.HOLDS
-
-
-def test_a_class_that_neither_side_finds_is_no_win():
-    some = points((1.0, 0.5), (1.0, 0.4), seeds=2)  # of y, 1 - 1
-    found = check(FRAME, some, expect(measure="c", where={"n": [1]}))
-    assert [item["at"]["class"] for item in found.differences] == ["x"]
-
-
-@pytest.mark.parametrize(
-    ("form", "deviations", "counts", "expected"),
-    [
-        ("fraction", (None, None), (1, 1), 0.02),
-        ("fraction", (0.1, None), (3, 1), 0.02),
-        ("fraction", (0.3, 0.4), (4, 4), 2 * (0.09 / 4 + 0.16 / 4) ** 0.5),
-        ("seconds", (None, None), (1, 1), 0.1 * 8),
-        ("count", (None, None), (1, 1), 0.0),
-    ],
-)
-def test_noise(form: Format, deviations: tuple[float | None, ...], counts: tuple[int, ...], expected: float):
-    means = (8.0, 5.0)
-    figures = [Figure(m, d, count=n) for m, d, n in zip(means, deviations, counts, strict=True)]
-    assert noise(form, figures) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    ("lead", "by", "verdict"),
-    [
-        (0.03, 0.0, Verdict.HOLDS),
-        (0.01, 0.0, Verdict.CLOSE),
-        (-0.01, 0.0, Verdict.CLOSE),
-        (-0.03, 0.0, Verdict.AGAINST),
-        (0.06, 0.05, Verdict.CLOSE),
-        (0.0, -0.03, Verdict.HOLDS),
-        (-0.04, -0.03, Verdict.CLOSE),
-    ],
-)
-def test_a_difference_within_the_noise_is_too_close_to_tell(lead: float, by: float, verdict: Verdict):
-    some = points((0.5 + lead, 0.0), (0.5, 0.0), seeds=1)
-    found = check(FRAME, some, expect(where={"n": [1]}, by=by))
-    assert (found.verdict, found.measure) == (verdict, "m")
-    assert found.held + found.lost == (0 if verdict is Verdict.CLOSE else 1)
-
-
-def test_a_rival_that_learned_nothing_is_not_compared_with():
-    learns = replace(FRAME, learned="c: y")
-    some = points((0.5, 0.5), (1.0, 0.4))  # the rival has 1 - 1 of y at n 1
-    found = check(learns, some, expect())
-    assert (found.places, found.unlearned, found.differences[0]["at"]) == (1, 1, {"n": 10})
-    alone = check(learns, some, expect(where={"n": [1]}))
-    assert (alone.verdict, alone.why) == (Verdict.NOT_RUN, "the rival learned nothing")
-    ahead = check(learns, points((1.0, 0.4), (0.5, 0.5)), expect())  # the claim's own side may have failed
-    assert (ahead.places, ahead.unlearned) == (2, 0)
-
-
 def claim_of(*parts: tuple[Verdict, bool]) -> Claim:
     def part(verdict: Verdict, ours: bool) -> Part:
         if verdict is Verdict.UNTESTABLE:
@@ -333,6 +207,19 @@ def test_a_claim_stands_on_what_the_paper_says(parts: list[tuple[Verdict, bool]]
         ("{text: t, better: {way: twice}, than: {way: plain}, change: {m: [1, 2]}}", "names the axis 'm'"),
         ("{text: t, better: {way: twice}, than: {way: plain}, change: {n: [1, 3]}}", "'3' is not on this axis"),
         ("{text: t, better: {way: twice}, than: {way: plain}, enough: 0}", "enough"),
+        (
+            "{text: t, better: {n: 1}, than: {n: '1'}}",
+            "better and than are the same; name another value in one of them",
+        ),
+        (
+            "{text: t, better: {way: twice}, than: {way: plain}, change: {n: [1, 1]}}",
+            "change goes from n 1 to the same",
+        ),
+        (
+            "{text: t, better: {way: twice}, than: {way: plain}, where: {n: []}}",
+            "'expect.0.where.n' is .*: give at least one",
+        ),
+        ("{text: t, better: {way: twice}, than: {way: plain}, where: {n: 1}}", "is 1: give a list, e.g"),
     ],
 )
 def test_a_wrong_expectation_is_one_sentence(expectation: str, error: str):

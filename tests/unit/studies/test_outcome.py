@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -16,12 +17,12 @@ from PIL import Image
 
 from gannotate.studies import Outcomes, Plan, write_study
 from gannotate.studies.comparison import check
-from gannotate.studies.findings import Figure, Finding, Verdict, read_figure, summarise
+from gannotate.studies.findings import Figure, Finding, Point, Verdict, read_figure, summarise
 from gannotate.studies.frame import frame_of
 from gannotate.studies.plot import LINE_IN, draw, fill, height_in, series_names
 from gannotate.studies.reading import read_study
 from gannotate.studies.study import Expectation, Format, Plot, Published
-from gannotate.studies.tables import cell_text, comma_separated, difference_text, grid, markdown, published
+from gannotate.studies.tables import cell_text, comma_separated, difference_text, grid, markdown, note, published
 
 from .conftest import STUDY, Bench
 
@@ -83,11 +84,12 @@ def test_claims_are_looked_up_wherever_both_sides_are(done: tuple[Plan, Outcomes
         ("does not hold here", 0, 2),
         ("holds partly", 1, 2),
     ]
+    assert points[0].values["value"] == {0: 11.0, 1: pytest.approx(11.1)}
     assert found[0].differences[1] == {
         "at": {"n": 2},
         "difference": pytest.approx(12.0),
         "seeds": 2,
-        "noise": pytest.approx(2 * 0.005**0.5),  # of two sides with a deviation of .0707 over two seeds
+        "noise": pytest.approx(4.30 * 0.005**0.5),  # of two sides with a deviation of .0707 over two seeds
     }
     lower = Expectation(text="", better={"way": "plain"}, than={"way": "twice"}, where={"n": (2,)}, measure="value")
     assert check(frame_of(plan), points, lower).held == 0
@@ -131,7 +133,8 @@ def test_tables_have_a_column_for_each_value_and_what_stands_beside(done: tuple[
     assert "| way | sum, numbers 1 | sum, numbers 2 | base, mean |" in text
     assert "| as it is | 11.05 (11-11.1) | 12.05 (12-12.1) | 10 |" in text
     assert "Mean over 2 seeds, smallest to largest in brackets." in text
-    assert "| Two are two more than one | holds partly | 1 of 2 | +1.5 (+1 to +2) |" in text
+    assert "| Two are two more than one | holds partly | 1 of 2 | +1.5 (+1 to +2) | 2 |" in text
+    assert "Too close to tell: the difference is within its 95 % interval over the seeds (Student's t)" in text
     rows = list(csv.DictReader(comma_separated(frame_of(plan), points).splitlines()))
     assert len(rows) == 4 * 4
     assert rows[0] == {
@@ -339,6 +342,27 @@ def test_study_json_has_all_that_a_page_needs(bench: Bench):
     assert "### In the paper: Theirs" in page
     assert "| plain | 7.5 | 8.0 |" in page
     assert "figures failed" in page
+    assert re.search(
+        r"^Seeds 0, 1\. 9 cells, .* by `gannotate study run sums` with gannotate .*, torch .*, 20..-", page, re.M
+    )
+
+
+def test_the_table_says_on_how_many_pictures_figures_are(bench: Bench):
+    text = STUDY.replace("one: make", "one: evaluate").replace("base: make", "base: make --pictures 7")
+    plan = bench.plan(text.replace("{way.how}", "{way.how} --pictures 6{n}"))
+    content = write_study(bench.how.folder, plan, bench.run(plan)[0], "", 1.0)
+    assert content["scored_pictures"] == [61, 62]
+    page = (bench.how.folder / "sums-ground" / "table.md").read_text()
+    assert "Seeds 0, 1. Scored on 61 to 62 pictures each. 9 cells" in page
+
+
+@pytest.mark.parametrize(
+    ("failed", "missing", "told"),
+    [(3, 0, "3 figures failed."), (0, 1, "1 figure was not run."), (1, 2, "1 figure failed and 2 were not run.")],
+)
+def test_a_note_names_only_what_is_missing(failed: int, missing: int, told: str):
+    point = Point({}, {"m": Figure(asked=3, failed=failed, not_run=missing)})
+    assert note([point]) == f"Mean over 3 seeds, smallest to largest in brackets. {told}"
 
 
 def test_the_folder_of_all_studies_may_be_moved(bench: Bench, tmp_path: Path):

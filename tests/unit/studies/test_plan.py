@@ -97,6 +97,12 @@ def test_a_setting_is_filled_in_and_may_be_set(bench: Bench):
     assert plan.settings == {"ten": 3}
     with pytest.raises(UsageError, match="there is no setting 'tenn'; did you mean 'ten'"):
         bench.plan(text, settings={"tenn": 3})
+    with pytest.raises(UsageError, match="--set ten=many is no number; give one"):
+        bench.plan(text, settings={"ten": "many"})
+    with pytest.raises(
+        UsageError, match="there is no setting 'tenn'; did you mean 'ten'"
+    ):  # whether it is quick or not
+        bench.plan(text.replace("  axes: {n: [1]}", "  settings: {tenn: 1}"))
     with pytest.raises(UsageError, match="--set idle changes nothing in the study sums; it has ten"):
         bench.plan(text, settings={"idle": 3})
 
@@ -179,11 +185,14 @@ def test_words_identify_themselves_without_places():
 @pytest.mark.parametrize(
     ("old", "new", "error"),
     [
-        ("{base.value}", "{bas.value}", "{bas.value} stands for nothing; did you mean 'base'"),
-        ("{base.value}", "{base}", "{base} stands for nothing; .*a step needs a field"),
-        ("{way.how}", "{way.hwo}", "{way.hwo} stands for nothing: way plain has how"),
+        ("{base.value}", "{bas.value}", "{bas.value} in the step one stands for nothing; did you mean 'base'"),
+        ("{base.value}", "{base}", "{base} in the step one stands for nothing; .*a step needs a field"),
+        ("{way.how}", "{way.hwo}", "{way.hwo} in the step one stands for nothing: way plain has how"),
         ("make --value 10", "make --add {one.value}", "the steps one -> base -> one need each other"),
-        ("make --value 10", "make {project:nowhere}", "there is no step 'nowhere'"),
+        ("make --value 10", "make {project:nowhere}", "there is no step 'nowhere' in the step base"),
+        ('from: "{one.value}"', 'from: "{on.value}"', "{on.value} stands for nothing; did you mean 'one'"),
+        ("{one.value}", "{one.cell.second}", "{one.cell.second}' is none of cell.seconds, cell.cpu_s, cell.peak_mb"),
+        ("{one.value}", "{one.cell}", "{one.cell}' is none of cell.seconds"),
         ('from: "{one.value}"', 'from: "{n}"', "is no field of a step"),
         ('from: "{one.value}"', "from: '{one.value} {base.value}'", "is no field of a step"),
     ],
@@ -204,9 +213,9 @@ def test_names_that_stand_for_nothing_are_told(bench: Bench, old: str, new: str,
             "unknown key 'measures.value.from_'; did you mean 'from'",
         ),
         ("title: Sums\n", "", "the key 'title' is missing"),
-        ("rows: [way]", "rows: [wya]", "table '' names the axis 'wya', which is none; did you mean 'way'"),
+        ("rows: [way]", "rows: [wya]", "table 1 names the axis 'wya', which is none; did you mean 'way'"),
         ("series: [way], measure: value", "series: [way], measure: classes", "one figure for every class"),
-        ("rows: [way], columns: n", "rows: [way]", "table '' does not show the axis n"),
+        ("rows: [way], columns: n", "rows: [way]", "table 1 does not show the axis n"),
         ("measure: value}", "measure: valu}", "names the measure 'valu', which is none; did you mean 'value'"),
         ("better: {way: twice}", "better: {way: twic}", "'twic' is not on this axis; did you mean 'twice'"),
         ("than: {way: plain}", "than: {n: 1}", "better and than name different axes"),
@@ -215,6 +224,15 @@ def test_names_that_stand_for_nothing_are_told(bench: Bench, old: str, new: str,
         ("steps:\n  base", "steps:\n  n", "n names two things"),
         ("steps:\n", "steps: [\n", "is not YAML"),
         ("format: number}", "format: numbr}", "'measures.value.format' is 'numbr'"),
+        ("seeds: 2", "seeds: two", "'seeds' is 'two': give a whole number"),
+        ("seeds: 2", "seeds: 2.5", "'seeds' is 2.5: give a whole number"),
+        ("by: 10", "by: ten", "'expect.1.by' is 'ten': give a number"),
+        ("rows: [way]", "rows: []", "'tables.0.rows' is .*: give at least one"),
+        ("rows: [way]", "rows: way", "'tables.0.rows' is 'way': give a list"),
+        ("title: Sums", "title: 1", "'title' is 1: give a text"),
+        ("paper: {of: A paper, where: Table 1}", "paper: A paper", "'paper' is 'A paper': give `key: value` pairs"),
+        ("  axes: {n: [1]}", "  axes: {n: []}", "'quick.axes.n' is .*: give at least one"),
+        ("steps:\n", "leave_out: [{n: []}]\nsteps:\n", "'leave_out.0.n' is .*: give at least one"),
     ],
 )
 def test_mistakes_in_a_study_are_told_with_the_nearest_name(old: str, new: str, error: str):
@@ -257,7 +275,14 @@ def test_a_folder_is_a_domain_by_its_names(tmp_path: Path):
     found = load_domain(str(folder), environment={})
     assert (found.name, found.about.classes) == ("things", ("ground", "thing"))
     assert sorted(found.paths) == ["generator", "labelled", "test"]
-    assert found.missing["unlabelled"] == "the domain things has no unlabelled pictures"
+    assert found.missing["unlabelled"] == (
+        "the domain things has no unlabelled pictures; add them to its folder as unlabelled or unlabelled.zip, or name "
+        "them in its domain.yaml"
+    )
+    (folder / "generator").rmdir()
+    alone = load_domain(str(folder), environment={})
+    told = "the domain things has no generator; give one with --generator DIR, or add it to its folder"
+    assert alone.missing["generator"] == told
     for text, error in (("[]", "does not name classes"), ('{"classes": {"0": "a"}}', "names 1 classes")):
         (folder / "labelled" / "classes.json").write_text(text)
         with pytest.raises(UsageError, match=error):

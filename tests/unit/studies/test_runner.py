@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from gannotate.errors import GannotateError
-from gannotate.studies import claim, outcomes_so_far, run_plan, runner
+from gannotate.studies import claim, outcomes_so_far, run_plan, runner, write_study
 from gannotate.studies.cell import RESUMABLE, Ran, place, read_state, run_cell
+from gannotate.studies.findings import summarise
 from gannotate.studies.linking import link_project
 from gannotate.studies.plan import Cell, Plan
 from gannotate.studies.words import Here
@@ -56,7 +57,7 @@ def test_a_second_run_runs_nothing_and_has_the_same_results(bench: Bench):
     assert bench.ran == ran
     assert events == []
     assert again.results == first.results
-    assert all(one.reused and one.seconds > 0 for one in again.ran.values())
+    assert all(one.reused and (one.seconds or 0.0) > 0 for one in again.ran.values())
 
 
 def test_another_study_takes_the_cells_that_are_there(bench: Bench):
@@ -100,7 +101,11 @@ def test_a_failure_takes_what_needs_it_and_nothing_else(bench: Bench):
 
 @pytest.mark.parametrize(
     ("command", "error"),
-    [("chat", "it printed no JSON"), ("make --add {base.nothing}", "the result base has no 'nothing'")],
+    [
+        ("chat", "it printed no JSON"),
+        ("list", "it printed JSON without fields"),
+        ("make --add {base.nothing}", "the result base has no 'nothing'"),
+    ],
 )
 def test_what_cannot_be_read_is_a_failure_of_that_cell(bench: Bench, command: str, error: str):
     text = STUDY.replace("one: make --value {n} --add {base.value} {way.how} --seed {seed}", f"one: {command}")
@@ -222,14 +227,47 @@ def test_a_command_whose_runner_was_killed_is_waited_for(bench: Bench):
     assert time.monotonic() - begin > 0.3
 
 
-def test_a_torn_result_is_named(bench: Bench):
+@pytest.mark.parametrize("damage", ["{", "", "5", "[]", "null", "[" * 20_000, "\xff"])
+def test_a_damaged_result_is_named(bench: Bench, damage: str):
     plan = bench.plan(seeds=1)
     base = cell_of(plan, "base")
     where = place(bench.how.folder, base.id)
     where.mkdir(parents=True)
-    (where / "result.json").write_text("{")
-    with pytest.raises(GannotateError, match="damaged"):
+    (where / "result.json").write_text(damage, encoding="latin1")
+    with pytest.raises(GannotateError, match=r"result\.json is damaged \(.*\); delete that folder, and it runs anew"):
         outcomes_so_far(plan, bench.how)
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "{}", '{"seconds": "long", "cpu_s": [1]}', "\xff"])
+def test_a_damaged_record_takes_the_time_with_it_and_no_more(bench: Bench, damage: str):
+    plan = bench.plan(STUDY.replace('"{base.value}", format', '"{base.cell.seconds}", format'), seeds=1)
+    outcomes, _ = bench.run(plan)
+    base = cell_of(plan, "base")
+    assert summarise(plan, outcomes)[0].figures["base"].count == 1
+    (place(bench.how.folder, base.id) / "cell.json").write_text(damage, encoding="latin1")
+    again, events = bench.run(plan)
+    assert not events
+    figures = summarise(plan, again)[0].figures
+    assert figures["value"].count == 1
+    assert figures["base"].mean is None  # and not 0 seconds
+    assert write_study(bench.how.folder, plan, again, "", 1.0)["cells"][base.id]["seconds"] is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        '{"status": "failed"}',
+        '{"status": "stopped", "seconds": "x", "exit_code": "y"}',
+        '{"status": "running", "pid": "z"}',
+    ],
+)
+def test_a_damaged_record_of_what_is_not_done_hinders_nobody(bench: Bench, damage: str):
+    plan = bench.plan(seeds=1)
+    where = place(bench.how.folder, cell_of(plan, "base").id)
+    where.mkdir(parents=True)
+    (where / "cell.json").write_text(damage)
+    outcomes, _ = bench.run(plan)
+    assert len(outcomes.results) == len(plan.cells)
 
 
 PROJECTS = """
@@ -353,6 +391,6 @@ def test_a_training_that_was_killed_goes_on_and_one_that_failed_starts_anew(benc
         (where / "cell.json").write_text(json.dumps({"status": "failed", "exit_code": code, "error": "", "seconds": 5}))
         outcomes, _ = bench.run(plan)
         assert len((where / "starts").read_text().split()) == starts
-        assert (outcomes.ran[one.id].seconds > 5) is (code < 0)
+        assert ((outcomes.ran[one.id].seconds or 0.0) > 5) is (code < 0)
         if code < 0:
             assert outcomes.ran[one.id].cpu_s is None  # what an older build's first part took is not known
