@@ -59,6 +59,8 @@ class DomainFile(Strict):
     """Flags of `gannotate train-generator`: flipped and turned copies."""
     real: str = ""
     """Flags of trainings on real labelled pictures."""
+    score: str = ""
+    """Flags of scoring segmenters on the test pictures: the protocol of a benchmark."""
     most: dict[str, float] = Field(default={})
     """Largest values that an axis of this name may have here, e.g. as there are no more labelled pictures."""
     settings: dict[str, Scalar] = Field(default={})
@@ -88,7 +90,8 @@ class Domain:
 
     def texts(self) -> dict[str, str]:
         """What {domain.NAME} stands for in a command."""
-        return {"new": self.about.new, "gan": self.about.gan, "real": self.about.real}
+        about = self.about
+        return {"new": about.new, "gan": about.gan, "real": about.real, "score": about.score}
 
 
 def names() -> list[str]:

@@ -109,14 +109,16 @@ def _exported(name: str, data: BenchmarkSplit, out: Path, told: Callable[[str, i
 
 
 def _domain(benchmark: Benchmark, sources: list[Source], labelled: int) -> dict[str, object]:
-    flips = benchmark.flips
+    flips, protocol = benchmark.flips, benchmark.scored_by
+    scored = f"scored by the protocol {protocol.name}: {protocol.about}"
     pairs = ",".join(f"{a}:{b}" for a, b in flips.pairs)  # ids, as names may have blanks
     return {
         "title": benchmark.name,
-        "about": f"{benchmark.about}. " + " ".join(f"{note[:1].upper()}{note[1:]}." for note in benchmark.notes),
+        "about": " ".join(f"{text[:1].upper()}{text[1:]}." for text in (benchmark.about, *benchmark.notes, scored)),
         "classes": list(benchmark.class_names),
         "new": f"--swap {pairs}" if pairs else f"--mirror {flips.rule}",
         "gan": "" if flips.rule == "no" else "--mirror",
+        "score": f"--protocol {protocol.name}",
         "most": {"shots": labelled},
         "sources": {one.name: f"{one.name}.zip" if one.path is None else str(one.path) for one in sources},
     }

@@ -12,6 +12,7 @@ from gannotate.data.benchmarks.domains import DomainChoice, domain_sources, writ
 from gannotate.data.labelled import read_labelled
 from gannotate.data.pictures import PictureSource
 from gannotate.errors import GannotateError, UsageError
+from gannotate.studies.cell import words_of
 from gannotate.studies.domain import load_domain
 from gannotate.studies.plan import make_plan
 from gannotate.studies.study import load_shared, load_study
@@ -44,7 +45,9 @@ def test_a_domain_has_its_splits_classes_and_mirror_rule(faces: Path, tmp_path: 
     assert domain.missing == {}
     assert domain.paths["generator"] == generator.resolve()
     assert domain.about.classes == find_benchmark("celebamask-hq-19").class_names
-    assert domain.texts() == {"new": "--swap 4:5,6:7,8:9", "gan": "--mirror", "real": ""}
+    score = "--protocol layermatch"
+    assert domain.texts() == {"new": "--swap 4:5,6:7,8:9", "gan": "--mirror", "real": "", "score": score}
+    assert "Scored by the protocol layermatch: mean IoU over" in domain.about.about
     assert domain.about.most == {"shots": 3}
     learned = read_labelled(domain.paths["labelled"], 19)
     assert [Path(name).stem for name in learned.names] == ["28000", "28001", "28002"]
@@ -61,6 +64,9 @@ def test_every_study_of_real_labels_plans_its_cells_on_a_domain(faces: Path, tmp
     plan = make_plan("gradient-matching", study, load_shared(), domain)
     words = " ".join(str(part) for cell in plan.cells.values() for word in cell.words for part in word)
     assert all(str(domain.paths[name]) in words for name in ("labelled", "unlabelled", "test", "generator"))
+    scored = [words_of(cell) for cell in plan.cells.values() if cell.step == "score"]
+    assert scored
+    assert all(words[-2:] == ["--protocol", domain.about.score.split()[-1]] for words in scored)
     shots = {row.at["shots"] for row in plan.rows}
     assert shots == {2}, "there are four labelled pictures"
 
@@ -75,7 +81,7 @@ def test_unlabelled_pictures_of_ones_own_and_a_domain_without_a_generator(tmp_pa
     domain = load_domain(str(tmp_path / "d"), environment={})
     assert domain.paths["unlabelled"] == (tmp_path / "more").resolve()
     assert set(domain.missing) == {"generator"}
-    assert domain.texts() == {"new": "--mirror no", "gan": "", "real": ""}
+    assert domain.texts() == {"new": "--mirror no", "gan": "", "real": "", "score": "--protocol datasetgan-cv"}
     given = load_domain(str(tmp_path / "d"), generator=tmp_path / "more", environment={})
     assert given.paths["generator"] == (tmp_path / "more").resolve()
 
