@@ -20,13 +20,13 @@ from typing import Any
 from gannotate.files import write_text
 from gannotate.studies.claims import all_claims
 from gannotate.studies.claims_table import as_markdown
+from gannotate.studies.plan import only_seeds
 from gannotate.studies.reading import find_studies, read_study
 from gannotate.studies.study import names
 from gannotate.wording import counted
 
 DOCS = Path(__file__).parents[1] / "docs"
 PLOTS = DOCS / "images" / "studies"
-FEWER_SEEDS = re.compile(r"\d+ seeds? in place of \d+")
 
 HEAD = """# What the studies found
 
@@ -57,7 +57,7 @@ def main(folders: list[Path]) -> None:
 def size_of(known: list[dict[str, Any]]) -> str:
     """How many are as large as they ask to be, and what the others lack."""
     own = [one for one in known if not one["reduced"]]
-    few = [one for one in known if one["reduced"] and all(FEWER_SEEDS.fullmatch(lack) for lack in one["reduced"])]
+    few = [one for one in known if one["reduced"] and all(only_seeds(lack) for lack in one["reduced"])]
     return (
         f"Of {counted(len(known), 'study', 'studies')} (on a domain each) {len(own)} are as large as they ask to be, "
         f"{len(few)} but for the number of seeds; what is fewer in the others (steps, pictures, values of the axes) "
@@ -102,7 +102,7 @@ def studies(folders: list[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
 def lack_of(study: dict[str, Any]) -> tuple[int, int, int]:
     """How far a study is from all that it could be: rows that are missing, what is reduced but the seeds, seeds."""
     missing = sum(row["status"] != "done" for row in study["rows"])
-    return missing, sum(not FEWER_SEEDS.fullmatch(lack) for lack in study["reduced"]), -len(study["seeds"])
+    return missing, sum(not only_seeds(lack) for lack in study["reduced"]), -len(study["seeds"])
 
 
 def section(folder: Path, study: dict[str, Any]) -> str:

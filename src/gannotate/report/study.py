@@ -106,7 +106,7 @@ def _paper(ended: Ended) -> str:
     about = str(content.get("domain", {}).get("about", ""))
     told = f"<p><b>Otherwise than there.</b> {escape(differences)}</p>" if differences else ""
     if reduced := [str(one) for one in content.get("reduced", ())]:
-        told += f"<p><b>Less than the study asks for.</b> {escape('; '.join(reduced))}.</p>"
+        told += f"<p><b>Otherwise than the study asks for.</b> {escape('; '.join(reduced))}.</p>"
     told += f"<p><b>{escape(ended.frame.domain)}.</b> {escape(about)}</p>" if about else ""
     return (
         f"<section><h2>What the paper says</h2><blockquote>{escape(str(content.get('claim', '')))}</blockquote>"

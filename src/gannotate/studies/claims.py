@@ -15,6 +15,7 @@ from gannotate.studies.comparison import check
 from gannotate.studies.documents import Strict, read_document
 from gannotate.studies.findings import Finding, Verdict
 from gannotate.studies.frame import Frame
+from gannotate.studies.plan import only_seeds
 from gannotate.studies.reading import Ended
 from gannotate.studies.study import Expectation, Paper, Study, library, load_study, names
 
@@ -40,7 +41,7 @@ class UntestedFile(Strict):
 class OnDomain:
     """What one folder says of a part of a claim. seeds: the fewest behind a comparison, 0 where there is none.
 
-    reduced: fewer seeds, steps, pictures or values of the axes than the study asks for.
+    reduced: otherwise (steps, pictures, values of the axes) than the study asks for; of seeds, see `seeds`.
     """
 
     folder: str
@@ -184,7 +185,7 @@ def _on(ended: Ended, one: Expectation) -> OnDomain:
 
 def _told(ended: Ended, finding: Finding) -> OnDomain:
     seeds = min((int(item.get("seeds", 1)) for item in finding.differences), default=0)
-    reduced = bool(ended.content.get("reduced"))
+    reduced = not all(only_seeds(str(lack)) for lack in ended.content.get("reduced", ()))
     return OnDomain(ended.folder.name, ended.frame, reduced, seeds, finding)
 
 

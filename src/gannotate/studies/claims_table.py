@@ -101,7 +101,7 @@ def _summary(claims: Sequence[Claim]) -> str:
         f"holds at some values of the other axes or on some pictures, but not at all. {NOISE} Differences are those of "
         "the means over the seeds that both sides have, plus when the claim's side is ahead (smallest to largest over "
         "the places in brackets). Reduced: "
-        "fewer seeds, steps, pictures or values than the study asks for. A quick form shows that a study runs, not "
+        "other steps, pictures or values than the study asks for. A quick form shows that a study runs, not "
         "what is true, and counts only where nothing else was run."
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -165,6 +166,11 @@ def _filled(name: str, text: str, settings: Mapping[str, Scalar]) -> str:
             f"the differences of the study {name} have a hole for {error}, which is no setting; write {{NAME}} of "
             f"one of {', '.join(settings)}"
         ) from error
+
+
+def only_seeds(lack: str) -> bool:
+    """Whether one of a plan's `reduced` says that there are fewer seeds."""
+    return re.fullmatch(r"\d+ seeds? in place of \d+", lack) is not None
 
 
 def _seeds_text(count: int) -> str:

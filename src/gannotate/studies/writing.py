@@ -133,7 +133,11 @@ def _page(
         "",
         f"{study.paper.of}, {study.paper.where}. {study.claim}",
         *(["", f"Otherwise than there: {content['differences']}"] if content["differences"] else []),
-        *(["", f"Reduced here: {'; '.join(plan.reduced)}."] if plan.reduced and not plan.choice.quick else []),
+        *(
+            ["", f"Otherwise here than the study asks for: {'; '.join(plan.reduced)}."]
+            if plan.reduced and not plan.choice.quick
+            else []
+        ),
         "",
         markdown(frame, points, findings).rstrip(),
         "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,21 @@ def test_a_quick_form_counts_only_where_there_is_nothing_else(tmp_path: Path):
     assert (both.parts[0].verdict, both.parts[0].quick) == (Verdict.HOLDS, False)
     assert (both.parts[1].verdict, both.parts[1].quick) == (Verdict.HOLDS, True)
     assert (both.quick, taps_claim(quick).quick, taps_claim(full).quick) == (False, True, False)
+
+
+@pytest.mark.parametrize(
+    ("lacks", "told"),
+    [
+        ([], "Xray: +"),
+        (["1 seed in place of 3"], "Xray: +"),
+        (["1 seed in place of 3", "steps 2 in place of 9"], "Xray, reduced: +"),
+    ],
+)
+def test_fewer_seeds_alone_are_not_called_reduced(tmp_path: Path, lacks: list[str], told: str):
+    folder = taps_folder(tmp_path, "xray", middle=0.8, all=0.7).folder
+    content = json.loads((folder / "study.json").read_text())
+    write_json(folder / "study.json", content | {"reduced": lacks})
+    assert f"| holds | {told}0.100, 3 seeds |" in as_markdown(all_claims([read_study(folder)]))
 
 
 def test_the_tables_have_every_part_and_what_it_stands_on(tmp_path: Path):

@@ -113,6 +113,7 @@ def test_a_plan_says_what_it_does_less_of(bench: Bench):
     assert (whole.reduced, whole.differences) == ((), "Only 10.")
     less = bench.plan(text, seeds=1, only={"way": ("plain",)}, settings={"ten": 3})
     assert less.reduced == ("1 seed in place of 2", "ten 3 in place of 10", "way without doubled")
+    assert [plans.only_seeds(one) for one in less.reduced] == [True, False, False]
     assert less.differences == "Only 3."
     with pytest.raises(UsageError, match=r"have a hole for 'nine', which is no setting; write {NAME} of one of ten"):
         bench.plan(text.replace("Only {ten}", "Only {nine}"))
