@@ -113,7 +113,7 @@ def test_an_export_is_a_labelled_folder(command: Command, cats: Path, tmp_path: 
         (["domain", "cat-16", "{cats}", "--out", "x", "--test", "train"], "share 30 pictures"),
         (
             ["domain", "cat-16", "{cats}", "--out", "x", "--generator", "none"],
-            "none does not exist; give the folder of",
+            "none is no folder; give the folder of",
         ),
     ],
 )
@@ -155,7 +155,7 @@ def test_a_domain_is_what_a_study_runs_on(command: Command, cats: Path, tmp_path
     assert (result["pictures"], result["lacking"]) == ({"labelled": 4, "test": 19}, ["unlabelled"])
     assert len(result["skipped"]["test"]) == 1
     assert any("studies that need some want --unlabelled DIR here" in note for note in result["notes"])
-    assert "studies score by the protocol plain; the papers' figures of cat-16 are of datasetgan-cv" in result["notes"]
+    assert any(note.startswith("studies score by the protocol datasetgan-cv, but") for note in result["notes"])
     again = [*words[:5], tmp_path / "b", *words[6:]]
     assert f"next: gannotate study run supervised-labels --domain {tmp_path}/b\n" in command.text(*again)
     planned = command("study", "run", "supervised-labels", "--domain", domain, "--quick", "--dry-run")

@@ -157,3 +157,14 @@ def test_an_encoder_is_trained_by_one(command: Command, generator: Path, labelle
     (encoder / "checkpoint.safetensors").touch()  # it was killed at its very end
     command(*words, "--out", tmp_path / "two")
     assert not (encoder / "checkpoint.safetensors").exists()
+
+
+def test_a_run_goes_on_when_it_is_given_more_minutes(
+    command: Command, annotated: Path, capsys: pytest.CaptureFixture[str]
+):
+    words = ["fit", annotated, "--max-steps", 2]
+    run = Path(command(*words, "--minutes", 10)["decoder"])
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | {"status": "running"}))  # as it was when it was killed
+    assert Path(command(*words, "--minutes", 20)["decoder"]) == run
+    assert "starting anew" not in capsys.readouterr().err

@@ -96,8 +96,8 @@ def _notes(
     notes += [f"the labels are answers of the {network}, not truth" for network in sorted(networks)]
     if "unlabelled" in lacking:
         notes.append(f"{benchmark.name} has no unlabelled pictures; studies that need some want --unlabelled DIR here")
-    told_by = f"the papers' figures of {benchmark.name} are of {benchmark.protocol}"
-    return [*notes, f"studies score by the protocol plain; {told_by}"]
+    how = "but take the last checkpoint, and not one that pictures chose"
+    return [*notes, f"studies score by the protocol {benchmark.protocol}, {how}"]
 
 
 def _would(source: Source, out: Path) -> str:

@@ -13,7 +13,7 @@ from gannotate.errors import UsageError
 SHOWN_ONLY = ("json", "quiet", "verbose", "dry_run", "config")
 """Flags that change what is shown, not what is done: they are no part of a run's settings."""
 
-MAY_DIFFER = ("resume", "device", "accumulate", "precision", "compile")
+MAY_DIFFER = ("resume", "device", "accumulate", "precision", "compile", "minutes")
 """Flags that may differ between a run and its resumption."""
 
 SHARED = Parameter(group=Group("Flags of every command", sort_key=9))

@@ -90,7 +90,7 @@ class PlanFlags(Common):
     def plan(self, name: str) -> Plan:
         """The study on the domain, as the flags ask for it."""
         plan = make_plan(Path(name).stem, load_study(name), load_shared(), self._domain(), self._choice())
-        _check_own({name: plan})
+        _check_own({name: plan}, self.domain)
         return plan
 
     def plans(self, names: Sequence[str]) -> Several:
@@ -98,7 +98,7 @@ class PlanFlags(Common):
         wanted = dict.fromkeys(one for name in names for one in (study_names() if name == ALL else (name,)))
         studies = {name: load_study(name) for name in wanted}
         several = plan_several(studies, load_shared(), self._domain(), self._choice(), leave_out=ALL in names)
-        _check_own(several.plans)
+        _check_own(several.plans, self.domain)
         return several
 
     def _domain(self) -> Domain:
@@ -149,10 +149,10 @@ def own_card(device: str) -> dict[str, str]:
     return {"CUDA_VISIBLE_DEVICES": cards[place % len(cards)]} if cards else {}
 
 
-def _check_own(plans: Mapping[str, Plan]) -> None:
-    """Checks the commands of those that do not ship; a test takes all of those that do."""
+def _check_own(plans: Mapping[str, Plan], domain: str) -> None:
+    """Checks the commands where study or domain do not ship; a test takes all of those that do."""
     for name, plan in plans.items():
-        if name not in study_names():
+        if name not in study_names() or domain not in domain_names():
             try:
                 check_commands(plan)
             except UsageError as error:

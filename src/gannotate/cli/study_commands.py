@@ -22,18 +22,19 @@ def check_commands(plan: Plan) -> None:
     known: set[tuple[str, ...]] = set()
     for cell in plan.cells.values():
         words = words_of(cell)
-        shape = tuple(word for place, word in enumerate(words) if not place or word.startswith("--"))
+        shape = tuple(word for place, word in enumerate(words) if place < 2 or word.startswith("-"))
         if shape in known:
             continue
         known.add(shape)
         try:
             if words[0] not in parsers:
                 parsers[words[0]] = parser_of(find_verb(words[0]))
+        except UsageError as error:
+            raise UsageError(f"the step {cell.step}: {error}") from error
+        try:
             parsers[words[0]].parse_args(words, exit_on_error=False, print_error=False)
         except (cyclopts.UnknownOptionError, cyclopts.UnknownCommandError) as error:
             told = sentence_about(error, parsers[words[0]], words)
             raise UsageError(f"the step {cell.step}: {told}") from error
-        except UsageError as error:
-            raise UsageError(f"the step {cell.step}: {error}") from error
-        except cyclopts.CycloptsError:
+        except (cyclopts.CycloptsError, UsageError):
             continue  # of a value

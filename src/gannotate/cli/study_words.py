@@ -71,9 +71,10 @@ def missing(result: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
     parts = [f"{result['failed']} of {whole} commands failed"] if result["failed"] else []
     parts += [f"{result['not_run']} of {whole} commands were not run"] if result["not_run"] else []
     parts += [f"{counted(result['unread'], 'figure')} cannot be read"] if result["unread"] else []
+    again = "the same command tries again" if result["failed"] or result["not_run"] else "mend the measure's `from`"
     return (
         f"{folder.name} is not whole, {' and '.join(parts)}; {folder / STUDY} tells why, {TABLE} beside it has the "
-        "rest, and the same command tries again"
+        f"rest, and {again}"
     )
 
 

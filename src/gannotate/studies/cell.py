@@ -202,8 +202,9 @@ def _run(
     if not going_on:
         shutil.rmtree(where, ignore_errors=True)
     spent: dict[str, float | None] = {"seconds": 0.0, "cpu_s": 0.0}
-    if going_on:
-        spent = {"seconds": _number(before.get("seconds")), "cpu_s": _number(before.get("cpu_s"))}
+    if going_on:  # a runner that was killed could not write what its part took
+        known = before.get("status") != "running"
+        spent = {name: _number(before.get(name)) if known else None for name in spent}
     where.mkdir(parents=True, exist_ok=True)
     try:
         words = words_of(cell, how.device, results)

@@ -166,8 +166,8 @@ def _difference(frame: Frame, better: Side, than: Side) -> dict[str, Any] | None
     """
     measure, figures = frame.measures[better.name], [*better.figures, *than.figures]
     better_sign = 1 if measure.better == "higher" else -1
-    terms = [(sign * better_sign, point.values[better.name]) for sign, point in better.terms]
-    terms += [(-sign * better_sign, point.values[than.name]) for sign, point in than.terms]
+    terms = [(sign * better_sign, point.values.get(better.name, {})) for sign, point in better.terms]
+    terms += [(-sign * better_sign, point.values.get(than.name, {})) for sign, point in than.terms]
     seeds = set.intersection(*(set(values) for _, values in terms))
     if not seeds:
         return None

@@ -138,9 +138,10 @@ def _find(name: str, about: DomainFile, places: Mapping[str, Path | None], gener
             paths[source] = generator.resolve()
         elif source not in about.sources:
             what = source if source == "generator" else f"{source} pictures"
-            how = f"add them to its folder as {source} or {source}.zip, or name them in its {DOMAIN_FILE}"
-            how = "give one with --generator DIR, or add it to its folder" if source == "generator" else how
-            missing[source] = f"the domain {name} has no {what}{f'; {how}' if places['folder'] else ''}"
+            how = f"; add them to its folder as {source} or {source}.zip, or name them in its {DOMAIN_FILE}"
+            how = how if places["folder"] else ""
+            how = "; give one with --generator DIR" if source == "generator" else how
+            missing[source] = f"the domain {name} has no {what}{how}"
         elif (one := about.sources[source]).made is not None:
             made[source] = one.made
         else:

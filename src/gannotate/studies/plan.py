@@ -132,7 +132,7 @@ def make_plan(name: str, study: Study, shared: Shared, domain: Domain, choice: C
     if not rows:
         raise UsageError(f"nothing of the study {name} is left; give --only other values")
     settings = {name: value for name, value in builder.settings.items() if name in builder.used}
-    for idle in set(choice.settings) - set(settings):
+    for idle in (one for one in choice.settings if one not in settings):
         raise UsageError(f"--set {idle} changes nothing in the study {name}; it has {', '.join(settings)}")
     usual = settings_of(study, shared, domain)
     reduced = (

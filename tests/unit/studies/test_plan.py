@@ -282,7 +282,7 @@ def test_a_folder_is_a_domain_by_its_names(tmp_path: Path):
     )
     (folder / "generator").rmdir()
     alone = load_domain(str(folder), environment={})
-    told = "the domain things has no generator; give one with --generator DIR, or add it to its folder"
+    told = "the domain things has no generator; give one with --generator DIR"
     assert alone.missing["generator"] == told
     for text, error in (("[]", "does not name classes"), ('{"classes": {"0": "a"}}', "names 1 classes")):
         (folder / "labelled" / "classes.json").write_text(text)

@@ -384,13 +384,17 @@ def test_a_training_that_was_killed_goes_on_and_one_that_failed_starts_anew(benc
     plan = bench.plan(STUDY.replace("one: make", "one: train {here}"), seeds=1, only={"n": (1,), "way": ("plain",)})
     one = cell_of(plan, "one")
     where = place(bench.how.folder, one.id)
-    for code, starts in ((-9, 2), (1, 1)):
+    for status, code, starts in (("failed", -9, 2), ("running", -9, 2), ("failed", 1, 1)):
         shutil.rmtree(where, ignore_errors=True)
         where.mkdir(parents=True)
         (where / "starts").write_text("start\n")
-        (where / "cell.json").write_text(json.dumps({"status": "failed", "exit_code": code, "error": "", "seconds": 5}))
+        state = {"status": status, "exit_code": code, "error": "", "seconds": 5}
+        (where / "cell.json").write_text(json.dumps(state))
         outcomes, _ = bench.run(plan)
         assert len((where / "starts").read_text().split()) == starts
-        assert ((outcomes.ran[one.id].seconds or 0.0) > 5) is (code < 0)
-        if code < 0:
-            assert outcomes.ran[one.id].cpu_s is None  # what an older build's first part took is not known
+        took = outcomes.ran[one.id]
+        if status == "running":  # its runner was killed too, and could not write what it took
+            assert (took.seconds, took.cpu_s) == (None, None)
+            continue
+        assert ((took.seconds or 0.0) > 5) is (code < 0)
+        assert (took.cpu_s is None) is (code < 0)  # what an older build's first part took is not known

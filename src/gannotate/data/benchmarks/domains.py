@@ -63,8 +63,8 @@ def domain_sources(benchmark: Benchmark, folder: str | Path, choice: DomainChoic
         if not benchmark.split(name).labelled:
             known = ", ".join(name for name, split in benchmark.splits.items() if split.labelled)
             raise UsageError(f"{name} of {benchmark.name} has no labels; use one of {known}")
-    if choice.generator is not None and not choice.generator.exists():
-        raise UsageError(f"{choice.generator} does not exist; give the folder of a generator")
+    if choice.generator is not None and not choice.generator.is_dir():
+        raise UsageError(f"{choice.generator} is no folder; give the folder of a generator")
     labelled = load_benchmark(benchmark, folder, choice.labelled, choice.size).first(choice.first)
     test = load_benchmark(benchmark, folder, choice.test, choice.size)
     shared = shared_names(labelled, test)

@@ -85,9 +85,8 @@ class BenchmarkSplit:
         if count is None:
             return self
         if not 1 <= count <= len(self):
-            raise UsageError(
-                f"{count} pictures were asked for, {self.name} of {self.benchmark.name} has {len(self)}; give 1 to that"
-            )
+            there = f"{self.name} of {self.benchmark.name} has {len(self)}"
+            raise UsageError(f"{count} pictures were asked for, {there}; give 1 to {len(self)}")
         places = sorted(range(len(self)), key=lambda place: self.items[place].rank)[:count]
         return replace(self, items=tuple(self.items[place] for place in sorted(places)), skipped=[])
 

@@ -96,7 +96,7 @@ def test_unlabelled_pictures_of_ones_own_and_a_domain_without_a_generator(tmp_pa
         (DomainChoice(labelled="test"), "test and test of celebamask-hq-8 share 500 pictures; learn from and test on"),
         (DomainChoice(labelled="train-large", test="train"), "train-large and train .* share 1500 pictures"),
         (DomainChoice(labelled="trains"), "has no split 'trains'"),
-        (DomainChoice(generator=Path("nowhere")), "nowhere does not exist; give the folder of a generator"),
+        (DomainChoice(generator=Path("nowhere")), "nowhere is no folder; give the folder of a generator"),
         (DomainChoice(unlabelled=Path("nowhere")), "nowhere does not exist; give a folder or a zip of pictures"),
         (DomainChoice(first=1501), "1501 pictures were asked for"),
     ],

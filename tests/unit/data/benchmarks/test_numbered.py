@@ -46,7 +46,7 @@ def test_train_takes_the_first_sixteen_by_number_and_test_goes_by_name(release: 
 def test_the_first_ones_go_by_number_too(release: Path):
     few = load_benchmark("car-20", release, "train").first(5)
     assert [item.name for item in few.items] == [f"image_{number}" for number in range(5)]  # not 0, 1, 10, 11, 12
-    with pytest.raises(UsageError, match="17 pictures were asked for, train of car-20 has 16; give 1 to that"):
+    with pytest.raises(UsageError, match="17 pictures were asked for, train of car-20 has 16; give 1 to 16"):
         load_benchmark("car-20", release, "train").first(17)
     some = load_benchmark("car-20", release, "test").first(11)
     assert [item.name for item in some.items][:4] == ["image_0", "image_1", "image_10", "image_2"]  # in their order
