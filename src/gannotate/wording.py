@@ -11,6 +11,11 @@ def counted(count: int, one: str, many: str = "") -> str:
     return f"{count} {one if count == 1 else many or one + 's'}"
 
 
+def span(fewest: int, most: int) -> str:
+    """From so many to so many, in words: `60 to 1,500`, or `60` where both are the same."""
+    return f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
+
+
 def quoted(word: str | Path) -> str:
     """A name as it is typed into a shell: `cells`, but `'my cells'`."""
     return shlex.quote(str(word))

@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gannotate.wording import counted, quoted
+from gannotate.wording import counted, quoted, span
+
+
+@pytest.mark.parametrize(("ends", "told"), [((60, 60), "60"), ((60, 1500), "60 to 1,500")])
+def test_a_span_of_one_number_is_that_number(ends: tuple[int, int], told: str):
+    assert span(*ends) == told
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from gannotate.cli import show
 from gannotate.cli.benchmarks import told
 from gannotate.cli.flags import Common, settings
 from gannotate.data.benchmarks import Benchmark, find_benchmark
-from gannotate.data.benchmarks.domains import DomainChoice, Source, domain_sources, write_domain
+from gannotate.data.benchmarks.domains import DomainChoice, DomainPart, domain_sources, write_domain
 from gannotate.data.benchmarks.exporting import Exported
 from gannotate.data.writing import check_new
 from gannotate.wording import counted, quoted
@@ -82,7 +82,7 @@ def domain_verb(name: str, folder: Path, /, *, flags: DomainFlags) -> int:
 
 
 def _notes(
-    benchmark: Benchmark, sources: Sequence[Source], done: Mapping[str, Exported], lacking: Sequence[str]
+    benchmark: Benchmark, sources: Sequence[DomainPart], done: Mapping[str, Exported], lacking: Sequence[str]
 ) -> list[str]:
     """What one must know before a study's figures are compared with a paper's."""
     notes = [
@@ -100,7 +100,7 @@ def _notes(
     return [*notes, f"studies score by the protocol {benchmark.protocol}, {how}"]
 
 
-def _would(source: Source, out: Path) -> str:
+def _would(source: DomainPart, out: Path) -> str:
     if source.data is None:
         return f"note {source.path} as {source.name}"
     return f"write {len(source.data)} pictures of {source.data.name} into {out / (source.name + '.zip')}"

@@ -75,10 +75,11 @@ def _run_row(run: Run, project: str) -> str:
     record = run.record
     command = record.get("about", {}).get("command") or f"gannotate {record.get('verb', '?')} {project}"
     settings = json.dumps(record.get("config", {}), indent=1)
+    over = "over " if record.get("killed") else ""  # what a killed part took is not known
     return (
         f'<tr><th scope="row">{escape(title(run))}</th><td><code>{escape(command)}</code><details><summary>settings'
         f"</summary><pre>{escape(settings)}</pre></details></td><td>{record.get('seed', '-')}</td>"
-        f'<td class="number">{clock(record.get("wall_s", 0.0))}</td></tr>'
+        f'<td class="number">{over}{clock(record.get("wall_s", 0.0))}</td></tr>'
     )
 
 

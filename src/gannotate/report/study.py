@@ -17,6 +17,7 @@ from gannotate.studies.comparison import NOISE
 from gannotate.studies.findings import Finding, Verdict
 from gannotate.studies.reading import Ended, read_study
 from gannotate.studies.tables import Grid, difference_format, difference_text, grid, named, note, published, signed
+from gannotate.wording import span
 
 MOST_COLUMNS = 14
 """Columns of a table that fit on a sheet of paper in usual letters."""
@@ -84,10 +85,8 @@ def _numbers(ended: Ended) -> list[tuple[str, str]]:
     numbers.append((f"{there:,} of {asked:,}", f"figures are there{f', {gone}' if gone else ''}"))
     seeds = len(content.get("seeds", ()))
     numbers.append((str(seeds), f"seed{'' if seeds == 1 else 's'}, each with draws of its own"))
-    if scored := sorted(set(content.get("scored_pictures", ()))):
-        numbers.append(
-            (" to ".join(f"{count:,}" for count in dict.fromkeys((scored[0], scored[-1]))), "pictures scored on")
-        )
+    if scored := content.get("scored_pictures"):
+        numbers.append((span(*scored), "pictures scored on"))
     seconds, machine = content.get("cells_s"), content.get("hardware", {})
     if seconds:
         numbers.append((clock(seconds), f"for all commands together, on {machine.get('cores', '?')} cores"))

@@ -15,6 +15,7 @@ from gannotate.studies.frame import Frame, frame_as_json, frame_of
 from gannotate.studies.plan import Plan
 from gannotate.studies.runner import Outcomes
 from gannotate.studies.tables import comma_separated, markdown
+from gannotate.wording import counted, span
 
 STUDY, TABLE, VALUES = "study.json", "table.md", "table.csv"
 FORMAT_VERSION = 1
@@ -81,11 +82,13 @@ def _scored(plan: Plan, outcomes: Outcomes) -> list[int]:
 
 def _made(plan: Plan, content: Mapping[str, Any]) -> str:
     """What somebody needs who does it again, or writes it up."""
-    machine, of, pictures = content["hardware"], content["versions"], sorted(set(content["scored_pictures"]))
-    scored = f"Scored on {' to '.join(map(str, pictures))} pictures each. " if pictures else ""
+    machine, of, scored_on = content["hardware"], content["versions"], content["scored_pictures"]
+    scored = (
+        f"Scored on {span(*scored_on)} {'picture' if scored_on[1] == 1 else 'pictures'} each. " if scored_on else ""
+    )
     packages = ", ".join(f"{name} {of[name]}" for name in ("gannotate", "torch") if name in of)
     seeds = f"Seed{'s' if len(plan.seeds) > 1 else ''} {', '.join(map(str, plan.seeds))}. "
-    took = f"{len(plan.cells)} cells, {content['cells_s'] / 60:.1f} minutes of them together"
+    took = f"{counted(len(plan.cells), 'cell')}, {content['cells_s'] / 60:.1f} minutes of them together"
     return (
         f"{seeds}{scored}{took}, on {machine['cores']} cores ({machine['processor']}). Made by `{content['command']}` "
         f"with {packages}, {content['written'][:10]}."

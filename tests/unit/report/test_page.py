@@ -262,3 +262,11 @@ def test_without_floors_there_is_no_word_of_them(empty: Project):
     text = page(gather(empty))
     assert "Beside the alternatives" in text
     assert "floor" not in text.lower()
+
+
+def test_the_time_of_a_run_that_was_killed_is_more_than_is_known(empty: Project):
+    add_segmenter(empty, "unet-a", "labelled pictures", wrong=0.1)
+    path = empty.made("segmenters")[-1] / "run.json"
+    assert ">over " not in page(gather(empty))
+    write_json(path, json.loads(path.read_text()) | {"killed": 1})
+    assert len(re.findall(r'<td class="number">over [\d.]+ s</td>', page(gather(empty)))) == 1

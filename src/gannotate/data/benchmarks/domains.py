@@ -44,7 +44,7 @@ class DomainChoice:
 
 
 @dataclass(frozen=True)
-class Source:
+class DomainPart:
     """One source of the domain: a split that is written, or a place that is named."""
 
     name: str
@@ -52,7 +52,7 @@ class Source:
     path: Path | None = None
 
 
-def domain_sources(benchmark: Benchmark, folder: str | Path, choice: DomainChoice) -> list[Source]:
+def domain_sources(benchmark: Benchmark, folder: str | Path, choice: DomainChoice) -> list[DomainPart]:
     """What goes into a domain; nothing is written.
 
     Raises:
@@ -73,19 +73,19 @@ def domain_sources(benchmark: Benchmark, folder: str | Path, choice: DomainChoic
             f"{choice.labelled} and {choice.test} of {benchmark.name} share {counted(shared, 'picture')}; learn from "
             "and test on splits that share none"
         )
-    sources = [Source("labelled", labelled), Source("test", test)]
+    sources = [DomainPart("labelled", labelled), DomainPart("test", test)]
     if choice.unlabelled is not None:
         PictureSource(choice.unlabelled)  # says what is wrong with it
-        sources.append(Source("unlabelled", None, choice.unlabelled.resolve()))
+        sources.append(DomainPart("unlabelled", None, choice.unlabelled.resolve()))
     elif "unlabelled" in benchmark.splits:
-        sources.append(Source("unlabelled", load_benchmark(benchmark, folder, "unlabelled", choice.size)))
+        sources.append(DomainPart("unlabelled", load_benchmark(benchmark, folder, "unlabelled", choice.size)))
     if choice.generator is not None:
-        sources.append(Source("generator", None, choice.generator.resolve()))
+        sources.append(DomainPart("generator", None, choice.generator.resolve()))
     return sources
 
 
 def write_domain(
-    benchmark: Benchmark, sources: list[Source], out: str | Path, told: Callable[[str, int, int], object]
+    benchmark: Benchmark, sources: list[DomainPart], out: str | Path, told: Callable[[str, int, int], object]
 ) -> dict[str, Exported]:
     """Writes the splits and domain.yaml into a new folder, which appears whole or not at all.
 
@@ -108,7 +108,7 @@ def _exported(name: str, data: BenchmarkSplit, out: Path, told: Callable[[str, i
     return export_split(data, out / f"{name}.zip", lambda count: told(name, count, len(data)))
 
 
-def _domain(benchmark: Benchmark, sources: list[Source], labelled: int) -> dict[str, object]:
+def _domain(benchmark: Benchmark, sources: list[DomainPart], labelled: int) -> dict[str, object]:
     flips, protocol = benchmark.flips, benchmark.scored_by
     scored = f"scored by the protocol {protocol.name}: {protocol.about}"
     pairs = ",".join(f"{a}:{b}" for a, b in flips.pairs)  # ids, as names may have blanks

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gannotate.data.benchmarks import find_benchmark
+from gannotate.data.benchmarks import domains, find_benchmark
 from gannotate.data.benchmarks.domains import DomainChoice, domain_sources, write_domain
 from gannotate.data.labelled import read_labelled
 from gannotate.data.pictures import PictureSource
 from gannotate.errors import GannotateError, UsageError
 from gannotate.studies.cell import words_of
-from gannotate.studies.domain import load_domain
+from gannotate.studies.domain import DOMAIN_FILE, load_domain
 from gannotate.studies.plan import make_plan
 from gannotate.studies.study import load_shared, load_study
 
@@ -41,6 +41,7 @@ def test_a_domain_has_its_splits_classes_and_mirror_rule(faces: Path, tmp_path: 
     choice = DomainChoice(first=3, generator=generator, size=16)
     counts = written("celebamask-hq-19", faces, tmp_path / "domain", choice)
     assert counts == {"labelled": 3, "test": 2, "unlabelled": 1}
+    assert domains.DOMAIN_FILE == DOMAIN_FILE  # the data's room does not know the studies'
     domain = load_domain(str(tmp_path / "domain"), environment={})
     assert domain.missing == {}
     assert domain.paths["generator"] == generator.resolve()
