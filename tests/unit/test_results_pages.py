@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 
 from gannotate.studies import load_study
+from gannotate.studies.claims import all_claims
+from gannotate.studies.claims_table import as_markdown
+from gannotate.studies.reading import read_study
+from gannotate.studies.tables import markdown
 
 TOOLS = Path(__file__).parents[2] / "tools"
 
@@ -124,3 +128,34 @@ def test_a_study_in_several_folders_counts_where_it_is_largest(tmp_path: Path):
     ((found, known),) = tool("write_studies").studies([*folders, tmp_path / "seeds"])
     assert found.parent.name == "seeds"
     assert tool("write_studies").size_of([known]).startswith("Of 1 study (on a domain each) 0 are as large")
+
+
+def test_what_is_kept_of_a_study_has_no_path_of_a_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    writer = tool("write_studies")
+    monkeypatch.setattr(writer, "KEPT", tmp_path / "kept")
+    ran = "--labelled '/a b/xray/pool.zip' --unlabelled /a/b.zip --generator /g/xray"
+    kept = "--labelled 'pool.zip' --unlabelled b.zip --generator xray"
+    study = {
+        "command": "gannotate study run taps --domain xray --data /home/someone/data --seeds 1 --out /tmp/out",
+        "cells": {"ab": {"command": f"gannotate fit cells/ab/project {ran}"}},
+        "claim": "half and/or 1/512 of it",
+        "seeds": [0],
+    }
+    writer.keep([(tmp_path / "out" / "taps-xray", study)])
+    assert json.loads((tmp_path / "kept" / "taps-xray" / "study.json").read_text()) == {
+        "command": "gannotate study run taps --domain xray --seeds 1",
+        "cells": {"ab": {"command": f"gannotate fit cells/ab/project {kept}"}},
+        "claim": "half and/or 1/512 of it",
+        "seeds": [0],
+    }
+
+
+def test_the_page_says_what_the_kept_studies_say():
+    writer = tool("write_studies")
+    ended = [read_study(folder) for folder, _ in writer.studies([writer.KEPT])]
+    page = (writer.DOCS / "study-results.md").read_text()
+    assert as_markdown(all_claims(ended)) in page
+    for one in ended:
+        _, _, tables = page.partition(f"### {one.frame.title}: {one.frame.domain}\n")
+        told = markdown(one.frame, one.points, one.findings).replace("\n### ", "\n#### ")
+        assert tables.partition(f"](images/studies/{one.name}")[0].find(told.rstrip()) > 0, one.folder.name

@@ -37,6 +37,7 @@ def write_study(folder: Path, plan: Plan, outcomes: Outcomes, command: str, wall
         "scored_pictures": _scored(plan, outcomes),
         "plots": plots,
         "cells": _cells(folder, plan, outcomes),
+        "cell_count": len(plan.cells),
         "command": command,
         "written": now(),
         "wall_s": round(wall_s, 1),
@@ -44,7 +45,7 @@ def write_study(folder: Path, plan: Plan, outcomes: Outcomes, command: str, wall
         "versions": versions(),
         "hardware": hardware(),
     }
-    write_text(own / TABLE, _page(plan, frame, points, findings, content))
+    write_text(own / TABLE, page_of(frame, points, findings, content))
     write_text(own / VALUES, comma_separated(frame, points))
     write_json(own / STUDY, content)
     return content
@@ -80,15 +81,15 @@ def _scored(plan: Plan, outcomes: Outcomes) -> list[int]:
     return [min(counts), max(counts)] if counts else []
 
 
-def _made(plan: Plan, content: Mapping[str, Any]) -> str:
+def _made(content: Mapping[str, Any]) -> str:
     """What somebody needs who does it again, or writes it up."""
     machine, of, scored_on = content["hardware"], content["versions"], content["scored_pictures"]
+    seeds = f"Seed{'s' if len(content['seeds']) > 1 else ''} {', '.join(map(str, content['seeds']))}. "
     scored = (
         f"Scored on {span(*scored_on)} {'picture' if scored_on[1] == 1 else 'pictures'} each. " if scored_on else ""
     )
     packages = ", ".join(f"{name} {of[name]}" for name in ("gannotate", "torch") if name in of)
-    seeds = f"Seed{'s' if len(plan.seeds) > 1 else ''} {', '.join(map(str, plan.seeds))}. "
-    took = f"{counted(len(plan.cells), 'cell')}, {content['cells_s'] / 60:.1f} minutes of them together"
+    took = f"{counted(content['cell_count'], 'cell')}, {content['cells_s'] / 60:.1f} minutes of them together"
     return (
         f"{seeds}{scored}{took}, on {machine['cores']} cores ({machine['processor']}). Made by `{content['command']}` "
         f"with {packages}, {content['written'][:10]}."
@@ -127,25 +128,24 @@ def _write_plots(own: Path, frame: Frame, points: Sequence[Point]) -> list[dict[
     return written
 
 
-def _page(
-    plan: Plan, frame: Frame, points: Sequence[Point], findings: Sequence[Finding], content: dict[str, Any]
-) -> str:
-    study = plan.study
+def page_of(frame: Frame, points: Sequence[Point], findings: Sequence[Finding], content: Mapping[str, Any]) -> str:
+    """A study's table.md. content: what study.json says of it."""
+    paper, reduced = content["paper"], content["reduced"]
     lines = [
-        f"## {study.title}: {plan.domain.about.title}{', quick form' if plan.choice.quick else ''}",
+        f"## {frame.title}: {frame.domain}{', quick form' if frame.quick else ''}",
         "",
-        f"{study.paper.of}, {study.paper.where}. {study.claim}",
+        f"{paper['of']}, {paper['where']}. {content['claim']}",
         *(["", f"Otherwise than there: {content['differences']}"] if content["differences"] else []),
         *(
-            ["", f"Otherwise here than the study asks for: {'; '.join(plan.reduced)}."]
-            if plan.reduced and not plan.choice.quick
+            ["", f"Otherwise here than the study asks for: {'; '.join(reduced)}."]
+            if reduced and not frame.quick
             else []
         ),
         "",
         markdown(frame, points, findings).rstrip(),
         "",
-        *[f"![{one['title'] or study.title}]({one['svg']})" for one in content["plots"]],
+        *[f"![{one['title'] or frame.title}]({one['svg']})" for one in content["plots"]],
         "",
-        _made(plan, content),
+        _made(content),
     ]
     return "\n".join(lines) + "\n"
