@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gannotate.data.manifest import (
+    MANIFEST,
     Format,
     Manifest,
     check_format,
@@ -260,13 +261,13 @@ def check_new_dataset(folder: Place) -> None:
     try:
         check_place(folder, "synthesize")
     except UsageError:
-        if not (folder / "manifest.json").exists():  # else of this dataset, or of another, which is told apart later
+        if not (folder / MANIFEST).exists():  # else of this dataset, or of another, which is told apart later
             raise
 
 
 def _open_manifest(folder: Place, settings: dict[str, Any]) -> Manifest:
     """The folder's manifest, without what is noted, when it is of the same dataset; or a new one, written."""
-    if not (folder / "manifest.json").exists():
+    if not (folder / MANIFEST).exists():
         check_new_dataset(folder)
         manifest = Manifest(settings)
         if write_first_manifest(folder, manifest):

@@ -88,6 +88,9 @@ def test_an_unknown_verb_is_usage(capsys: Captured):
         (["--cuont", "3"], "Unknown option: --cuont. Did you mean --count?"),
         (["--first-seed", "many"], 'unable to convert "many" into int'),
         (["--style", "oil"], 'Invalid value "oil" for --style'),
+        (["--first-seed", "2.5"], "--first-seed is 2.5; give a whole number, e.g. 2"),
+        (["--first-seed", "1.5e999"], "--first-seed is 1.5e999; give a whole number"),
+        (["--seed", "-1"], "--seed is -1; give 0 or more"),
         (["--json", "extra"], "extra"),
     ],
 )
@@ -179,6 +182,7 @@ def test_flag_beats_file_beats_default(capsys: Captured, tmp_path: Path):
         ("- 5", "holds no `flag: value` lines"),
         ("count: {", "is not YAML"),
         ("first_seed: many", 'unable to convert "many" into int'),
+        ("first_seed: 0.5", "--first-seed is 0.5; give a whole number, e.g. 0"),
     ],
 )
 def test_config_files_that_do_not_fit(capsys: Captured, tmp_path: Path, text: str, part: str):

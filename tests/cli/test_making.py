@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from gannotate.cli import fit as fit_verb
+from gannotate.cli import synthesize as synthesize_verb
 from gannotate.cli.app import main
 from gannotate.cli.generate import parse_seeds
 from gannotate.decoders.build import load_decoder
@@ -332,6 +333,12 @@ def test_synthesize_elsewhere_and_otherwise(command: Command, annotated: Path, t
     assert record is not None
     assert record["config"]["draw"] == {"psi": 0.5, "cutoff": None, "noise": "const"}
     assert command(*words)["pictures"] == 3  # finished already: nothing to do
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    code, text = command.mistake(*words, "--no-resume")
+    assert (code, text.partition(";")[0]) == (2, f"{out} holds a dataset, and --no-resume begins a new one")
+    assert {path: path.read_bytes() for path in before} == before
+    with pytest.raises(UsageError, match="--no-resume with several processes"):
+        synthesize_verb._check_place(tmp_path / "new", resume=False, processes=2)
     assert not (annotated / "datasets").exists()
 
 

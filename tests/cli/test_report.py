@@ -68,7 +68,7 @@ def test_report_mistakes(command: Command, dataset: Path, tmp_path: Path):
     code, told = command.mistake("report", dataset)
     assert (code, "manifest.json is damaged" in told) == (1, True)
     code, told = command.mistake("report", tmp_path / "nowhere")
-    assert (code, "is not a project" in told) == (2, True)
+    assert (code, "is not there; give the folder of a project" in told) == (2, True)
 
 
 @pytest.mark.parametrize("through", ["generator", "features", "test"])

@@ -149,10 +149,11 @@ def parser_of(verb: Verb) -> cyclopts.App:
 
     from gannotate.cli.config_file import fill_from_config_file
     from gannotate.cli.help_text import Tidy
+    from gannotate.cli.whole_numbers import check_whole_numbers
 
     app = cyclopts.App(
         name="gannotate",
-        config=[fill_from_config_file],
+        config=[fill_from_config_file, check_whole_numbers],
         version=__version__,
         result_action="return_value",
         suppress_keyboard_interrupt=False,

@@ -39,6 +39,11 @@ class Common:
     verbose: Annotated[bool, SHARED, Parameter(name=["--verbose", "-v"], negative="")] = False
     """Show the traceback of an error."""
 
+    def __post_init__(self) -> None:
+        """Raises UsageError for a seed that not all random draws take."""
+        if self.seed < 0:
+            raise UsageError(f"--seed is {self.seed}; give 0 or more")
+
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +64,7 @@ class Stepped(Resumable):
 
     def __post_init__(self) -> None:
         """Raises UsageError for a limit that leaves nothing to do."""
+        super().__post_init__()
         if self.max_steps is not None and self.max_steps < 1:
             raise UsageError(f"--max-steps is {self.max_steps}; give 1 or more, or leave it out for all steps")
 

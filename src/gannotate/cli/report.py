@@ -10,13 +10,14 @@ from cyclopts import Parameter
 
 from gannotate.cli import show
 from gannotate.cli.flags import Common, settings
+from gannotate.data.manifest import MANIFEST
 from gannotate.errors import UsageError
 from gannotate.project import Project
 from gannotate.report.shell import PAGE
 from gannotate.studies.reading import is_study
 from gannotate.wording import quoted
 
-MANIFEST, PROJECT = "manifest.json", "project.yaml"
+PROJECT = "project.yaml"
 
 
 @Parameter(name="*")
@@ -83,7 +84,12 @@ def _card(folder: Path, flags: ReportFlags) -> int:
 
 
 def _open(folder: Path) -> Project:
-    if folder.is_dir() and not (folder / PROJECT).exists():
+    if not folder.exists():
+        raise UsageError(
+            f"{folder} is not there; give the folder of a project, of a study (in the --out of `study run`) or of a "
+            "generated dataset"
+        )
+    if not (folder / PROJECT).exists():
         studies = sorted(path.parent for path in folder.glob("*/study.json"))
         hint = f"; it holds studies, give one of them, e.g. {studies[0]}" if studies else ""
         raise UsageError(

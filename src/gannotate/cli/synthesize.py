@@ -18,7 +18,7 @@ from gannotate.cli.flags import Resumable, settings
 from gannotate.cli.processes import recorded_once
 from gannotate.cli.runs import open_run, where
 from gannotate.cli.which_decoder import decoder_reading
-from gannotate.data.manifest import Format, Manifest
+from gannotate.data.manifest import MANIFEST, Format, Manifest
 from gannotate.data.remote import Place, place_of, put
 from gannotate.data.sharing import Worker
 from gannotate.decoders.build import load_decoder
@@ -84,7 +84,7 @@ def synthesize(project: Path, /, *, flags: SynthesizeFlags) -> int:
     _check_apart(opened, flags)
     options = flags.options(opened)
     if flags.out:
-        check_new_dataset(place_of(flags.out))
+        _check_place(place_of(flags.out), flags.resume, processes)
     config = settings(flags, decoder=decoder_folder.name, draw=vars(options))
     if flags.dry_run:
         folder = str(flags.out) if flags.out else where(opened, "datasets", "", flags, config)
@@ -116,6 +116,21 @@ def _record_in(folder: Place) -> Iterator[Path]:
         yield Path(here)
         for path in Path(here).glob(RECORD):
             put(folder / RECORD, path.read_bytes())
+
+
+def _check_place(folder: Place, resume: bool, processes: int) -> None:
+    """Whether a dataset can begin in --out, or go on where that is wanted."""
+    if not resume and processes > 1:
+        raise UsageError(
+            "--no-resume with several processes: the others would meet what the first has begun; leave it out, and "
+            "give a new --out"
+        )
+    if not resume and (folder / MANIFEST).exists():
+        raise UsageError(
+            f"{folder} holds a dataset, and --no-resume begins a new one; give another --out, or leave --no-resume out "
+            "to go on with it"
+        )
+    check_new_dataset(folder)
 
 
 def _check_apart(project: Project, flags: SynthesizeFlags) -> None:

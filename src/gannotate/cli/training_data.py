@@ -16,6 +16,7 @@ from gannotate.cli.flags import Common
 from gannotate.cli.generate import generator_folder
 from gannotate.cli.which_decoder import decoder_reading
 from gannotate.data.labelled import LabelledSet, read_labelled
+from gannotate.data.manifest import MANIFEST
 from gannotate.data.pictures import PictureSource
 from gannotate.data.remote import Place, Remote, place_of
 from gannotate.data.shards import read_dataset
@@ -175,7 +176,7 @@ def dataset_folder(project: Project, given: str | None) -> Place:
     """A dataset by its folder, its address or its name in the project; the newest one when not given."""
     if given is not None:
         place = place_of(given)
-        if isinstance(place, Remote) or (place / "manifest.json").exists():
+        if isinstance(place, Remote) or (place / MANIFEST).exists():
             return place
     return project.find("datasets", given)
 

@@ -17,6 +17,8 @@ from gannotate.parsing import DAMAGED, load_json
 
 FORMAT_VERSION = 1
 
+MANIFEST = "manifest.json"
+
 Format = Literal["shards", "folder"]
 """Tar files for training at scale, or plain files to look at."""
 
@@ -34,7 +36,7 @@ class Manifest:
 
     def write(self, folder: Place) -> None:
         """Writes manifest.json atomically."""
-        put_json(folder / "manifest.json", self.as_json())
+        put_json(folder / MANIFEST, self.as_json())
 
     def as_json(self) -> dict[str, Any]:
         """The content of manifest.json."""
@@ -58,7 +60,7 @@ class Manifest:
     @classmethod
     def read_file(cls, folder: str | Place) -> Manifest:
         """What stands in manifest.json alone; raises as `read` does."""
-        path = place_of(folder) / "manifest.json"
+        path = place_of(folder) / MANIFEST
         try:
             tree = load_json(path.read_bytes())
             version = int(tree.pop("format_version"))
@@ -68,7 +70,7 @@ class Manifest:
                 return manifest
         except (FileNotFoundError, NotADirectoryError) as error:
             raise UsageError(
-                f"{folder} is not a dataset (no manifest.json); make one with `gannotate synthesize`"
+                f"{folder} is not a dataset (no {MANIFEST}); make one with `gannotate synthesize`"
             ) from error
         except DAMAGED as error:
             raise GannotateError(f"{path} is damaged ({error}); write the dataset again") from error
@@ -105,7 +107,7 @@ def is_complete(folder: Place) -> bool:
 
 def write_first_manifest(folder: Place, manifest: Manifest) -> bool:
     """Writes manifest.json where there is none; False when another process was faster, whose one stays."""
-    return put_new_json(folder / "manifest.json", manifest.as_json())
+    return put_new_json(folder / MANIFEST, manifest.as_json())
 
 
 def check_format(name: str) -> None:

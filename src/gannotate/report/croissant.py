@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gannotate.data.front_matter import licence_fields
-from gannotate.data.manifest import Manifest
+from gannotate.data.manifest import MANIFEST, Manifest
 from gannotate.data.shards import FOLDERS, shard_name
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
@@ -129,7 +129,7 @@ def _licence(licence: str) -> str:
 
 def _written(folder: Path) -> str:
     """Day of the newest change of the manifest, of a dataset that has no record of its making."""
-    return datetime.fromtimestamp((folder / "manifest.json").stat().st_mtime, UTC).date().isoformat()
+    return datetime.fromtimestamp((folder / MANIFEST).stat().st_mtime, UTC).date().isoformat()
 
 
 def _distribution(folder: Path, manifest: Manifest) -> list[dict[str, Any]]:
@@ -156,12 +156,12 @@ def _shard(folder: Path, index: int, part: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _manifest_file(folder: Path) -> dict[str, Any]:
-    data = (folder / "manifest.json").read_bytes()
+    data = (folder / MANIFEST).read_bytes()
     return {
         "@type": "cr:FileObject",
-        "@id": "manifest.json",
-        "name": "manifest.json",
-        "contentUrl": "manifest.json",
+        "@id": MANIFEST,
+        "name": MANIFEST,
+        "contentUrl": MANIFEST,
         "contentSize": f"{len(data)} B",
         "encodingFormat": "application/json",
         "sha256": hashlib.sha256(data).hexdigest(),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gannotate.data.front_matter import front_matter, licence_fields
-from gannotate.data.manifest import Manifest
+from gannotate.data.manifest import MANIFEST, Manifest
 from gannotate.errors import GannotateError
 from gannotate.files import write_json, write_text
 from gannotate.project import Project
@@ -214,7 +214,7 @@ def _layout(facts: Facts) -> list[str]:
             "`about/KEY.json` seed, confidence and uncertainty"
             + (", `soft/KEY.npy` class probabilities, float16 (classes, height, width)" if soft else "")
         ]
-    return [*lines, "- `manifest.json`: what defines the bytes, and the SHA-256 of each part", f"- `{CROISSANT}`"]
+    return [*lines, f"- `{MANIFEST}`: what defines the bytes, and the SHA-256 of each part", f"- `{CROISSANT}`"]
 
 
 def _limits(facts: Facts) -> list[str]:
