@@ -17,6 +17,7 @@ from gannotate.cli.evaluate import as_text
 from gannotate.data.benchmarks import shipped
 from gannotate.data.labelled import read_labelled
 from gannotate.labels import make_classes, write_label_map
+from gannotate.metrics.protocols import figures, find_protocol
 from gannotate.project import Project
 from gannotate.segmenters.build import SegmenterConfig, build_network, save_segmenter
 from gannotate.segmenters.predict import Segmenter
@@ -284,6 +285,20 @@ def test_a_protocol_averages_as_it_says(command: Command, trained: Path, tests: 
     assert found["per_class"] == plain["per_class"]
 
 
+def test_a_protocol_averages_a_decoders_scores_too(command: Command, annotated: Path):
+    command("fit", annotated, "--max-steps", 2, "--shots", 2)
+    words = ["evaluate", annotated, "--of", "decoder"]
+    plain = command(*words)
+    found = command(*words, "--protocol", "datasetgan-cv")
+    assert found["confusion"] == plain["confusion"]
+    counts = np.array(found["confusion"])
+    protocol = find_protocol("datasetgan-cv")
+    assert found["protocol"]["value"] == pytest.approx(figures(counts, protocol).miou)
+    # a decoder is no candidate among several: nothing is chosen in folds
+    assert (found["absent"], found["protocol"]["notes"]) == ("zero", [])
+    assert "folds" not in found["protocol"]
+
+
 def test_folds_choose_and_spread(trained: Path, tests: Path, capsys: pytest.CaptureFixture[str]):
     first, second = segmenters(trained)
     words = ["evaluate", str(trained), "--test", str(tests), "--protocol", "datasetgan-cv", "--among", first]
@@ -329,7 +344,7 @@ def test_a_benchmarks_folder_hints_at_its_protocol(
         (["--protocol", "lagm-fg", "--absent", "skip"], "leave --absent out"),
         (["--among", "0001"], "give that, and no --segmenter"),
         (["--validation", "x"], "give two or more with --among"),
-        (["--of", "decoder", "--protocol", "lagm-fg"], "protocols score segmenters"),
+        (["--of", "decoder", "--among", "0001"], "--among and --validation choose between segmenters"),
     ],
 )
 def test_flags_that_do_not_go_together(command: Command, trained: Path, tests: Path, flags: list[str], part: str):

@@ -113,6 +113,12 @@ def evaluate(project: Path, /, *, flags: EvaluateFlags = EvaluateFlags()) -> int
             found["floors"] = _floors(opened, flags)
     else:
         found, keep_examples = _score_segmenter(opened, folders, flags, device)
+    if flags.protocol is None:
+        _hint(flags)
+    elif "floors" in found:
+        found["protocol"]["notes"].append(
+            "the floors leave absent classes out of their averages, whatever the protocol"
+        )
     drop_unfinished(opened, "runs", "evaluate")
     folder = opened.next_folder("runs", "evaluate")
     with recorded(folder, "evaluate", config, flags.seed, begin) as record:
@@ -189,8 +195,8 @@ def _check(project: Path, flags: EvaluateFlags) -> None:
             f"{project} --test DIR"
         )
     check_decoder_flags(flags)
-    if flags.of == "decoder" and (flags.protocol or flags.among or flags.validation):
-        raise UsageError("protocols score segmenters; leave --protocol, --among and --validation out for a decoder")
+    if flags.of == "decoder" and (flags.among or flags.validation):
+        raise UsageError("--among and --validation choose between segmenters; leave them out for a decoder")
     if flags.protocol and flags.absent:
         raise UsageError(f"the protocol {flags.protocol} says how absent classes count; leave --absent out")
     if flags.among and (flags.segmenter or not flags.protocol):
@@ -215,9 +221,7 @@ def _score_segmenter(project: Project, folders: Sequence[Path], flags: EvaluateF
     answers = asked(flags, segmenter, test)
     result |= {"size_px": test.label_maps.shape[-1]}
     result |= evaluate_segmenter(segmenter, test, flags.absent or "skip", answers, protocol)
-    if protocol is None:
-        _hint(flags)
-    else:
+    if protocol is not None:
         _note_choice(result, choice, folders, flags)
     write_json(folder / EVALUATION, {name: value for name, value in result.items() if name != "scored"})
     if flags.labelled:
@@ -249,10 +253,6 @@ def _note_choice(result: dict[str, Any], choice: Choice, folders: Sequence[Path]
     if choice.folds:
         told = result["protocol"]
         told |= {"all_pictures": told["value"], **choice.folds.as_dict(), "spread": str(choice.folds.spread)}
-    if flags.labelled:
-        result["protocol"]["notes"].append(
-            "the floors leave absent classes out of their averages, whatever the protocol"
-        )
 
 
 def _hint(flags: EvaluateFlags) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +23,13 @@ from gannotate.generators.build import load_generator
 from gannotate.inversion.features import GeneratorFeatures
 from gannotate.inversion.inverter import Inverter, usual_config
 from gannotate.inversion.projector import InversionConfig
-from gannotate.metrics.confusion import Scores, confusion, scores
+from gannotate.metrics.confusion import Scores
+from gannotate.metrics.protocols import find_protocol
 from gannotate.pretraining.sources import load_source
 from gannotate.project import Project
 from gannotate.record import read_record
 from gannotate.report.examples import ON_POOL, write_examples
-from gannotate.segmenters.evaluate import Answers, Asking
-from gannotate.segmenters.evaluate import evaluate as evaluate_answers
+from gannotate.segmenters.evaluate import Answers, Asking, score
 from gannotate.segmenters.predict import Predictor
 
 if TYPE_CHECKING:
@@ -119,29 +119,23 @@ def _on_pool(project: Project, folder: Path, flags: EvaluateFlags, device: str) 
     shots = load(project, held_out)
     generator, decoder = load_generator(project.generator_folder, device), load_decoder(folder, device)
     pool, answers = ask_decoder(generator, decoder, shots, DrawOptions(**project.config.draw.model_dump()))
-    counts = confusion(pool.label_maps, answers.predictions, len(project.classes))
-    result = {
-        "of": "decoder",
-        "scored": str(folder),
-        "test": ON_POOL,
-        "labels": len(fitted),
-        **named(project, scores(counts, flags.absent or "skip")),
-        "confusion": counts.tolist(),
-        "calibration": answers.reliability.as_dict(),
-        "pictures": len(shots),
-        "size_px": project.config.size,
-        "absent": flags.absent or "skip",
-    }
-    return result, examples_of(project, pool, answers, flags)
+    about = {"of": "decoder", "scored": str(folder), "test": ON_POOL, "labels": len(fitted)}
+    return _scored(project, pool, answers, flags, about)
 
 
 def _asked(
     project: Project, reader: FeatureReader, test: LabelledSet, flags: EvaluateFlags, about: dict[str, Any]
 ) -> Scored:
-    answers = asked(flags, reader, test)
-    about |= {"size_px": test.label_maps.shape[-1]}
-    result = about | evaluate_answers(reader, test, flags.absent or "skip", answers)
-    return result, examples_of(project, test, answers, flags)
+    return _scored(project, test, asked(flags, reader, test), flags, about)
+
+
+def _scored(
+    project: Project, test: LabelledSet, answers: Answers, flags: EvaluateFlags, about: dict[str, Any]
+) -> Scored:
+    """A decoder is no candidate among others: of a protocol it takes the averages, and no folds."""
+    protocol = replace(find_protocol(flags.protocol), folds=0) if flags.protocol else None
+    found = score([item.name for item in project.classes], test, answers, flags.absent or "skip", protocol)
+    return about | {"size_px": test.label_maps.shape[-1]} | found, examples_of(project, test, answers, flags)
 
 
 def asked(flags: EvaluateFlags, reader: Predictor, test: LabelledSet) -> Answers:

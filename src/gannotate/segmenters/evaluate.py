@@ -89,10 +89,20 @@ def evaluate(
     Raises:
         GannotateError: the labels hold unknown class ids. UsageError: they hold none at all.
     """
-    answers = answers or ask(segmenter, test)
-    counts = confusion(test.label_maps, answers.predictions, segmenter.config.classes)
-    result = asdict(scores(counts, absent)) if protocol is None else _by(protocol, counts)
     names = [item.name for item in segmenter.config.class_infos]
+    return score(names, test, answers or ask(segmenter, test), absent, protocol)
+
+
+def score(
+    names: Sequence[str], test: LabelledSet, answers: Answers, absent: Absent = "skip", protocol: Protocol | None = None
+) -> dict[str, Any]:
+    """What `evaluate` gives, of answers that are known; names: of the classes.
+
+    Raises:
+        GannotateError: the labels hold unknown class ids. UsageError: they hold none at all.
+    """
+    counts = confusion(test.label_maps, answers.predictions, len(names))
+    result = asdict(scores(counts, absent)) if protocol is None else _by(protocol, counts)
     result["per_class"] = dict(zip(names, result["per_class"], strict=True))
     result |= {"confusion": counts.tolist(), "calibration": answers.reliability.as_dict()}
     return result | {"pictures": len(test), "absent": protocol.absent if protocol else absent}

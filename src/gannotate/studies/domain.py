@@ -60,7 +60,7 @@ class DomainFile(Strict):
     real: str = ""
     """Flags of trainings on real labelled pictures."""
     score: str = ""
-    """Flags of scoring segmenters on the test pictures: the protocol of a benchmark."""
+    """Flags of scoring segmenters and decoders: the protocol of a benchmark."""
     most: dict[str, float] = Field(default={})
     """Largest values that an axis of this name may have here, e.g. as there are no more labelled pictures."""
     settings: dict[str, Scalar] = Field(default={})
