@@ -4,7 +4,7 @@
 #   pictures), SHOTS, SEEDS, COUNT (synthetic pictures), STEPS and TRAIN_FLAGS (of every segmenter),
 #   SEGMENTER_STEPS and SEGMENTER_FLAGS (of those that learn from generated pictures, when they differ).
 # A simulated annotator (a network trained on all of LABELLED) labels the pool. Every cell writes json under OUT/cells and is
-# skipped when it is there: run the same command again to go on. `tools/write_results.py OUT...` makes the table.
+# skipped when it is there: run the same command again to go on. `python tools/write_results.py NAME=OUT` makes the table.
 set -euo pipefail
 : "${SHOTS:=1 5}" "${SEEDS:=0 1 2}" "${COUNT:=2000}" "${STEPS:=500}" "${POOL:=60}" "${NEW_FLAGS:=}" "${TRAIN_FLAGS:=}"
 : "${SEGMENTER_STEPS:=$STEPS}" "${SEGMENTER_FLAGS=$TRAIN_FLAGS}"

@@ -1,14 +1,15 @@
-"""Writes docs/results.md from the json of runs.
+"""Writes sections of docs/results.md from the json of runs, and leaves the others as they are.
 
-    python tools/write_results.py demo=demo.json xray=OUT decoders-xray=CELLS ... > docs/results.md
+    python tools/write_results.py demo=demo.json xray=OUT decoders-xray=CELLS ...
 
-Each OUT (xray, wbc, portraits) is a folder that runs/few_labels.sh filled, each CELLS one of runs/decoders.sh. No
-figure in the page is typed by hand; run again to refresh it.
+Each OUT (xray, wbc, portraits) is a folder that runs/few_labels.sh filled, each CELLS one of runs/decoders.sh. A
+comment in the page names each section. No figure in it is typed by hand; run again to refresh it.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import statistics
 import sys
 from pathlib import Path
@@ -19,6 +20,10 @@ from result_faults import faults
 from result_fuzz import fuzzed
 from result_real import inversion, real_labels
 from result_studies import claims, costs, decoders, filters, methods, regions, scales
+
+from gannotate.files import write_text
+
+DOCS = Path(__file__).parents[1] / "docs"
 
 NOTES = {
     "wbc": "The test's pictures come from another source than the unlabelled ones. Supervised networks train with "
@@ -154,29 +159,40 @@ SECTIONS = {
 }
 
 
-def main() -> None:
-    lines = [
-        "# Results",
-        "",
-        "Written by `tools/write_results.py` from the runs' json. Two shared CPU cores, no GPU. What the papers "
-        "claim, part by part, beside what reduced studies found: [study-results.md](study-results.md).",
-        "",
-    ]
-    for argument in sys.argv[1:]:
+HEAD = """# Results
+
+Written by `tools/write_results.py` from the runs' json. Two shared CPU cores, no GPU. What the papers claim, part by \
+part, beside what reduced studies found: [study-results.md](study-results.md).
+"""
+
+
+def main(arguments: list[str], page: Path) -> None:
+    """Writes the sections that the arguments name: NAME=PATH."""
+    known = sections_of(page.read_text()) if page.exists() else {}
+    for argument in arguments:
         name, _, path = argument.partition("=")
-        kind, _, of = name.partition("-")
-        if kind == "decoders":
-            lines += decoders(of, Path(path))
-        elif kind == "light":
-            lines += decoders(of, Path(path), "The light decoder's width and order of layers")
-        elif name == "scales":  # a comma between the runs of several domains
-            lines += scales([Path(one) for one in path.split(",")])
-        elif name in SECTIONS:
-            lines += SECTIONS[name](Path(path))
-        else:
-            lines += domain(name, Path(path))
-    print("\n".join(lines).rstrip())
+        known[name] = "\n".join(section(name, path)).strip()
+    texts = [f"<!-- {name} -->\n{text}\n" for name, text in known.items()]
+    write_text(page, "\n".join([HEAD, *texts]))
+
+
+def sections_of(page: str) -> dict[str, str]:
+    """The page's sections by their names, in their order."""
+    parts = re.split(r"^<!-- (.+) -->$", page, flags=re.MULTILINE)
+    return {name: text.strip() for name, text in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def section(name: str, path: str) -> list[str]:
+    """The lines of one section."""
+    kind, _, of = name.partition("-")
+    if kind == "decoders":
+        return decoders(of, Path(path))
+    if kind == "light":
+        return decoders(of, Path(path), "The light decoder's width and order of layers")
+    if name == "scales":  # a comma between the runs of several domains
+        return scales([Path(one) for one in path.split(",")])
+    return SECTIONS[name](Path(path)) if name in SECTIONS else domain(name, Path(path))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:], DOCS / "results.md")

@@ -159,3 +159,24 @@ def test_the_page_says_what_the_kept_studies_say():
         _, _, tables = page.partition(f"### {one.frame.title}: {one.frame.domain}\n")
         told = markdown(one.frame, one.points, one.findings).replace("\n### ", "\n#### ")
         assert tables.partition(f"](images/studies/{one.name}")[0].find(told.rstrip()) > 0, one.folder.name
+
+
+def test_only_the_sections_that_are_named_are_written_anew(tmp_path: Path):
+    writer, page = tool("write_results"), tmp_path / "results.md"
+    page.write_text("# Results\n\nold\n\n<!-- xray -->\n## Chest X-rays\n\nkept\n\n<!-- demo -->\nold\n")
+    names = ("floor_majority", "floor_pixels", "supervised", "decoder", "segmenter")
+    run = {"miou": dict.fromkeys(names, 0.25), "seconds": {"fit": 3}, "shots": 5, "test_pictures": 9, "peak_rss_mb": 7}
+    (tmp_path / "demo.json").write_text(json.dumps(run))
+    writer.main([f"demo={tmp_path / 'demo.json'}"], page)
+    sections = writer.sections_of(page.read_text())
+    assert list(sections) == ["xray", "demo"]
+    assert sections["xray"] == "## Chest X-rays\n\nkept"
+    assert "5 shots, 9 fresh portraits" in sections["demo"]
+    assert page.read_text().startswith(writer.HEAD)
+
+
+def test_the_page_of_results_has_all_its_sections_named():
+    writer = tool("write_results")
+    page = (writer.DOCS / "results.md").read_text()
+    assert page.startswith(writer.HEAD)
+    assert page.count("\n## ") == len(writer.sections_of(page))
