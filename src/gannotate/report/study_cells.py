@@ -27,6 +27,9 @@ def lacking(ended: Ended) -> str:
 def what_ran(ended: Ended) -> str:
     """Which commands ran, failed or are missing, step by step, and the figures that are missing because of it."""
     cells = _wanted(ended)
+    if not cells:
+        told = f"{ended.content.get('cell_count', 'some')} commands, which study.json does not tell one by one."
+        return f"<section><h2>What ran</h2><p>{told}</p>{_missing(ended)}</section>"
     steps = dict.fromkeys(cell["step"] for cell in cells.values())
     rows = "".join(_step_row(step, [cell for cell in cells.values() if cell["step"] == step]) for step in steps)
     idle = len(ended.content.get("cells", {})) - len(cells)

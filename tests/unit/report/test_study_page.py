@@ -227,6 +227,12 @@ def test_the_quick_form_says_so_and_nothing_at_all_has_a_page(tmp_path: Path):
     assert "own figures" not in said
 
 
+def test_a_study_whose_commands_are_not_told_says_how_many_there_were(tmp_path: Path):
+    content = deepcopy(CONTENT) | {"cells": {}, "cell_count": 25}
+    said = said_in(study_page(read_study(folder_of(tmp_path / "kept", content))))
+    assert "25 commands, which study.json does not tell one by one." in said
+
+
 @pytest.mark.parametrize(
     ("held", "lost", "places", "verdict"),
     [
