@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from gannotate.cli.app import VERBS, main
+from gannotate.data.benchmarks import shipped
+from gannotate.studies.study import names
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTEXT.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -68,3 +70,12 @@ def test_commands_and_their_flags_exist(page: Path):
             shown = help_of(verb, rest[0])
         for flag in re.findall(r"(?<!\S)(--[a-z0-9-]+)", command):
             assert re.search(rf"{flag}(?![a-z-])", shown), f"{page.name}: gannotate {command}: no flag {flag}"
+
+
+def test_every_study_is_named_beside_the_tables_that_it_makes():
+    page = (ROOT / "docs" / "benchmarks.md").read_text()
+    table = page.partition("| table or figure |")[2].partition("\n\n")[0]
+    studies = {name for row in table.splitlines()[2:] for name in re.findall(r"`([\w-]+)`", row.split("|")[3])}
+    assert studies == set(names())
+    datasets = {name for row in table.splitlines()[2:] for name in re.findall(r"`([\w-]+)`", row.split("|")[2])}
+    assert datasets <= set(shipped())
