@@ -4,12 +4,13 @@
 # Needs gannotate on the PATH, and for X-rays and cells the real pictures of ../shared/data (or $DATA). The same command goes
 # on where it stopped, and several at once on one FOLDER share the cells. Narrow first: one seed, few steps, few labels; widen
 # by SEEDS=3, NARROW=no (all values of the axes) and FULL=yes (each study's own steps and pictures).
-# Settings: DOMAINS, STUDIES (names, in place of all), SEEDS, NARROW, FULL, PROCESSES.
+# Settings: DOMAINS, STUDIES (names, in place of all), SEEDS, NARROW, FULL, PROCESSES, KNOWN (a folder whose figures are taken and
+# not made again: docs/study-results).
 # Time of one core: portraits 480 cells, 5 hours; X-rays 190, 2.5; cells 150, 1.5. At their own size (FULL=yes NARROW=no, a
 # seed each) the main studies but gradient matching take 2 hours a domain. DRY=--dry-run says what would be done.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-: "${DOMAINS:=portraits xray wbc}" "${STUDIES:=}" "${SEEDS:=1}" "${NARROW:=yes}" "${FULL:=no}" "${PROCESSES:=1}" "${DRY:=}"
+: "${DOMAINS:=portraits xray wbc}" "${STUDIES:=}" "${SEEDS:=1}" "${NARROW:=yes}" "${FULL:=no}" "${PROCESSES:=1}" "${DRY:=}" "${KNOWN:=}"
 export DATA=${DATA:-../shared/data}
 out=${1:-scratch/studies/reduced}
 failed=""
@@ -28,7 +29,7 @@ study() {
       flags+=("$kind" "$one")
     fi
   done
-  gannotate study run "$name" --domain "$domain" --seeds "$SEEDS" --out "$out" --processes "$PROCESSES" $DRY "${flags[@]}" ||
+  gannotate study run "$name" --domain "$domain" --seeds "$SEEDS" --out "$out" --processes "$PROCESSES" ${KNOWN:+--known "$KNOWN"} $DRY "${flags[@]}" ||
     failed="$failed $name-$domain"
 }
 

@@ -80,7 +80,7 @@ def without_paths(part: Any) -> Any:
         return [without_paths(one) for one in part]
     if isinstance(part, str):
         told = (
-            re.sub(r" --(out|data|generator) ('[^']*'|[^\s`]+)", "", part)
+            re.sub(r" --(out|data|generator|known) ('[^']*'|[^\s`]+)", "", part)
             if part.startswith("gannotate study")
             else part
         )

@@ -154,6 +154,11 @@ def test_run_writes_table_and_plot_and_goes_on(command: Command, tiny: Path, tmp
     assert again["rows"] == result["rows"]
     shown = command.text(*words)
     assert "| 4 | 4 |" in shown
+    other = tmp_path / "other day"
+    taken = command("study", "run", tiny, "--out", other, "--known", out)
+    assert (taken["done"], taken["rows"]) == (2, result["rows"])
+    assert taken["command"] == f"gannotate study run {tiny} --out '{other}' --known {out}"
+    assert not (other / "cells").exists()
     assert shown.splitlines()[-2:] == [
         f"in {folder}: table.md, table.csv, plot.svg, study.json",
         f"next: gannotate report {folder}",
@@ -367,6 +372,7 @@ def test_a_command_of_a_study_ends_when_its_runner_is_gone(tmp_path: Path, ignor
         (["run", "taps", "--set", "steps"], "--set has 'steps'; give NAME=VALUE, e.g. --set steps=100"),
         (["run", "taps", "--set", "steps=2026-13-01"], "--set has 'steps=2026-13-01'; give NAME=VALUE, e.g. --set"),
         (["run", "taps", "--set", f"steps={'[' * 5000}"], "--set has 'steps=[[["),
+        (["run", "taps", "--known", "no-out"], "no-out is not there; give the --out of `gannotate study run`, or"),
         (["run", "taps", "--processes", "0"], "--processes is 0; give 1 to "),
         (["run", "none.yaml"], "none.yaml cannot be read"),
         (["run"], "no study was named; give one or more of `gannotate study list`, or all"),

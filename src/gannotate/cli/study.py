@@ -30,6 +30,7 @@ from gannotate.studies import (
     How,
     Outcomes,
     Plan,
+    add_known,
     load_domain,
     load_shared,
     load_study,
@@ -41,6 +42,7 @@ from gannotate.studies import (
 )
 from gannotate.studies.cell import words_of
 from gannotate.studies.domain import names as domain_names
+from gannotate.studies.reading import find_studies, read_study
 from gannotate.studies.several import Several, plan_several
 from gannotate.studies.study import names as study_names
 from gannotate.studies.words import as_command
@@ -86,6 +88,15 @@ class PlanFlags(Common):
     """NAME=VALUE: another value of a setting, see `study show`; may be given several times."""
     out: Path = Path("gannotate-studies")
     """Folder of all studies: cells/ is shared by them, NAME-DOMAIN/ has a study's table and plots."""
+    known: Annotated[tuple[Path, ...], Parameter(negative="")] = ()
+    """An --out of another day or machine, or a study's folder in it: figures that its study.json has are taken, and
+    their cells are run only where others need what they make; may be given several times."""
+
+    def outcomes(self, plan: Plan, how: How) -> Outcomes:
+        """What is done already, here and in --known."""
+        outcomes = outcomes_so_far(plan, how)
+        add_known(plan, outcomes, [read_study(folder) for folder in find_studies(self.known)])
+        return outcomes
 
     def plan(self, name: str) -> Plan:
         """The study on the domain, as the flags ask for it."""
@@ -219,7 +230,7 @@ def show_verb(name: str, /, *, flags: PlanFlags = PlanFlags()) -> int:
         name: one of `gannotate study list`, or a file that ends with .yaml.
     """
     plan = flags.plan(name)
-    outcomes = outcomes_so_far(plan, How(folder=flags.out.resolve()))
+    outcomes = flags.outcomes(plan, How(folder=flags.out.resolve()))
     result = about(plan) | study_words.counts(plan, outcomes)
     return show.finish(flags, result, study_words.described(plan, outcomes), _command(name, plan, flags))
 
@@ -261,7 +272,7 @@ def _would(several: Several, how: How, flags: RunFlags, one: bool) -> int:
     would: dict[str, str] = {}
     configs: dict[str, dict[str, Any]] = {}
     for name, plan in several.plans.items():
-        outcomes = outcomes_so_far(plan, how)
+        outcomes = flags.outcomes(plan, how)
         for cell in to_run(plan, outcomes):
             would[cell] = "run " + as_command(["gannotate", *words_of(plan.cells[cell], how.device)])
         config = {"folder": str(flags.out), "processes": flags.processes, "threads": how.threads}
@@ -293,7 +304,7 @@ def _told(name: str, plan: Plan, how: How, flags: RunFlags, one: bool) -> dict[s
 
 def _run(name: str, plan: Plan, how: How, flags: RunFlags) -> tuple[dict[str, Any], str]:
     """Runs what is not done; gives the result and the table."""
-    command, outcomes = _command(name, plan, flags), outcomes_so_far(plan, how)
+    command, outcomes = _command(name, plan, flags), flags.outcomes(plan, how)
     make_folder(how.folder)
     counts = study_words.counts(plan, outcomes)
     show.say(
@@ -342,6 +353,7 @@ def _command(name: str, plan: Plan, flags: PlanFlags) -> str:
         if value != getattr(default, flag):
             words += [f"--{flag}", str(value)]
     words += ["--quick"] if flags.quick else []
+    words += [word for folder in flags.known for word in ("--known", str(folder))]
     for flag, known in (("only", plan.choice.only), ("set", plan.choice.settings)):
         given = [word for word in getattr(flags, flag) if word.partition("=")[0].strip() in known]
         words += [word for value in given for word in (f"--{flag}", value)]

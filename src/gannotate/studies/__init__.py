@@ -2,6 +2,7 @@
 
 from gannotate.studies.cell import How
 from gannotate.studies.domain import Domain, load_domain
+from gannotate.studies.known import add_known
 from gannotate.studies.plan import Choice, Plan, make_plan
 from gannotate.studies.runner import Done, Outcomes, outcomes_so_far, run_plan, to_run
 from gannotate.studies.study import Study, load_shared, load_study
@@ -15,6 +16,7 @@ __all__ = [
     "Outcomes",
     "Plan",
     "Study",
+    "add_known",
     "load_domain",
     "load_shared",
     "load_study",

@@ -46,7 +46,10 @@ Status = str
 
 @dataclass(frozen=True)
 class Ran:
-    """How a cell went. seconds, cpu_s: of all its parts, when it was stopped in between; None where not known."""
+    """How a cell went. seconds, cpu_s: of all its parts, when it was stopped in between; None where not known.
+
+    elsewhere: its figures are known from there, and what it made is not here.
+    """
 
     status: Status
     result: Mapping[str, Any] | None = None
@@ -55,6 +58,7 @@ class Ran:
     cpu_s: float | None = None
     error: str = ""
     reused: bool = False
+    elsewhere: bool = False
 
     @classmethod
     def of(cls, status: Status, record: Mapping[str, Any], result: Mapping[str, Any] | None = None, **more: Any) -> Ran:

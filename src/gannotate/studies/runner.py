@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from statistics import fmean
@@ -45,8 +45,13 @@ class Outcomes:
 
     @property
     def results(self) -> dict[str, Mapping[str, Any]]:
-        """What the finished cells printed."""
+        """What the finished cells printed; of those that ran elsewhere, the figures that are known."""
         return {cell: ran.result for cell, ran in self.ran.items() if ran.result is not None}
+
+    @property
+    def made(self) -> dict[str, Mapping[str, Any]]:
+        """What those printed that ran here: other cells can use what they made."""
+        return {cell: result for cell, result in self.results.items() if not self.ran[cell].elsewhere}
 
     def state(self, plan: Plan, cell: str) -> tuple[Literal["done", "failed", "not run"], str]:
         """How a cell went, and why it failed or was not run."""
@@ -87,7 +92,7 @@ def run_plan(plan: Plan, how: How, processes: int, outcomes: Outcomes) -> Genera
         with warm(how.runner, how.folder, how.variables) as forks:
             yield from _run_all(plan, replace(how, warm=forks), processes, outcomes)
     finally:
-        tidy(how.folder, outcomes.results)
+        tidy(how.folder, outcomes.made)
 
 
 def _run_all(plan: Plan, how: How, processes: int, outcomes: Outcomes) -> Generator[Done, None, None]:
@@ -99,7 +104,7 @@ def _run_all(plan: Plan, how: How, processes: int, outcomes: Outcomes) -> Genera
         try:
             while todo.waiting or running:
                 while len(running) < processes and (cell := todo.take()) is not None:
-                    used = {one: outcomes.results[one] for one in cell.uses}
+                    used = {one: outcomes.made[one] for one in cell.uses}
                     running[pool.submit(run_cell, cell, how, used, stop, todo.failed.get(cell.id, ""))] = cell
                 if not running and not todo.waiting:
                     break
@@ -146,9 +151,9 @@ class _Todo:
 
     def take(self) -> Cell | None:
         """The first cell that can run now."""
-        now, results = time.monotonic(), self.outcomes.results
+        now, made = time.monotonic(), self.outcomes.made
         for cell in self.waiting.values():
-            ready = all(one in results for one in cell.uses)
+            ready = all(one in made for one in cell.uses)
             if ready and self._not_before.get(cell.id, 0.0) <= now:
                 return self.waiting.pop(cell.id)
         return None
@@ -173,17 +178,17 @@ class _Todo:
 
 def to_run(plan: Plan, outcomes: Outcomes) -> list[str]:
     """The cells that figures are read from and that are not done, and what these need, in the plan's order."""
-    results, wanted = outcomes.results, set[str]()
+    results, made, wanted = outcomes.results, outcomes.made, set[str]()
 
-    def want(cell: str) -> None:
-        if cell not in results and cell not in wanted:
+    def want(cell: str, there: Collection[str]) -> None:
+        if cell not in there and cell not in wanted:
             wanted.add(cell)
             for one in plan.cells[cell].uses:
-                want(one)
+                want(one, made)
 
     for row in plan.rows:
         for figure in row.figures.values():
-            want(figure.cell)
+            want(figure.cell, results)
     return [cell for cell in plan.cells if cell in wanted]
 
 
