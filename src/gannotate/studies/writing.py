@@ -89,7 +89,8 @@ def _made(content: Mapping[str, Any]) -> str:
         f"Scored on {span(*scored_on)} {'picture' if scored_on[1] == 1 else 'pictures'} each. " if scored_on else ""
     )
     packages = ", ".join(f"{name} {of[name]}" for name in ("gannotate", "torch") if name in of)
-    took = f"{counted(content['cell_count'], 'cell')}, {content['cells_s'] / 60:.1f} minutes of them together"
+    count = content.get("cell_count", len(content["cells"]))  # earlier versions did not tell it
+    took = f"{counted(count, 'cell')}, {content['cells_s'] / 60:.1f} minutes of them together"
     return (
         f"{seeds}{scored}{took}, on {machine['cores']} cores ({machine['processor']}). Made by `{content['command']}` "
         f"with {packages}, {content['written'][:10]}."
