@@ -10,12 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from gannotate.errors import GannotateError
+from gannotate.parsing import DAMAGED
 from gannotate.studies.cell import Ran
 from gannotate.studies.plan import CELL, Plan
 from gannotate.studies.reading import Ended
 from gannotate.studies.runner import Outcomes
 from gannotate.studies.words import Result
-from gannotate.studies.writing import SCORES
+from gannotate.studies.writing import SCORES, STUDY
 
 Told = Mapping[str, Mapping[str, float | None]]
 """By cell, its measures as a study.json has them."""
@@ -25,16 +27,28 @@ def add_known(plan: Plan, outcomes: Outcomes, ended: Sequence[Ended]) -> None:
     """Adds to the outcomes the cells of whose figures each is in one of the folders; those that are here stay.
 
     A row there that failed, or has not been run, tells nothing; nor does a cell of which a measure is missing.
+
+    Raises:
+        GannotateError: a study.json is damaged.
     """
     for folder in ended:
-        if folder.name != plan.name:
-            continue
-        told, cells = _told(folder), folder.content.get("cells", {})
-        for cell, figures in _read_from(plan):
-            if cell not in outcomes.results and cell in told and all(name in told[cell] for name, _ in figures):
-                result = _result({figure: told[cell][name] for name, figure in figures})
-                result |= _scored(folder) if plan.cells[cell].verb == SCORES else {}
-                outcomes.ran[cell] = replace(Ran.of("done", cells.get(cell, {}), result, reused=True), elsewhere=True)
+        if folder.name == plan.name:
+            try:
+                outcomes.ran.update(_known(plan, outcomes, folder))
+            except DAMAGED as error:
+                path = folder.folder / STUDY
+                raise GannotateError(f"{path} is damaged ({' '.join(str(error).split())}); leave it out") from error
+
+
+def _known(plan: Plan, outcomes: Outcomes, ended: Ended) -> dict[str, Ran]:
+    """The cells that are not done and that this folder knows."""
+    found, told, cells = dict[str, Ran](), _told(ended), ended.content.get("cells", {})
+    for cell, figures in _read_from(plan):
+        if cell not in outcomes.results and cell in told and all(name in told[cell] for name, _ in figures):
+            result = _result({figure: told[cell][name] for name, figure in figures})
+            result |= _scored(ended) if plan.cells[cell].verb == SCORES else {}
+            found[cell] = replace(Ran.of("done", cells.get(cell, {}), result, reused=True), elsewhere=True)
+    return found
 
 
 def _told(ended: Ended) -> Told:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gannotate.errors import GannotateError
 from gannotate.studies import Domain, Outcomes, Plan, add_known, outcomes_so_far, run_plan, to_run, write_study
 from gannotate.studies.findings import summarise
 from gannotate.studies.reading import Ended, read_study
@@ -76,8 +78,14 @@ def test_what_does_not_tell_it_is_left_alone(here: Bench, elsewhere: Ended, chan
     elif change.get("rows") == "of lost cells":
         content["rows"] = [{key: row[key] for key in row if key != "cells"} for row in elsewhere.content["rows"]]
     plan = here.plan(SCORED, seeds=1)
-    told = Ended(elsewhere.folder, content, elsewhere.frame, elsewhere.points, elsewhere.findings)
-    assert not so_far(here, plan, told).ran
+    assert not so_far(here, plan, replace(elsewhere, content=content)).ran
+
+
+@pytest.mark.parametrize("change", [{"rows": [{"at": {}}]}, {"cells": []}, {"scored_pictures": 7}])
+def test_a_damaged_file_is_one_sentence(here: Bench, elsewhere: Ended, change: dict[str, Any]):
+    told = replace(elsewhere, content={**elsewhere.content, **change})
+    with pytest.raises(GannotateError, match=r"study\.json is damaged \(.*\); leave it out"):
+        so_far(here, here.plan(SCORED, seeds=1), told)
 
 
 def test_cells_that_are_here_stay(bench: Bench, elsewhere: Ended):
