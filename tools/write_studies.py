@@ -133,10 +133,14 @@ def studies(folders: list[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
     yield from sorted(own, key=lambda one: (order[one[1]["study"]], one[0].name))
 
 
-def lack_of(study: dict[str, Any]) -> tuple[int, int, int]:
-    """How far a study is from all that it could be: rows that are missing, what is reduced but the seeds, seeds."""
+def lack_of(study: dict[str, Any]) -> tuple[bool, int, int, int]:
+    """How far a study is from all that it could be.
+
+    Whether it has hardly begun (most rows are missing), what is reduced but the seeds, rows that are missing, seeds.
+    """
     missing = sum(row["status"] != "done" for row in study["rows"])
-    return missing, sum(not only_seeds(lack) for lack in study["reduced"]), -len(study["seeds"])
+    reduced = sum(not only_seeds(lack) for lack in study["reduced"])
+    return missing > len(study["rows"]) / 2, reduced, missing, -len(study["seeds"])
 
 
 def section(ended: Ended) -> str:

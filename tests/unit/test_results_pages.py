@@ -110,21 +110,22 @@ def test_the_contents_have_a_line_a_study_and_a_link_a_domain():
 
 
 def test_a_study_in_several_folders_counts_where_it_is_largest(tmp_path: Path):
-    def study(out: str, status: str, seeds: int, *reduced: str) -> None:
+    def study(out: str, done: int, seeds: int, *reduced: str) -> None:
         folder = tmp_path / out / "taps-xray"
         folder.mkdir(parents=True)
-        rows = [{"status": "done"}, {"status": status}]
+        rows = [{"status": "done" if place < done else "not run"} for place in range(3)]
         about = {"format_version": 1, "study": "taps", "quick": False, "rows": rows}
         (folder / "study.json").write_text(json.dumps(about | {"reduced": reduced, "seeds": list(range(seeds))}))
 
-    study("begun", "not run", 3)
-    study("small", "done", 1, "1 seed in place of 3", "steps 200 in place of 500")
-    study("own", "done", 1, "1 seed in place of 3")
-    folders = [tmp_path / name for name in ("begun", "small", "own")]
-    for some, expected in ((folders, "own"), (folders[::-1], "own"), (folders[:2], "small")):
+    study("begun", 1, 3)
+    study("small", 3, 1, "1 seed in place of 3", "steps 200 in place of 500")
+    study("mostly", 2, 1, "1 seed in place of 3")
+    study("own", 3, 1, "1 seed in place of 3")
+    folders = [tmp_path / name for name in ("begun", "small", "mostly", "own")]
+    for some, expected in ((folders, "own"), (folders[::-1], "own"), (folders[:3], "mostly"), (folders[:2], "small")):
         ((found, known),) = tool("write_studies").studies(some)
         assert found.parent.name == expected
-    study("seeds", "done", 2, "2 seeds in place of 3")
+    study("seeds", 3, 2, "2 seeds in place of 3")
     ((found, known),) = tool("write_studies").studies([*folders, tmp_path / "seeds"])
     assert found.parent.name == "seeds"
     assert tool("write_studies").size_of([known]).startswith("Of 1 study (on a domain each) 0 are as large")
