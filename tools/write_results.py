@@ -159,6 +159,9 @@ SECTIONS = {
 }
 
 
+NAMES = (*TITLES, *SECTIONS, "scales")
+"""Sections, besides decoders and light of a domain."""
+
 HEAD = """# Results
 
 Written by `tools/write_results.py` from the runs' json. Two shared CPU cores, no GPU. What the papers claim, part by \
@@ -168,9 +171,16 @@ part, beside what reduced studies found: [study-results.md](study-results.md).
 
 def main(arguments: list[str], page: Path) -> None:
     """Writes the sections that the arguments name: NAME=PATH."""
-    known = sections_of(page.read_text()) if page.exists() else {}
+    before = page.read_text() if page.exists() else ""
+    known = sections_of(before)
+    if before.strip() and not known:
+        raise SystemExit(f"{page} names no sections (<!-- xray -->); put it away to begin a new one")
     for argument in arguments:
         name, _, path = argument.partition("=")
+        if not path or not _is_section(name):
+            raise SystemExit(
+                f"{argument!r} is no NAME=PATH of a section; names are {', '.join([*NAMES, 'decoders-xray'])}"
+            )
         known[name] = "\n".join(section(name, path)).strip()
     texts = [f"<!-- {name} -->\n{text}\n" for name, text in known.items()]
     write_text(page, "\n".join([HEAD, *texts]))
@@ -180,6 +190,11 @@ def sections_of(page: str) -> dict[str, str]:
     """The page's sections by their names, in their order."""
     parts = re.split(r"^<!-- (.+) -->$", page, flags=re.MULTILINE)
     return {name: text.strip() for name, text in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def _is_section(name: str) -> bool:
+    kind, _, of = name.partition("-")
+    return name in NAMES or (kind in ("decoders", "light") and of in TITLES)
 
 
 def section(name: str, path: str) -> list[str]:

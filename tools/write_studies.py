@@ -10,12 +10,12 @@ it. No figure in the page is typed by hand; run again to refresh it.
 
 from __future__ import annotations
 
-import json
 import re
+import shlex
 import shutil
 import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from gannotate.files import write_bytes, write_json, write_text
@@ -25,12 +25,16 @@ from gannotate.studies.plan import only_seeds
 from gannotate.studies.plot import draw
 from gannotate.studies.reading import Ended, find_studies, read_study
 from gannotate.studies.study import names
+from gannotate.studies.words import as_command
 from gannotate.studies.writing import STUDY, page_of
 from gannotate.wording import counted
 
 DOCS = Path(__file__).parents[1] / "docs"
 PLOTS = DOCS / "images" / "studies"
 KEPT = DOCS / "study-results"
+
+FOLDERS = ("--out", "--data", "--generator", "--known")
+"""Flags of `study run` that say where things are, and not what is done."""
 
 RECOVERED = "The figures of this section are those of an earlier state of this page, to three decimals."
 """Of studies whose own files were lost with the machine that they ran on."""
@@ -48,9 +52,8 @@ are.
 
 def main(folders: list[Path]) -> None:
     """The whole page."""
-    keep(list(studies([*([KEPT] if KEPT.is_dir() else []), *folders])))
-    found = [folder for folder, _ in studies([KEPT])]
-    ended = [read_study(folder) for folder in found]
+    keep([*([KEPT] if KEPT.is_dir() else []), *folders])
+    ended = studies([KEPT])
     shutil.rmtree(PLOTS, ignore_errors=True)
     PLOTS.mkdir(parents=True)
     known = [dict(one.content) for one in ended]
@@ -61,31 +64,39 @@ def main(folders: list[Path]) -> None:
     write_text(DOCS / "study-results.md", "\n".join(lines).rstrip() + "\n")
 
 
-def keep(found: list[tuple[Path, dict[str, Any]]]) -> None:
-    """Keeps what the studies found, without what is true of one machine only: its paths."""
-    if not found:
-        raise SystemExit("no studies there: give an --out of gannotate study run")
-    for folder, study in found:
-        own = KEPT / folder.name
-        if folder.resolve() != own.resolve():
+def keep(folders: list[Path]) -> None:
+    """Keeps what the studies found, each where it is largest, without what is true of one machine only: its paths."""
+    for one in studies(folders):
+        own = KEPT / one.frame.called
+        if one.folder.resolve() != own.resolve():
             own.mkdir(parents=True, exist_ok=True)
-            write_json(own / STUDY, without_paths(study))
+            write_json(own / STUDY, without_paths(one.content))
 
 
 def without_paths(part: Any) -> Any:
-    """A part of study.json with the last names alone of absolute paths, and commands without the flags for folders."""
+    """A part of study.json with the last names alone of paths that lead out of the folder of studies."""
     if isinstance(part, dict):
-        return {name: without_paths(one) for name, one in part.items()}
+        return {name: (shortened if name == "command" else without_paths)(one) for name, one in part.items()}
     if isinstance(part, list):
         return [without_paths(one) for one in part]
-    if isinstance(part, str):
-        told = (
-            re.sub(r" --(out|data|generator|known) ('[^']*'|[^\s`]+)", "", part)
-            if part.startswith("gannotate study")
-            else part
-        )
-        return re.sub(r"(?<=')/[^'\n]*/|(?<![\w.'])/(?:[^\s/'\"`]+/)+", "", told)
+    if isinstance(part, str):  # of an error
+        return re.sub(r"(?<![\w.:/~-])(?:~|\.\.)?/(?:[^\s/'\"`]+/)*(?=[^\s/])", "", part)
     return part
+
+
+def shortened(command: str) -> str:
+    """A command without the flags of `study run` for folders, and with the last names of such paths."""
+    words, folders = iter(shlex.split(command)), FOLDERS if command.startswith("gannotate study run ") else ()
+    kept: list[str] = []
+    for word in words:
+        flag, equals, value = word.rpartition("=") if word.startswith("--") else ("", "", word)
+        if word in folders:
+            next(words, None)
+        if word in folders or flag in folders:
+            continue
+        leads_out = value.startswith(("/", "~")) or ".." in Path(value).parts or "\\" in value
+        kept.append(f"{flag}{equals}{PureWindowsPath(value).name if leads_out else value}")
+    return as_command(kept)
 
 
 def size_of(known: list[dict[str, Any]]) -> str:
@@ -115,32 +126,30 @@ def link(heading: str, text: str = "") -> str:
     return f"[{text or words}](#{place})"
 
 
-def studies(folders: list[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The studies' folders with their study.json, in the library's order; of one in several folders the largest.
+def studies(folders: list[Path]) -> list[Ended]:
+    """The studies in the folders, in the library's order; of one in several folders the largest.
 
-    Of equally large ones the last. Quick forms are left out.
+    Of equally large ones the last. Quick forms are left out, and those that do not ship.
     """
     order = {name: place for place, name in enumerate(names())}
-    known = [(folder, json.loads((folder / STUDY).read_text())) for folder in find_studies(folders)]
-    largest: dict[str, tuple[Path, dict[str, Any]]] = {}
-    for folder, study in known:
-        if study["study"] not in order or study["quick"]:
+    largest: dict[str, Ended] = {}
+    for one in map(read_study, find_studies(folders)):
+        if one.name not in order or one.frame.quick:
             continue
-        before = largest.get(folder.name)
-        if before is None or lack_of(study) <= lack_of(before[1]):
-            largest[folder.name] = folder, study
-    own = largest.values()
-    yield from sorted(own, key=lambda one: (order[one[1]["study"]], one[0].name))
+        before = largest.get(one.frame.called)
+        if before is None or lack_of(one.content) <= lack_of(before.content):
+            largest[one.frame.called] = one
+    return sorted(largest.values(), key=lambda one: (order[one.name], one.frame.called))
 
 
-def lack_of(study: dict[str, Any]) -> tuple[bool, int, int, int]:
+def lack_of(study: Mapping[str, Any]) -> tuple[bool, int, int]:
     """How far a study is from all that it could be.
 
-    Whether it has hardly begun (most rows are missing), what is reduced but the seeds, rows that are missing, seeds.
+    Whether it has hardly begun (most rows are missing), what is reduced but the seeds, and rows that are done.
     """
-    missing = sum(row["status"] != "done" for row in study["rows"])
+    done = sum(row["status"] == "done" for row in study["rows"])
     reduced = sum(not only_seeds(lack) for lack in study["reduced"])
-    return missing > len(study["rows"]) / 2, reduced, missing, -len(study["seeds"])
+    return done < len(study["rows"]) / 2, reduced, -done
 
 
 def section(ended: Ended) -> str:

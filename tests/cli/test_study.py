@@ -372,6 +372,10 @@ def test_a_command_of_a_study_ends_when_its_runner_is_gone(tmp_path: Path, ignor
         (["run", "taps", "--set", "steps"], "--set has 'steps'; give NAME=VALUE, e.g. --set steps=100"),
         (["run", "taps", "--set", "steps=2026-13-01"], "--set has 'steps=2026-13-01'; give NAME=VALUE, e.g. --set"),
         (["run", "taps", "--set", f"steps={'[' * 5000}"], "--set has 'steps=[[["),
+        (
+            ["run", "taps", "--set", "fit_most=2.5"],
+            "--set fit_most=2.5; give a whole number, e.g. --set fit_most=",
+        ),
         (["run", "taps", "--known", "no-out"], "no-out is not there; give the --out of `gannotate study run`, or"),
         (["run", "taps", "--processes", "0"], "--processes is 0; give 1 to "),
         (["run", "none.yaml"], "none.yaml cannot be read"),

@@ -12,7 +12,6 @@ import pytest
 from gannotate.studies import load_study
 from gannotate.studies.claims import all_claims
 from gannotate.studies.claims_table import as_markdown
-from gannotate.studies.reading import read_study
 from gannotate.studies.tables import markdown
 
 TOOLS = Path(__file__).parents[2] / "tools"
@@ -109,51 +108,82 @@ def test_the_contents_have_a_line_a_study_and_a_link_a_domain():
     ]
 
 
-def test_a_study_in_several_folders_counts_where_it_is_largest(tmp_path: Path):
-    def study(out: str, done: int, seeds: int, *reduced: str) -> None:
-        folder = tmp_path / out / "taps-xray"
-        folder.mkdir(parents=True)
-        rows = [{"status": "done" if place < done else "not run"} for place in range(3)]
-        about = {"format_version": 1, "study": "taps", "quick": False, "rows": rows}
-        (folder / "study.json").write_text(json.dumps(about | {"reduced": reduced, "seeds": list(range(seeds))}))
-
-    study("begun", 1, 3)
-    study("small", 3, 1, "1 seed in place of 3", "steps 200 in place of 500")
-    study("mostly", 2, 1, "1 seed in place of 3")
-    study("own", 3, 1, "1 seed in place of 3")
-    folders = [tmp_path / name for name in ("begun", "small", "mostly", "own")]
-    for some, expected in ((folders, "own"), (folders[::-1], "own"), (folders[:3], "mostly"), (folders[:2], "small")):
-        ((found, known),) = tool("write_studies").studies(some)
-        assert found.parent.name == expected
-    study("seeds", 3, 2, "2 seeds in place of 3")
-    ((found, known),) = tool("write_studies").studies([*folders, tmp_path / "seeds"])
-    assert found.parent.name == "seeds"
-    assert tool("write_studies").size_of([known]).startswith("Of 1 study (on a domain each) 0 are as large")
+@pytest.fixture(scope="module")
+def whole() -> dict[str, Any]:
+    """A study.json of three seeds, with nothing reduced."""
+    content = json.loads((tool("write_studies").KEPT / "taps-portraits" / "study.json").read_text())
+    rows = [row | {"seed": seed} for seed in range(3) for row in content["rows"]]
+    return content | {"rows": rows, "seeds": [0, 1, 2], "reduced": []}
 
 
-def test_what_is_kept_of_a_study_has_no_path_of_a_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def begun(whole: dict[str, Any], part: float) -> dict[str, Any]:
+    """The study when only a part of its rows is done."""
+    rows, done = whole["rows"], part * len(whole["rows"])
+    return whole | {"rows": [row | {"status": "done" if at < done else "not run"} for at, row in enumerate(rows)]}
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_study_in_several_folders_counts_where_it_is_largest(tmp_path: Path, whole: dict[str, Any], turn: int):
+    one_seed = whole | {"rows": [row for row in whole["rows"] if not row["seed"]], "reduced": ["1 seed in place of 3"]}
+    smaller = one_seed | {"reduced": ["1 seed in place of 3", "steps 200 in place of 500"]}
+    fewer = smaller | {"rows": smaller["rows"][:4]}
+    rising = {"hardly": begun(whole, 0.3), "fewer": fewer, "smaller": smaller, "mostly": begun(one_seed, 0.8)}
+    rising |= {"one seed": one_seed, "two thirds": begun(whole, 0.7), "whole": whole}
+    folders = [tmp_path / name for name in rising]
+    for folder, content in zip(folders, rising.values(), strict=True):
+        (folder / "renamed").mkdir(parents=True)
+        (folder / "renamed" / "study.json").write_text(json.dumps(content))
+    for count in range(1, len(folders) + 1):
+        (found,) = tool("write_studies").studies(folders[:count][::turn])
+        assert found.folder == folders[count - 1] / "renamed"
+    assert tool("write_studies").size_of([dict(found.content)]).startswith("Of 1 study (on a domain each) 1 are")
+
+
+def test_studies_are_kept_under_their_own_names(tmp_path: Path, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch):
     writer = tool("write_studies")
     monkeypatch.setattr(writer, "KEPT", tmp_path / "kept")
-    ran = "--labelled '/a b/xray/pool.zip' --unlabelled /a/b.zip --generator /g/xray"
-    kept = "--labelled 'pool.zip' --unlabelled b.zip --generator xray"
+    (tmp_path / "study.json").write_text(json.dumps(whole | {"command": "gannotate study run taps --out /x"}))
+    monkeypatch.chdir(tmp_path)
+    writer.keep([Path()])
+    (kept,) = writer.studies([tmp_path / "kept"])
+    assert (kept.folder.name, kept.content["command"]) == ("taps-portraits", "gannotate study run taps")
+    assert kept.content["rows"] == whole["rows"]
+
+
+@pytest.mark.parametrize(
+    ("command", "kept"),
+    [
+        (
+            "gannotate study run taps --data '/a b/c' --seeds 1 --out=/home/o --only taps=a/b",
+            "--seeds 1 --only taps=a/b",
+        ),
+        ("gannotate study run taps --known ../../there --out '/o'\"'\"'b/x y' --seeds 2", "--seeds 2"),
+    ],
+)
+def test_a_kept_study_tells_its_command_without_folders(command: str, kept: str):
+    assert tool("write_studies").shortened(command) == f"gannotate study run taps {kept}"
+
+
+def test_what_is_kept_of_a_study_has_no_path_of_a_machine():
+    told = "gannotate fit cells/ab/project --labelled '/home/a b/pool.zip' --unlabelled ~/c/b.zip --generator=/g/xray"
     study = {
-        "command": "gannotate study run taps --domain xray --data /home/someone/data --seeds 1 --out /tmp/out",
-        "cells": {"ab": {"command": f"gannotate fit cells/ab/project {ran}"}},
-        "claim": "half and/or 1/512 of it",
+        "cells": {"ab": {"command": f"{told} --taps '<x.taps>' ../../x/y.zip", "error": "no /home/bob/x, it's 1/512"}},
+        "claim": "half and/or 1/512 of it, s3://bucket/name",
         "seeds": [0],
     }
-    writer.keep([(tmp_path / "out" / "taps-xray", study)])
-    assert json.loads((tmp_path / "kept" / "taps-xray" / "study.json").read_text()) == {
-        "command": "gannotate study run taps --domain xray --seeds 1",
-        "cells": {"ab": {"command": f"gannotate fit cells/ab/project {kept}"}},
-        "claim": "half and/or 1/512 of it",
+    kept = (
+        "gannotate fit cells/ab/project --labelled pool.zip --unlabelled b.zip --generator=xray --taps '<x.taps>' y.zip"
+    )
+    assert tool("write_studies").without_paths(study) == {
+        "cells": {"ab": {"command": kept, "error": "no x, it's 1/512"}},
+        "claim": "half and/or 1/512 of it, s3://bucket/name",
         "seeds": [0],
     }
 
 
 def test_the_page_says_what_the_kept_studies_say():
     writer = tool("write_studies")
-    ended = [read_study(folder) for folder, _ in writer.studies([writer.KEPT])]
+    ended = writer.studies([writer.KEPT])
     page = (writer.DOCS / "study-results.md").read_text()
     assert as_markdown(all_claims(ended)) in page
     for one in ended:
@@ -174,6 +204,18 @@ def test_only_the_sections_that_are_named_are_written_anew(tmp_path: Path):
     assert sections["xray"] == "## Chest X-rays\n\nkept"
     assert "5 shots, 9 fresh portraits" in sections["demo"]
     assert page.read_text().startswith(writer.HEAD)
+
+
+@pytest.mark.parametrize("argument", ["xrya=/nowhere", "", "=x", "demo", "decoders-=x"])
+def test_what_is_no_section_is_refused(tmp_path: Path, argument: str):
+    page = tmp_path / "results.md"
+    page.write_text("<!-- xray -->\n## Chest X-rays\n")
+    with pytest.raises(SystemExit, match="is no NAME=PATH of a section; names are xray, "):
+        tool("write_results").main([argument], page)
+    assert page.read_text() == "<!-- xray -->\n## Chest X-rays\n"
+    page.write_text("# Results\n\n## Chest X-rays\n")
+    with pytest.raises(SystemExit, match="names no sections"):
+        tool("write_results").main([], page)
 
 
 def test_the_page_of_results_has_all_its_sections_named():

@@ -42,13 +42,13 @@ from gannotate.studies import (
 )
 from gannotate.studies.cell import words_of
 from gannotate.studies.domain import names as domain_names
-from gannotate.studies.reading import find_studies, read_study
+from gannotate.studies.reading import find_studies, read_study, told_name
 from gannotate.studies.several import Several, plan_several
 from gannotate.studies.study import names as study_names
 from gannotate.studies.words import as_command
 from gannotate.studies.writing import STUDY, TABLE, VALUES, about
 from gannotate.training.launched import launched, launched_here
-from gannotate.wording import quoted
+from gannotate.wording import counted, quoted
 
 study = cyclopts.App(help="Do the papers' tables and figures, on the pictures at hand.")
 study.command(claims_verb, name="claims")
@@ -93,9 +93,12 @@ class PlanFlags(Common):
     their cells are run only where others need what they make; may be given several times."""
 
     def outcomes(self, plan: Plan, how: How) -> Outcomes:
-        """What is done already, here and in --known."""
+        """What is done already, here and in --known, of which is said how much was taken."""
         outcomes = outcomes_so_far(plan, how)
-        add_known(plan, outcomes, [read_study(folder) for folder in find_studies(self.known)])
+        for folder in find_studies(self.known):
+            if told_name(folder) == plan.name:
+                taken = counted(add_known(plan, outcomes, [read_study(folder)]), "cell")
+                show.say(self, f"{taken} known from {folder}")
         return outcomes
 
     def plan(self, name: str) -> Plan:

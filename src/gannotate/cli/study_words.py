@@ -32,6 +32,11 @@ def failures(plan: Plan, outcomes: Outcomes) -> list[str]:
     lines = [
         f"failed: {_named(plan, cell)}: {error} (cells/{cell})" for cell, (state, error) in failed if state == "failed"
     ]
+    lines += [
+        f"failed: {_named(plan, cell)}: {ran.error} (cells/{cell}); its figures are known, not those of what uses it"
+        for cell, ran in outcomes.ran.items()
+        if ran.elsewhere and ran.error
+    ]
     for name, errors in _unread(plan, outcomes).items():
         cell, error = next(iter(errors.items()))
         more = f" and {len(errors) - 1} more" if len(errors) > 1 else ""

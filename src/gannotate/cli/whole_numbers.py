@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator
+from decimal import Decimal, InvalidOperation
 from typing import Any, get_args
 
 from cyclopts import App
@@ -24,8 +24,9 @@ def check_whole_numbers(app: App, commands: tuple[str, ...], arguments: Argument
         if int not in kinds or float in kinds:
             continue
         for token in argument.tokens:
-            with contextlib.suppress(ValueError):  # no number at all: cyclopts says so
-                if not float(token.value).is_integer():
+            with contextlib.suppress(InvalidOperation):  # no number at all: cyclopts says so
+                number = Decimal(token.value)
+                if not number.is_finite() or number % 1:
                     raise _no_whole_number(token.keyword if token.source == "cli" else None, argument.name, token.value)
 
 
@@ -37,6 +38,6 @@ def _kinds(hint: Any) -> Iterator[Any]:
 
 
 def _no_whole_number(typed: str | None, name: str, value: str) -> UsageError:
-    number, called = float(value), typed or (name if name.startswith("-") else name.upper())
-    nearest = f", e.g. {round(number)}" if math.isfinite(number) else ""
+    number, called = Decimal(value), typed or (name if name.startswith("-") else name.upper())
+    nearest = f", e.g. {round(number)}" if number.is_finite() else ""
     return UsageError(f"{called} is {value}; give a whole number{nearest}")

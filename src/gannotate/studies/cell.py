@@ -48,7 +48,8 @@ Status = str
 class Ran:
     """How a cell went. seconds, cpu_s: of all its parts, when it was stopped in between; None where not known.
 
-    elsewhere: its figures are known from there, and what it made is not here.
+    elsewhere: its figures are known from there, and what it made is not here; command: that made it there, error: why
+    it could not be made again.
     """
 
     status: Status
@@ -59,6 +60,7 @@ class Ran:
     error: str = ""
     reused: bool = False
     elsewhere: bool = False
+    command: str = ""
 
     @classmethod
     def of(cls, status: Status, record: Mapping[str, Any], result: Mapping[str, Any] | None = None, **more: Any) -> Ran:

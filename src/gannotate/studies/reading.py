@@ -74,6 +74,14 @@ def read_study(folder: str | Path) -> Ended:
     raise newer_format(path, version, FORMAT_VERSION)
 
 
+def told_name(folder: Path) -> str:
+    """The name of the study that a folder is of, without reading the rest; where it cannot be read, by the folder's."""
+    try:
+        return str(load_json((folder / STUDY).read_bytes())["study"])
+    except DAMAGED:
+        return folder.name.rpartition("-")[0]
+
+
 def _values(content: Mapping[str, Any]) -> dict[Place, dict[str, dict[int, float]]]:
     """By place: of each measure, its value with every seed that has one."""
     values: dict[Place, dict[str, dict[int, float]]] = {}

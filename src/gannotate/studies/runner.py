@@ -62,6 +62,8 @@ class Outcomes:
             return "failed", ran.error
         for other in plan.cells[cell].uses:
             state, _ = self.state(plan, other)
+            if (known := self.ran.get(other)) is not None and known.elsewhere:
+                state = "failed" if known.error else "not run"
             if state != "done":
                 return (
                     "not run",
@@ -116,8 +118,7 @@ def _run_all(plan: Plan, how: How, processes: int, outcomes: Outcomes) -> Genera
                     if ran.status == "busy":
                         todo.put_back(cell)
                         continue
-                    outcomes.ran[cell.id] = ran
-                    todo.drop_unreachable()
+                    todo.ended(cell, ran)
                     left = [*todo.waiting.values(), *running.values()]
                     done = total - len(left)
                     eta_s = _expected_s(left, plan, outcomes, processes)
@@ -164,7 +165,16 @@ class _Todo:
         found = {**self.waiting, cell.id: cell}
         self.waiting = {one: found[one] for one in sorted(found, key=lambda one: self._order[one])}
 
-    def drop_unreachable(self) -> None:
+    def ended(self, cell: Cell, ran: Ran) -> None:
+        """Notes how a cell went. Figures that are known from elsewhere are not lost where it fails here."""
+        known = self.outcomes.ran.get(cell.id)
+        if known is not None and ran.status != "done":
+            self._lost.add(cell.id)
+            ran = replace(known, error=ran.error or ran.status)
+        self.outcomes.ran[cell.id] = ran
+        self._drop_unreachable()
+
+    def _drop_unreachable(self) -> None:
         """Forgets the cells that need one that failed; these come after it in the order, so one pass finds them all."""
         for cell in list(self.waiting.values()):
             if any(self._is_lost(one) for one in cell.uses):

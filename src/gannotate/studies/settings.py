@@ -47,6 +47,8 @@ def settings_of(
     for name, value in chosen.items():
         if _is_number(settings[name]) and not _is_number(value):
             raise UsageError(f"--set {name}={value} is no number; give one, e.g. --set {name}={settings[name]}")
+        if isinstance(settings[name], int) and isinstance(value, float) and not value.is_integer():
+            raise UsageError(f"--set {name}={value}; give a whole number, e.g. --set {name}={settings[name]}")
     return settings | (of_quick if quick else {}) | dict(chosen)
 
 

@@ -98,7 +98,7 @@ def _made(content: Mapping[str, Any]) -> str:
 
 
 def _cells(folder: Path, plan: Plan, outcomes: Outcomes) -> dict[str, Any]:
-    found = {}
+    found, read = {}, _read(plan, outcomes)
     for name, cell in plan.cells.items():
         state, error = outcomes.state(plan, name)
         ran = outcomes.ran.get(name)
@@ -107,14 +107,38 @@ def _cells(folder: Path, plan: Plan, outcomes: Outcomes) -> dict[str, Any]:
             "at": dict(cell.at),
             "status": state,
             "uses": list(cell.uses),
-            "command": read_state(folder, name).get("command", ""),
+            "command": read_state(folder, name).get("command", ran.command if ran else ""),
             "seconds": ran.seconds if ran else None,
             "cpu_s": ran.cpu_s if ran else None,
             "peak_mb": ran.peak_mb if ran else None,
             "reused": bool(ran and ran.reused),
+            **({"read": read[name]} if name in read else {}),
             **({"error": error} if error else {}),
         }
     return found
+
+
+def _read(plan: Plan, outcomes: Outcomes) -> dict[str, dict[str, Any]]:
+    """By cell, the part of its result that figures are read of, and on how many pictures it scored."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in plan.rows:
+        for figure in row.figures.values():
+            result = outcomes.results.get(figure.cell)
+            if result is not None:
+                part = found.setdefault(figure.cell, {name: result[name] for name in ("pictures",) if name in result})
+                _copy_field(result, figure.fields, part)
+    return found
+
+
+def _copy_field(result: Mapping[str, Any], fields: Sequence[str], part: dict[str, Any]) -> None:
+    """Copies one field, which may be below others; nothing where the result has none of that name."""
+    for depth, field in enumerate(fields, start=1):
+        if not isinstance(result, Mapping) or field not in result:
+            return
+        if depth == len(fields):
+            part[field] = result[field]
+        else:
+            result, part = result[field], part.setdefault(field, {})
 
 
 def _write_plots(own: Path, frame: Frame, points: Sequence[Point]) -> list[dict[str, Any]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gannotate.cli.study_words import failures
 from gannotate.errors import GannotateError
 from gannotate.studies import Domain, Outcomes, Plan, add_known, outcomes_so_far, run_plan, to_run, write_study
 from gannotate.studies.findings import summarise
@@ -64,24 +66,44 @@ def test_another_seed_runs_with_what_it_needs(bench: Bench, here: Bench, elsewhe
 
 
 def test_a_measure_that_is_not_known_is_read_from_a_new_run(here: Bench, elsewhere: Ended):
-    study = SCORED.replace("measures:\n", 'measures:\n  least: {from: "{one.per_class.ground}"}\n')
+    study = SCORED.replace("measures:\n", 'measures:\n  least: {from: "{one.none}", optional: true}\n')
     plan = here.plan(study, seeds=1)
     wanted = {plan.cells[cell].step for cell in to_run(plan, so_far(here, plan, elsewhere))}
     assert wanted == {"one", "base"}
 
 
-@pytest.mark.parametrize("change", [{"study": "others"}, {"rows": "not run"}, {"rows": "of lost cells"}])
-def test_what_does_not_tell_it_is_left_alone(here: Bench, elsewhere: Ended, change: dict[str, Any]):
-    content = dict(elsewhere.content) | change
-    if change.get("rows") == "not run":
-        content["rows"] = [row | {"status": "not run"} for row in elsewhere.content["rows"]]
-    elif change.get("rows") == "of lost cells":
-        content["rows"] = [{key: row[key] for key in row if key != "cells"} for row in elsewhere.content["rows"]]
-    plan = here.plan(SCORED, seeds=1)
-    assert not so_far(here, plan, replace(elsewhere, content=content)).ran
+def test_a_measure_that_is_read_elsewhere_than_then_is_not_taken(here: Bench, elsewhere: Ended):
+    study = SCORED.replace('base: {from: "{base.value}"', 'base: {from: "{base.per_class.ground}"')
+    plan = here.plan(study, seeds=1)
+    outcomes = so_far(here, plan, elsewhere)
+    assert {plan.cells[cell].step for cell in to_run(plan, outcomes)} == {"base"}
+    list(run_plan(plan, here.how, 1, outcomes))
+    assert {point.figures["base"].mean for point in summarise(plan, outcomes)} == {0.5}
 
 
-@pytest.mark.parametrize("change", [{"rows": [{"at": {}}]}, {"cells": []}, {"scored_pictures": 7}])
+@pytest.mark.parametrize("told", [{}, {"status": "not run"}, {"read": {}}])
+def test_what_does_not_tell_it_is_left_alone(here: Bench, elsewhere: Ended, told: dict[str, Any]):
+    cells = {name: cell | told for name, cell in elsewhere.content["cells"].items()} if told else {}
+    outcomes = outcomes_so_far(plan := here.plan(SCORED, seeds=1), here.how)
+    assert add_known(plan, outcomes, [replace(elsewhere, content={**elsewhere.content, "cells": cells})]) == 0
+    assert not outcomes.ran
+
+
+def test_what_is_known_stays_when_it_cannot_be_made_again(here: Bench, elsewhere: Ended, tmp_path: Path):
+    broken = tmp_path / "broken.py"
+    broken.write_text("import sys\nsys.exit('gannotate: it broke')\n")
+    plan = here.plan(SCORED, seeds=2)
+    outcomes = so_far(here, plan, elsewhere)
+    list(run_plan(plan, replace(here.how, runner=(sys.executable, str(broken))), 1, outcomes))
+    rows = write_study(here.how.folder, plan, outcomes, "gannotate study run sums", 1.0)["rows"]
+    assert [row["status"] for row in rows] == ["done"] * 4 + ["not run"] * 4
+    assert [row["figures"] for row in rows[:4]] == [row["figures"] for row in elsewhere.content["rows"]]
+    (line,) = failures(plan, outcomes)
+    assert "it broke" in line
+    assert line.endswith("; its figures are known, not those of what uses it")
+
+
+@pytest.mark.parametrize("change", [{"cells": []}, {"cells": "lost"}])
 def test_a_damaged_file_is_one_sentence(here: Bench, elsewhere: Ended, change: dict[str, Any]):
     told = replace(elsewhere, content={**elsewhere.content, **change})
     with pytest.raises(GannotateError, match=r"study\.json is damaged \(.*\); leave it out"):
