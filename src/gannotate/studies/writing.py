@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gannotate.errors import GannotateError
 from gannotate.files import write_bytes, write_json, write_text
 from gannotate.record import hardware, now, versions
 from gannotate.studies.cell import read_state
@@ -15,6 +16,7 @@ from gannotate.studies.frame import Frame, frame_as_json, frame_of
 from gannotate.studies.plan import Plan
 from gannotate.studies.runner import Outcomes
 from gannotate.studies.tables import comma_separated, markdown
+from gannotate.studies.words import Result, field_of
 from gannotate.wording import counted, span
 
 STUDY, TABLE, VALUES = "study.json", "table.md", "table.csv"
@@ -119,26 +121,31 @@ def _cells(folder: Path, plan: Plan, outcomes: Outcomes) -> dict[str, Any]:
 
 
 def _read(plan: Plan, outcomes: Outcomes) -> dict[str, dict[str, Any]]:
-    """By cell, the part of its result that figures are read of, and on how many pictures it scored."""
+    """By cell, the part of its result that figures are read of, and on how many pictures it scored.
+
+    A field that need not be there, and is not, is None: so it is known that there is none.
+    """
     found: dict[str, dict[str, Any]] = {}
     for row in plan.rows:
-        for figure in row.figures.values():
+        for name, figure in row.figures.items():
             result = outcomes.results.get(figure.cell)
             if result is not None:
                 part = found.setdefault(figure.cell, {name: result[name] for name in ("pictures",) if name in result})
-                _copy_field(result, figure.fields, part)
+                _copy_field(result, figure, part, plan.measures[name].optional)
     return found
 
 
-def _copy_field(result: Mapping[str, Any], fields: Sequence[str], part: dict[str, Any]) -> None:
-    """Copies one field, which may be below others; nothing where the result has none of that name."""
-    for depth, field in enumerate(fields, start=1):
-        if not isinstance(result, Mapping) or field not in result:
+def _copy_field(result: Mapping[str, Any], figure: Result, part: dict[str, Any], optional: bool) -> None:
+    """Copies one field, which may be below others; nothing where it should be in the result and is not."""
+    try:
+        value = field_of(result, figure)
+    except GannotateError:
+        if not optional:
             return
-        if depth == len(fields):
-            part[field] = result[field]
-        else:
-            result, part = result[field], part.setdefault(field, {})
+        value = None
+    for field in figure.fields[:-1]:
+        part = part.setdefault(field, {})
+    part[figure.fields[-1]] = value
 
 
 def _write_plots(own: Path, frame: Frame, points: Sequence[Point]) -> list[dict[str, Any]]:

@@ -18,7 +18,9 @@ from gannotate.studies.reading import Ended, read_study
 
 from .conftest import STUDY, Bench
 
-SCORED = STUDY.replace("one: make --value {n}", "one: evaluate --pictures 7 --value {n}")
+SCORED = STUDY.replace("one: make --value {n}", "one: evaluate --pictures 7 --value {n}").replace(
+    "measures:\n", 'measures:\n  rare: {from: "{one.per_class.rare}", optional: true}\n'
+)
 
 
 @pytest.fixture
