@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 .venv/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+workers=$(env -u OMP_NUM_THREADS nproc)  # which gives no more than OMP_NUM_THREADS where that is set
 # one thread a process: two processes with two threads each are several times slower on two cores
 export OMP_NUM_THREADS=1 PATH="$PWD/.venv/bin:$PATH"
 echo "ruff"
@@ -17,4 +18,4 @@ echo "pytest"
 if [ $# -gt 0 ]; then
   exec pytest "$@"
 fi
-exec pytest -n "$(nproc)" --dist worksteal -m "not slow and not data and not web"
+exec pytest -n "$workers" --dist worksteal -m "not slow and not data and not web"
