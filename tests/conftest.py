@@ -34,6 +34,7 @@ def _child(work: Callable[[], Any], meeting: Path, rank: int, count: int, answer
             world_size=count,
             timeout=datetime.timedelta(seconds=LONGEST_S),
         )
+        dist.barrier()  # one that ends at once would break off what the others are still connecting
         answer.send_bytes(pickle.dumps((True, work())))
         if dist.is_initialized():
             dist.destroy_process_group()

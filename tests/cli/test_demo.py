@@ -129,4 +129,4 @@ def test_report_does_nothing_on_a_dry_run(command, project: Path):
     assert not (project / "report").exists()
     code, line = command.mistake("report", project.parent / "nowhere")
     assert code == 2
-    assert "is not a project" in line
+    assert "is not there; give the folder of a project" in line
