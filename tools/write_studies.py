@@ -39,6 +39,8 @@ FOLDERS = ("--out", "--data", "--generator", "--known")
 RECOVERED = "The figures of this section are those of an earlier state of this page, to three decimals."
 """Of studies whose own files were lost with the machine that they ran on."""
 
+MEANS = "Of {} it told means alone; each stands for all the figures that it is of."
+
 HEAD = """# What the studies found
 
 The studies that ship, run by `runs/studies.sh` at 64 px.
@@ -159,7 +161,11 @@ def section(ended: Ended) -> str:
         name = f"{ended.frame.called}{kept['svg'].removeprefix('plot')}"
         write_bytes(PLOTS / name, draw(ended.frame, plot, ended.points)["svg"])
         text = text.replace(f"]({kept['svg']})", f"](images/studies/{name})")
-    return f"{text}\n{RECOVERED}\n" if ended.content.get("recovered") else text
+    recovered = ended.content.get("recovered")
+    if not recovered:
+        return text
+    means = [ended.frame.measures[name].title or name for name in recovered["means"]]
+    return f"{text}\n{' '.join([RECOVERED, *([MEANS.format(', '.join(means))] if means else [])])}\n"
 
 
 if __name__ == "__main__":

@@ -97,8 +97,10 @@ class PlanFlags(Common):
         outcomes = outcomes_so_far(plan, how)
         for folder in find_studies(self.known):
             if told_name(folder) == plan.name:
-                taken = counted(add_known(plan, outcomes, [read_study(folder)]), "cell")
-                show.say(self, f"{taken} known from {folder}")
+                ended = read_study(folder)
+                taken = add_known(plan, outcomes, ended)
+                if taken or ended.frame.called == plan.called:  # not of other domains, which have nothing to give
+                    show.say(self, f"{counted(taken, 'cell')} known from {folder}")
         return outcomes
 
     def plan(self, name: str) -> Plan:

@@ -6,7 +6,7 @@ is not here, so that a cell that another one needs runs again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,32 +20,34 @@ from gannotate.studies.words import Result, field_of
 from gannotate.studies.writing import STUDY
 
 
-def add_known(plan: Plan, outcomes: Outcomes, ended: Sequence[Ended]) -> int:
-    """Adds to the outcomes the cells that are done in one of the folders and that all figures can be read of.
+def add_known(plan: Plan, outcomes: Outcomes, ended: Ended) -> int:
+    """Adds to the outcomes the cells that are done in a folder and that all figures can be read of.
 
     Those that are here stay. Gives how many were added.
 
     Raises:
-        GannotateError: a study.json is damaged.
+        GannotateError: its study.json is damaged.
     """
-    before = len(outcomes.results)
-    for folder in ended:
-        try:
-            _add(plan, outcomes, folder.content.get("cells", {}))
-        except DAMAGED as error:
-            path = folder.folder / STUDY
-            raise GannotateError(f"{path} is damaged ({' '.join(str(error).split())}); leave it out") from error
-    return len(outcomes.results) - before
+    try:
+        found = _known(plan, outcomes, ended.content.get("cells", {}))
+    except DAMAGED as error:
+        path = ended.folder / STUDY
+        raise GannotateError(f"{path} is damaged ({' '.join(str(error).split())}); leave it out") from error
+    outcomes.ran.update(found)
+    return len(found)
 
 
-def _add(plan: Plan, outcomes: Outcomes, cells: Mapping[str, Mapping[str, Any]]) -> None:
+def _known(plan: Plan, outcomes: Outcomes, cells: Mapping[str, Mapping[str, Any]]) -> dict[str, Ran]:
+    found: dict[str, Ran] = {}
     for cell, figures in _read_from(plan).items():
         told = cells.get(cell, {})
         if cell in outcomes.results or told.get("status") != "done":
             continue
-        if all(figure.fields[0] == CELL or _has(told.get("read"), figure) for figure in figures):
-            known = Ran.of("done", told, told.get("read"), reused=True)
-            outcomes.ran[cell] = replace(known, elsewhere=True, command=str(told.get("command", "")))
+        read = told.get("read", {})  # nothing of its result, where figures are of its time and memory alone
+        if all(figure.fields[0] == CELL or _has(read, figure) for figure in figures):
+            known = Ran.of("done", told, read, reused=True)
+            found[cell] = replace(known, elsewhere=True, command=str(told.get("command", "")))
+    return found
 
 
 def _read_from(plan: Plan) -> dict[str, set[Result]]:
@@ -57,9 +59,9 @@ def _read_from(plan: Plan) -> dict[str, set[Result]]:
     return found
 
 
-def _has(told: Mapping[str, Any] | None, figure: Result) -> bool:
+def _has(told: Mapping[str, Any], figure: Result) -> bool:
     try:
-        field_of(told or {}, figure)
+        field_of(told, figure)
     except GannotateError:
         return False
     return True

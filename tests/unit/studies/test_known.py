@@ -19,7 +19,8 @@ from gannotate.studies.reading import Ended, read_study
 from .conftest import STUDY, Bench
 
 SCORED = STUDY.replace("one: make --value {n}", "one: evaluate --pictures 7 --value {n}").replace(
-    "measures:\n", 'measures:\n  rare: {from: "{one.per_class.rare}", optional: true}\n'
+    "measures:\n",
+    'measures:\n  rare: {from: "{one.per_class.rare}", optional: true}\n  took: {from: "{base.cell.seconds}"}\n',
 )
 
 
@@ -40,7 +41,8 @@ def here(tmp_path: Path, fake: tuple[str, ...], domain: Domain) -> Bench:
 
 def so_far(bench: Bench, plan: Plan, *ended: Ended) -> Outcomes:
     outcomes = outcomes_so_far(plan, bench.how)
-    add_known(plan, outcomes, ended)
+    for one in ended:
+        add_known(plan, outcomes, one)
     return outcomes
 
 
@@ -87,7 +89,7 @@ def test_a_measure_that_is_read_elsewhere_than_then_is_not_taken(here: Bench, el
 def test_what_does_not_tell_it_is_left_alone(here: Bench, elsewhere: Ended, told: dict[str, Any]):
     cells = {name: cell | told for name, cell in elsewhere.content["cells"].items()} if told else {}
     outcomes = outcomes_so_far(plan := here.plan(SCORED, seeds=1), here.how)
-    assert add_known(plan, outcomes, [replace(elsewhere, content={**elsewhere.content, "cells": cells})]) == 0
+    assert add_known(plan, outcomes, replace(elsewhere, content={**elsewhere.content, "cells": cells})) == 0
     assert not outcomes.ran
 
 
