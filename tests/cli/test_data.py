@@ -149,6 +149,9 @@ def test_real_pictures_that_are_not_square(command: Command, tmp_path: Path):
         (["sample", "A", "--crop"], "--crop cuts real pictures"),
         (["sample", "A", "--pictures", "L", "--order", "diverse"], "choose drawn pictures; leave them out with"),
         (["sample", "A", "--pictures", "L", "-n", "5"], "has 4 pictures, give 1 to that many"),
+        (["sample", "A", "--first-seed", "-5", "--dry-run"], "--first-seed is -5; give 0 or more"),
+        (["render", "portraits", "--out", "P", "--first-seed", "-5"], "--first-seed is -5; give 0 or more"),
+        (["synthesize", "A", "-n", "2", "--first-seed", "-5"], "--first-seed is -5; give 0 or more"),
         (
             ["sample", "A", "--first-seed", "4000000000", "-n", "2"],
             "seeds end at 4000000000, the numbers above are real",

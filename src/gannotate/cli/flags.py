@@ -40,9 +40,10 @@ class Common:
     """Show the traceback of an error."""
 
     def __post_init__(self) -> None:
-        """Raises UsageError for a seed that not all random draws take."""
-        if self.seed < 0:
-            raise UsageError(f"--seed is {self.seed}; give 0 or more")
+        """Raises UsageError for a seed that not all random draws take; verbs that draw have a first one too."""
+        for flag, seed in (("--seed", self.seed), ("--first-seed", getattr(self, "first_seed", None))):
+            if seed is not None and seed < 0:
+                raise UsageError(f"{flag} is {seed}; give 0 or more")
 
 
 @Parameter(name="*")

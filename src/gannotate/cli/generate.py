@@ -67,8 +67,6 @@ class GenerateFlags(Common):
             count = COUNT if self.count is None else self.count
             if not 1 <= count <= MOST_SEEDS:
                 raise UsageError(f"-n is {count}; give the number of pictures, 1 to {MOST_SEEDS:,}")
-            if self.first_seed < 0:
-                raise UsageError(f"--first-seed is {self.first_seed}; give 0 or more")
             return list(range(self.first_seed, self.first_seed + count))
         if self.count is not None or self.first_seed:
             raise UsageError("--seeds says which pictures are drawn; leave -n and --first-seed out, or --seeds")
