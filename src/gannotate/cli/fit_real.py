@@ -69,7 +69,7 @@ class RealFlags:
     """Read the activations of this network at the labelled pictures, not the generator's: folder of an encoder or a VAE
     (from `gannotate pretrain`), of a segmenter, or timm:NAME."""
     features_weights: Annotated[str | None, REAL] = None
-    """Weights of timm:NAME: a file, imagenet (fetched from the hub) or random."""
+    """Weights of timm:NAME: a file, imagenet (installed or fetched) or random."""
     generated: Annotated[int | None, REAL] = None
     """Generated pictures a step."""
     augment: Annotated[bool | None, REAL] = None
@@ -93,7 +93,7 @@ class RealFlags:
     segmenter_size: Annotated[int | None, REAL] = None
     """Side in px of the pictures that it sees; the project's when not given."""
     segmenter_weights: Annotated[str | None, REAL] = None
-    """What its encoder starts from: random, imagenet (fetched from the hub), a segmenter's folder or a weights file."""
+    """What its encoder starts from: random, imagenet (installed or fetched), a segmenter's folder or a weights file."""
     segmenter_rate: Annotated[float | None, REAL] = None
     """Its first step size."""
     segmenter_state: Annotated[State | None, REAL] = None

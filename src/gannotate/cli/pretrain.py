@@ -63,7 +63,7 @@ class PretrainFlags(Accumulating):
     depth: int = SegmenterConfig.depth
     """Times the encoder halves the picture, 3 to 5; the network's own when 0."""
     weights: str = SegmenterConfig.weights
-    """What the encoder starts from: random, imagenet (fetched from the hub), a segmenter's folder or a weights file."""
+    """What the encoder starts from: random, imagenet (installed or fetched), a segmenter's folder or a weights file."""
     taps: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = LayerMatchConfig.taps
     """Activations to predict, see `gannotate info`; the last of each resolution but the largest when not given."""
     steps: int | None = None

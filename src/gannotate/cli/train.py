@@ -51,7 +51,7 @@ class TrainFlags(Precise):
     depth: int = SegmenterConfig.depth
     """Times the encoder halves the picture, 3 to 5; the network's own when 0."""
     weights: str = SegmenterConfig.weights
-    """What the encoder starts from: random, imagenet (fetched from the hub), a weights file, or the folder of a
+    """What the encoder starts from: random, imagenet (installed or fetched), a weights file, or the folder of a
     segmenter or of a pre-trained encoder, which also says which encoder and depth."""
     init: str | None = None
     """Start from a pre-trained encoder's or a segmenter's folder; another word for --weights DIR."""

@@ -120,7 +120,7 @@ def open_source(
     Args:
         named: folder of a pre-trained encoder (`gannotate pretrain`), of a segmenter or of a VAE; or timm:NAME, an
             encoder of timm's, or of segmentation-models-pytorch's by its own name.
-        weights: for timm:NAME, as `segmenters.start_weights.fill` takes them: a file, imagenet (fetched from the hub),
+        weights: for timm:NAME, as `segmenters.start_weights.fill` takes them: a file, imagenet (installed or fetched),
             or random.
 
     Raises:
@@ -186,7 +186,7 @@ def _of_folder(folder: Path, pictures: PictureKind, device: str | torch.device) 
 def _of_timm(name: str, pictures: PictureKind, weights: str | None, device: str | torch.device) -> FeatureSource:
     if weights is None:
         raise UsageError(
-            f"timm:{name} needs weights; give a file with --features-weights PATH, or imagenet (fetched from the hub), "
+            f"timm:{name} needs weights; give a file with --features-weights PATH, or imagenet (installed or fetched), "
             "or random"
         )
     encoder = name if name in _library_encoders() else f"tu-{name}"

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from gannotate.errors import GannotateError, UsageError
 from gannotate.parsing import DAMAGED, load_json
-from gannotate.torchvision_operators import make_importable
+from gannotate.segmenters.imagenet import imagenet_weights
 
 RANDOM, IMAGENET = "random", "imagenet"
 
@@ -34,7 +34,7 @@ def fill(network: nn.Module, weights: str, encoder: str) -> None:
     """Puts start weights into a new network: `random` leaves it as it is.
 
     Args:
-        weights: random; imagenet, for the encoder called `encoder` (fetched from the hub unless its cache has it); or
+        weights: random; imagenet, for the encoder called `encoder` (installed, or fetched from the hub); or
             a path: a segmenter's or a pre-trained encoder's folder, or a .safetensors, .pth or .pt file with the
             encoder's tensors by torchvision's, timm's or our names. All of the encoder must be there; what else fits
             by name and shape is taken too. The first convolution is brought from RGB to grey or back.
@@ -78,18 +78,7 @@ def encoder_in(weights: str) -> dict[str, Any]:
 def _imagenet(encoder: str, network: nn.Module) -> dict[str, Tensor]:
     if not isinstance(getattr(network, "encoder", None), nn.Module):
         raise UsageError("this network has no encoder with ImageNet weights; use --weights random, or a file's path")
-    make_importable()
-    import segmentation_models_pytorch as smp
-
-    try:
-        made = smp.encoders.get_encoder(encoder, weights=IMAGENET if not encoder.startswith("tu-") else True)
-    except Exception as error:  # the hub, timm and the library each raise their own kinds
-        reason = " ".join(str(error).split())[:200]
-        raise GannotateError(
-            f"the ImageNet weights of {encoder} cannot be fetched ({reason}); give a file of them with --weights PATH, "
-            "or use --weights random"
-        ) from error
-    return made.state_dict()
+    return imagenet_weights(encoder)
 
 
 def _read(path: Path) -> dict[str, Tensor]:
