@@ -19,7 +19,7 @@ from gannotate.cli import study as verb
 from gannotate.cli.app import VERBS, find_verb, main, parser_of
 from gannotate.cli.fit_real import _check, _real_config
 from gannotate.cli.flags import Common, Resumable
-from gannotate.cli.study import parse_only, parse_settings, threads_of
+from gannotate.cli.study import parse_also, parse_only, parse_settings, threads_of
 from gannotate.cli.train_methods import check_flags
 from gannotate.errors import UsageError
 from gannotate.studies import Choice, load_domain, load_shared, load_study, make_plan
@@ -117,6 +117,18 @@ def test_show_tells_what_a_study_does(command: Command, tmp_path: Path):
     assert [value["value"] for value in result["axes"]["taps"]["values"]] == ["middle", "all"]
     assert result["done"] == 0
     assert result["settings"]["annotator_steps"] == 150
+
+
+def test_more_flags_of_a_step_are_in_its_commands(command: Command):
+    """Of those studies that have the step, and in the command that is shown."""
+    words = ["taps", "algorithm2", "--quick", "--also", "train=--encoder resnet34", "--also", "train=--weights random"]
+    would = [line for line in command("study", "run", *words, "--dry-run")["would"] if "gannotate train" in line]
+    asked = [line for line in would if line.endswith("--encoder resnet34 --weights random")]
+    assert len(asked) == 4
+    assert len(would) == 5  # the annotator is another step
+    text = command.text("study", "show", *words[1:])
+    assert "  train: gannotate train {project:bare} {way.train} --seed {seed} --encoder resnet34 --weights ran" in text
+    assert "--also 'train=--encoder resnet34' --also 'train=--weights random'" in text
 
 
 def test_dry_run_names_every_command_and_does_nothing(command: Command, tmp_path: Path):
@@ -376,6 +388,9 @@ def test_a_command_of_a_study_ends_when_its_runner_is_gone(tmp_path: Path, ignor
             ["run", "taps", "--set", "fit_most=2.5"],
             "--set fit_most=2.5; give a whole number, e.g. --set fit_most=",
         ),
+        (["run", "taps", "--also", "fit"], "--also has 'fit'; give STEP=FLAGS, e.g. --also 'train=--encoder resnet34'"),
+        (["run", "taps", "--also", "fit=--widht 3"], "taps: the step fit: Unknown option: --widht;"),
+        (["run", "taps", "inversion", "--also", "fot=--width 3"], "--also names the step 'fot', which changes none"),
         (["run", "taps", "--known", "no-out"], "no-out is not there; give the --out of `gannotate study run`, or"),
         (["run", "taps", "--processes", "0"], "--processes is 0; give 1 to "),
         (["run", "none.yaml"], "none.yaml cannot be read"),
@@ -396,6 +411,7 @@ def test_mistakes_are_one_sentence(command: Command, words: list[str], error: st
 
 def test_words_of_flags():
     assert parse_only(["shots=1,5", "shots=10", "way=a"]) == {"shots": ("1", "5", "10"), "way": ("a",)}
+    assert parse_also(["train=--a 1", "fit=--b x=y", "train=--c"]) == {"train": "--a 1 --c", "fit": "--b x=y"}
     assert parse_settings(["steps=100", "style=flat", "half=0.5"]) == {"steps": 100, "style": "flat", "half": 0.5}
 
 

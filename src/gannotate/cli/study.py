@@ -86,6 +86,9 @@ class PlanFlags(Common):
     """AXIS=VALUE,VALUE: only these values of an axis; may be given several times."""
     set: Annotated[tuple[str, ...], Parameter(negative="")] = ()
     """NAME=VALUE: another value of a setting, see `study show`; may be given several times."""
+    also: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    """STEP=FLAGS: more flags for the command of a step of `study show`, e.g. 'train=--architecture deeplabv3plus
+    --weights imagenet'; may be given several times."""
     out: Path = Path("gannotate-studies")
     """Folder of all studies: cells/ is shared by them, NAME-DOMAIN/ has a study's table and plots."""
     known: Annotated[tuple[Path, ...], Parameter(negative="")] = ()
@@ -106,7 +109,7 @@ class PlanFlags(Common):
     def plan(self, name: str) -> Plan:
         """The study on the domain, as the flags ask for it."""
         plan = make_plan(Path(name).stem, load_study(name), load_shared(), self._domain(), self._choice())
-        _check_own({name: plan}, self.domain)
+        self._check({name: plan})
         return plan
 
     def plans(self, names: Sequence[str]) -> Several:
@@ -114,14 +117,24 @@ class PlanFlags(Common):
         wanted = dict.fromkeys(one for name in names for one in (study_names() if name == ALL else (name,)))
         studies = {name: load_study(name) for name in wanted}
         several = plan_several(studies, load_shared(), self._domain(), self._choice(), leave_out=ALL in names)
-        _check_own(several.plans, self.domain)
+        self._check(several.plans)
         return several
 
     def _domain(self) -> Domain:
         return load_domain(self.domain, self.data, self.generator)
 
     def _choice(self) -> Choice:
-        return Choice(self.quick, self.seeds, self.seed, parse_only(self.only), parse_settings(self.set))
+        only, settings, also = parse_only(self.only), parse_settings(self.set), parse_also(self.also)
+        return Choice(self.quick, self.seeds, self.seed, only, settings, also)
+
+    def _check(self, plans: Mapping[str, Plan]) -> None:
+        """Checks the commands that are not all of what ships, which a test takes."""
+        for name, plan in plans.items():
+            if name not in study_names() or self.domain not in domain_names() or plan.choice.also:
+                try:
+                    check_commands(plan)
+                except UsageError as error:
+                    raise UsageError(f"{name}: {error}") from error
 
 
 @Parameter(name="*")
@@ -165,16 +178,6 @@ def own_card(device: str) -> dict[str, str]:
     return {"CUDA_VISIBLE_DEVICES": cards[place % len(cards)]} if cards else {}
 
 
-def _check_own(plans: Mapping[str, Plan], domain: str) -> None:
-    """Checks the commands where study or domain do not ship; a test takes all of those that do."""
-    for name, plan in plans.items():
-        if name not in study_names() or domain not in domain_names():
-            try:
-                check_commands(plan)
-            except UsageError as error:
-                raise UsageError(f"{name}: {error}") from error
-
-
 def parse_only(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """`shots=1,5` as {"shots": ("1", "5")}.
 
@@ -188,6 +191,21 @@ def parse_only(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
             raise UsageError(f"--only has {word!r}; give AXIS=VALUE,VALUE, e.g. --only shots=1,5")
         only[axis.strip()] = (*only.get(axis.strip(), ()), *(value.strip() for value in values.split(",")))
     return only
+
+
+def parse_also(given: Sequence[str]) -> dict[str, str]:
+    """`train=--encoder resnet34` as {"train": "--encoder resnet34"}.
+
+    Raises:
+        UsageError: there is no =, or nothing behind it.
+    """
+    also: dict[str, str] = {}
+    for word in given:
+        step, _, flags = (part.strip() for part in word.partition("="))
+        if not step or not flags:
+            raise UsageError(f"--also has {word!r}; give STEP=FLAGS, e.g. --also 'train=--encoder resnet34'")
+        also[step] = f"{also[step]} {flags}" if step in also else flags
+    return also
 
 
 def parse_settings(given: Sequence[str]) -> dict[str, Any]:
@@ -244,10 +262,10 @@ def show_verb(name: str, /, *, flags: PlanFlags = PlanFlags()) -> int:
 def run_verb(*names: str, flags: RunFlags = RunFlags()) -> int:
     """Run the cells of studies, and write their tables and plots; the same command goes on where it was.
 
-    Of several studies one is done after the other, whatever becomes of those before it; --only and --set are for those
-    of them that have such an axis or setting. Several processes on the same --out share the cells, and need nothing
-    else of each other: each takes what is not done and nobody is at, waits for the rest, and the last one's table
-    stands.
+    Of several studies one is done after the other, whatever becomes of those before it; --only, --set and --also are
+    for those of them that have such an axis, setting or step. Several processes on the same --out share the cells, and
+    need nothing else of each other: each takes what is not done and nobody is at, waits for the rest, and the last
+    one's table stands.
 
     Args:
         names: of `gannotate study list`, or files that end with .yaml; or all, which is every one that ships and can
@@ -359,7 +377,7 @@ def _command(name: str, plan: Plan, flags: PlanFlags) -> str:
             words += [f"--{flag}", str(value)]
     words += ["--quick"] if flags.quick else []
     words += [word for folder in flags.known for word in ("--known", str(folder))]
-    for flag, known in (("only", plan.choice.only), ("set", plan.choice.settings)):
+    for flag, known in (("only", plan.choice.only), ("set", plan.choice.settings), ("also", plan.choice.also)):
         given = [word for word in getattr(flags, flag) if word.partition("=")[0].strip() in known]
         words += [word for value in given for word in (f"--{flag}", value)]
     return as_command(words)

@@ -97,13 +97,14 @@ def described(plan: Plan, outcomes: Outcomes) -> str:
     """What a study claims, varies and runs."""
     one, found = plan.study, counts(plan, outcomes)
     lines = [one.title, f"{one.paper.of}: {one.paper.where}", "", f"Claim: {one.claim}"]
-    lines += [f"Otherwise than there: {one.differences}"] if one.differences else []
+    lines += [f"Otherwise than there: {plan.differences}"] if plan.differences else []
     lines += ["", f"On {plan.domain.about.title}, seeds {', '.join(map(str, plan.seeds))}:"]
     lines += [f"  {name}: {', '.join(str(value.value) for value in axis.values)}" for name, axis in plan.axes.items()]
     lines += ["", "Steps:"]
     steps = load_shared().steps | one.steps
     used = dict.fromkeys(cell.step for cell in plan.cells.values())
-    lines += [f"  {name}: gannotate {steps[name].run}" for name in used if name in steps]
+    more = {name: f" {flags}" for name, flags in plan.choice.also.items()}
+    lines += [f"  {name}: gannotate {steps[name].run}{more.get(name, '')}" for name in used if name in steps]
     lines += ["", f"Settings (--set): {', '.join(f'{name}={value}' for name, value in plan.settings.items())}"]
     lines += ["", f"{found['cells']} cells, {found['done']} done, {found['failed']} failed"]
     return "\n".join(lines)

@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import gannotate
 from gannotate.errors import UsageError, nearest
@@ -43,7 +44,7 @@ class Choice:
     """How much of a study is done.
 
     seeds: how many, the study's own when None. only: values of axes, the others are left out. settings: over the
-    study's.
+    study's. also: more flags for the command of a step.
     """
 
     quick: bool = False
@@ -51,6 +52,7 @@ class Choice:
     first_seed: int = 0
     only: Mapping[str, Sequence[Scalar]] = field(default_factory=dict)
     settings: Mapping[str, Scalar] = field(default_factory=dict)
+    also: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,11 @@ class Plan:
     """In what less is done than the study asks for on this domain, in words."""
 
     @property
+    def steps(self) -> tuple[str, ...]:
+        """The steps whose commands are run."""
+        return tuple(dict.fromkeys(cell.step for cell in self.cells.values()))
+
+    @property
     def called(self) -> str:
         """Name of its folder."""
         return f"{self.name}-{self.domain.name}" + ("-quick" if self.choice.quick else "")
@@ -123,7 +130,8 @@ def make_plan(name: str, study: Study, shared: Shared, domain: Domain, choice: C
     axes, seeds = _axes(study, domain, choice), _seeds(study, choice)
     check_names(study, shared, domain)
     measures, families = _measures(study, domain)
-    builder = _Builder(study, shared, domain, settings_of(study, shared, domain, choice.settings, choice.quick), axes)
+    given = settings_of(study, shared, domain, choice.settings, choice.quick)
+    builder = _Builder(study, shared, domain, given, axes, choice.also)
     rows = []
     for seed in seeds:
         for at in _combinations(study, axes):
@@ -134,11 +142,17 @@ def make_plan(name: str, study: Study, shared: Shared, domain: Domain, choice: C
     settings = {name: value for name, value in builder.settings.items() if name in builder.used}
     for idle in (one for one in choice.settings if one not in settings):
         raise UsageError(f"--set {idle} changes nothing in the study {name}; it has {', '.join(settings)}")
+    for idle in (one for one in choice.also if one not in builder.added):
+        steps = list(builder.resolved)
+        raise UsageError(
+            f"--also names {idle!r}, which is no step of {name}{nearest(idle, steps)}; there are {', '.join(steps)}"
+        )
     usual = settings_of(study, shared, domain)
     reduced = (
         *([f"{_seeds_text(len(seeds))} in place of {study.seeds}"] if len(seeds) < study.seeds else []),
         *(f"{one} {value} in place of {usual[one]}" for one, value in settings.items() if value != usual[one]),
         *_without(axes, _axes(study, domain, Choice())),
+        *(f"{step} with {_shown(words)}" for step, words in builder.added.items()),
     )
     return Plan(
         name,
@@ -171,6 +185,11 @@ def _filled(name: str, text: str, settings: Mapping[str, Scalar]) -> str:
 def only_seeds(lack: str) -> bool:
     """Whether one of a plan's `reduced` says that there are fewer seeds."""
     return re.fullmatch(r"\d+ seeds? in place of \d+", lack) is not None
+
+
+def _shown(words: Sequence[Word]) -> str:
+    """Words for a person: of files and folders their names."""
+    return " ".join(part.path.name if isinstance(part, Input) else str(part) for word in words for part in word)
 
 
 def _seeds_text(count: int) -> str:
@@ -246,14 +265,22 @@ class _Builder:
     """Resolves commands into cells, each identity once."""
 
     def __init__(
-        self, study: Study, shared: Shared, domain: Domain, settings: dict[str, Scalar], axes: Mapping[str, Axis]
+        self,
+        study: Study,
+        shared: Shared,
+        domain: Domain,
+        settings: dict[str, Scalar],
+        axes: Mapping[str, Axis],
+        also: Mapping[str, str],
     ) -> None:
-        self.domain, self.settings, self.axes = domain, settings, axes
+        self.domain, self.settings, self.axes, self.also = domain, settings, axes, also
         self.steps: dict[str, Step] = dict(shared.steps) | dict(study.steps)
         self.made = {name: Step(run=made.run) for name, made in domain.made.items()}
         self.cells: dict[str, Cell] = {}
         self.used: set[str] = set()
-        self._digests: dict[str, str] = {}
+        self.resolved: dict[str, None] = {}
+        self.added: dict[str, list[Word]] = {}
+        self._digests: dict[Path, str] = {}
         self._known: dict[tuple[str, tuple[tuple[str, Scalar], ...]], Cell] = {}
         self._resolving: list[str] = []
 
@@ -287,7 +314,7 @@ class _Builder:
             raise UsageError(f"the steps {' -> '.join([*self._resolving, name])} need each other; break the circle")
         self._resolving.append(name)
         try:
-            words = tuple(self._words(step.run, at))
+            words = (*self._words(step.run, at), *self._more(name))
             after = [self._step(one, at).id for one in step.after]
         finally:
             self._resolving.pop()
@@ -303,6 +330,16 @@ class _Builder:
         number = hashlib.sha256(text.encode()).hexdigest()[:16]
         # the first row that needs a cell names it: rows come in the order in which they should be there
         return self.cells.setdefault(number, Cell(number, name, words, tuple(dict.fromkeys([*uses, *after])), dict(at)))
+
+    def _more(self, name: str) -> list[Word]:
+        """The words that were asked for beside those of a step; what is a file or folder counts by its content."""
+        self.resolved[name] = None
+        if name in self.also and name not in self.added:
+            found = [(word, Path(word)) for word in split(self.also[name])]
+            self.added[name] = [
+                (Input(path.resolve(), self._digest(path)) if path.exists() else word,) for word, path in found
+            ]
+        return self.added.get(name, [])
 
     def _step(self, name: str, at: Mapping[str, Scalar]) -> Cell:
         if name not in self.steps:
@@ -382,9 +419,12 @@ class _Builder:
         if name in self.made:
             cell = self.cell(f"{self.domain.name} {name}", self.made[name], at)
             return Result(cell.id, cell.step, (self.domain.made[name].gives,))
-        if name not in self._digests:
-            self._digests[name] = content_digest(self.domain.paths[name])
-        return Input(self.domain.paths[name], self._digests[name])
+        return Input(path := self.domain.paths[name], self._digest(path))
+
+    def _digest(self, path: Path) -> str:
+        if path not in self._digests:
+            self._digests[path] = content_digest(path)
+        return self._digests[path]
 
 
 def _version(words: Sequence[Word]) -> int:

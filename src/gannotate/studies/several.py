@@ -26,13 +26,13 @@ def plan_several(
     """Plans studies that are done one after the other.
 
     Args:
-        studies: by names or files. choice: an axis or a setting in it may be one of some of them only.
+        studies: by names or files. choice: an axis, a setting or a step in it may be one of some of them only.
         leave_out: leave those out that are for other domains, need pictures that this one lacks, or have such an axis
             without one of the values in `choice`.
 
     Raises:
-        UsageError: what `make_plan` raises for one of them, after its name; an axis or a setting that none of them
-            has; two whose results would be in one folder, or none that is left.
+        UsageError: what `make_plan` raises for one of them, after its name; an axis, a setting or a step that none
+            of them has; two whose results would be in one folder, or none that is left.
     """
     plans: dict[str, Plan] = {}
     left_out: dict[str, str] = {}
@@ -42,7 +42,7 @@ def plan_several(
             return make_plan(Path(name).stem, study, shared, domain, choice)
 
         try:
-            plans[name] = _narrowed(plan(replace(choice, only={}, settings={})), choice, plan)
+            plans[name] = _narrowed(plan(replace(choice, only={}, settings={}, also={})), choice, plan)
         except UsageError as error:
             if not leave_out:
                 raise UsageError(f"{name}: {error}") from error
@@ -51,6 +51,7 @@ def plan_several(
         raise UsageError("; ".join(left_out.values()))
     _check_known("--only names the axis", choice.only, [axis for one in plans.values() for axis in one.axes])
     _check_known("--set names", choice.settings, [name for one in plans.values() for name in one.settings])
+    _check_known("--also names the step", choice.also, [step for one in plans.values() for step in one.steps])
     _check_apart(plans)
     return Several(plans, left_out)
 
@@ -62,7 +63,8 @@ def _narrowed(bare: Plan, choice: Choice, plan: Callable[[Choice], Plan]) -> Pla
     if only:
         narrowed = plan(replace(bare.choice, only=only))
     settings = {key: value for key, value in choice.settings.items() if key in narrowed.settings}
-    return plan(replace(narrowed.choice, settings=settings)) if settings else narrowed
+    also = {step: flags for step, flags in choice.also.items() if step in narrowed.steps}
+    return plan(replace(narrowed.choice, settings=settings, also=also)) if settings or also else narrowed
 
 
 def _check_known(what: str, asked: Mapping[str, object], known: list[str]) -> None:

@@ -119,6 +119,25 @@ def test_a_plan_says_what_it_does_less_of(bench: Bench):
         bench.plan(text.replace("Only {ten}", "Only {nine}"))
 
 
+def test_a_step_may_be_given_more_flags(bench: Bench, tmp_path: Path):
+    """What is a file there counts by its content, wherever it lies; other cells stay the same."""
+    (weights := tmp_path / "w.pth").write_text("weights")
+    usual = bench.plan(STUDY, seeds=1)
+    more = bench.plan(STUDY, seeds=1, also={"one": f"--add 3 --read {weights}"})
+    words = [" ".join(words_of(cell)) for cell in more.cells.values() if cell.step == "one"]
+    assert words
+    assert all(word.endswith(f"--add 3 --read {weights}") for word in words)
+    assert more.reduced == ("1 seed in place of 2", "one with --add 3 --read w.pth")
+    same = [number for number in usual.cells if number in more.cells]
+    assert [usual.cells[number].step for number in same] == ["base"]
+    moved = weights.rename(tmp_path / "other.pth")
+    assert set(bench.plan(STUDY, seeds=1, also={"one": f"--add 3 --read {moved}"}).cells) == set(more.cells)
+    moved.write_text("others")
+    assert set(bench.plan(STUDY, seeds=1, also={"one": f"--add 3 --read {moved}"}).cells) != set(more.cells)
+    with pytest.raises(UsageError, match=r"--also names 'onee', which is no step of sums; did you mean 'one'\?; there"):
+        bench.plan(STUDY, also={"onee": "--add 3"})
+
+
 def test_an_axis_may_vary_a_shared_setting(bench: Bench):
     shared = Shared.model_validate({"settings": {"n": 7}, "steps": {"base": "make --value {n}"}})
     plan = make_plan(
