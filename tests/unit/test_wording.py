@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gannotate.wording import counted, quoted, span
+from gannotate.wording import counted, listed, quoted, span
 
 
 @pytest.mark.parametrize(("ends", "told"), [((60, 60), "60"), ((60, 1500), "60 to 1,500")])
@@ -22,6 +22,11 @@ def test_a_span_of_one_number_is_that_number(ends: tuple[int, int], told: str):
 )
 def test_one_is_told_from_many(count: int, told: str):
     assert counted(count, "picture") == told
+
+
+@pytest.mark.parametrize(("names", "told"), [("", ""), ("a", "a"), ("ab", "a and b"), ("abc", "a, b and c")])
+def test_names_in_a_sentence(names: str, told: str):
+    assert listed(list(names)) == told
 
 
 def test_many_that_do_not_end_in_s():

@@ -91,6 +91,8 @@ class Findings:
     pool: tuple[PoolPicture, ...] = ()
     annotated_px: tuple[int, ...] = ()
     """Pixels of each class in the first of all annotations, see MOST_COUNTED."""
+    used_px: tuple[int, ...] = ()
+    """The same in the first of those that the decoder learned from."""
 
     @property
     def steps(self) -> list[Run]:
@@ -142,7 +144,8 @@ def gather(project: Project) -> Findings:
         decoder_examples=_examples(project, _of_decoder(others)),
         decoder_tested=_tested(_of_decoder(others)),
         pool=tuple(project.pool("any")),
-        annotated_px=_class_pixels(project),
+        annotated_px=_class_pixels(project, project.annotations("any")),
+        used_px=_class_pixels(project, [one for one in project.annotations("any") if one.seed in shots_of(decoder)]),
     )
 
 
@@ -229,9 +232,9 @@ def _annotated(project: Project, decoder: Run | None) -> list[Annotated]:
     return found
 
 
-def _class_pixels(project: Project) -> tuple[int, ...]:
+def _class_pixels(project: Project, annotations: Sequence[Annotation]) -> tuple[int, ...]:
     counts = np.zeros(_classes(project), np.int64)
-    for one in project.annotations("any")[:MOST_COUNTED]:
+    for one in annotations[:MOST_COUNTED]:
         counts += np.bincount(project.read_annotation(one.seed).ravel(), minlength=256)[: len(counts)]
     return tuple(counts.tolist())
 

@@ -12,11 +12,12 @@ from gannotate.record import now
 from gannotate.report.gather import Findings, gather
 from gannotate.report.making import curves, making
 from gannotate.report.pictures import decoder_predictions, generated_pictures, predictions
-from gannotate.report.plots import reliability_svg
+from gannotate.report.plots import FEW_PX, reliability_svg
 from gannotate.report.pool import pool_and_labels
 from gannotate.report.shell import PAGE, shell
 from gannotate.report.tables import Bar, bars, class_table, clock, confusion_table, facts, figure, most_confused
 from gannotate.report.wording import count_labels, hardware, labels_used, words_of_test
+from gannotate.wording import listed
 
 
 def write_report(project: Project) -> Path:
@@ -35,11 +36,11 @@ def page(found: Findings) -> str:
     sections = (
         _opening(found),
         _comparison(found),
+        _classes(found),
         predictions(found),
         pool_and_labels(found),
         decoder_predictions(found),
         generated_pictures(found),
-        _classes(found),
         curves(found),
         making(found),
     )
@@ -71,19 +72,26 @@ def _numbers(found: Findings) -> list[tuple[str, str]]:
         numbers.append(labels_used(found))
     if found.dataset is not None and "pictures" in found.dataset.result:
         numbers.append((f"{found.dataset.result['pictures']:,}", "labelled pictures written by generator and decoder"))
-    seconds = sum(run.record.get("wall_s", 0.0) for run in found.steps)
-    if seconds:
-        numbers.append((clock(seconds), f"for all of it, on {hardware(found)}"))
+    made = [("decoder", found.decoder), ("dataset", found.dataset), ("segmenter", found.segmenter)]
+    timed = {name: run.record["wall_s"] for name, run in made if run is not None and run.record.get("wall_s")}
+    if timed:
+        numbers.append((clock(sum(timed.values())), f"for {listed(list(timed))}, on {hardware(found)}"))
     return numbers
 
 
 def _comparison(found: Findings) -> str:
-    floors = _floors(found)
-    items = [*floors, *_bars(found)]
-    if len(items) < 2:
+    floors, (same, others) = _floors(found), _bars(found)
+    if len([*floors, *same, *others]) < 2:
         return ""
     told = " The floors are what any method must beat." if floors else ""
-    return f"<section><h2>Beside the alternatives</h2><p>Mean IoU over the classes.{told}</p>{bars(items)}</section>"
+    # a decoder reads the generator's activations: its pictures are drawn, and easier or harder than the test's
+    apart = (
+        f'<p class="note">On other pictures, so not to be held against those above:</p>{bars(others)}' if others else ""
+    )
+    return (
+        f"<section><h2>Beside the alternatives</h2><p>Mean IoU over the classes.{told}</p>"
+        f"{bars([*floors, *same])}{apart}</section>"
+    )
 
 
 def _floors(found: Findings) -> list[Bar]:
@@ -95,15 +103,16 @@ def _floors(found: Findings) -> list[Bar]:
     return [Bar(*_floor_words(name, floor), floor.get("miou")) for (name, _), floor in floors.items()]
 
 
-def _bars(found: Findings) -> list[Bar]:
-    items = []
-    # those on the same pictures first: a decoder is tested on the generator's
-    for test in sorted(found.others, key=lambda test: test.result.get("of") == "decoder"):
-        items.append(Bar(*words_of_test(test, found.trained(test)), test.result.get("miou")))
+def _bars(found: Findings) -> tuple[list[Bar], list[Bar]]:
+    """The segmenters on the same test pictures, and the decoder on its own."""
+    same, others = [], []
+    for test in found.others:
+        bar = Bar(*words_of_test(test, found.trained(test)), test.result.get("miou"))
+        (others if test.result.get("of") == "decoder" else same).append(bar)
     if found.evaluation is not None:
         words = words_of_test(found.evaluation, found.trained(found.evaluation))
-        items.append(Bar(*words, found.evaluation.result.get("miou"), main=True))
-    return items
+        same.append(Bar(*words, found.evaluation.result.get("miou"), main=True))
+    return same, others
 
 
 def _floor_words(name: str, floor: dict[str, Any]) -> tuple[str, str]:
@@ -143,5 +152,6 @@ def _calibration(result: dict[str, Any]) -> str:
     return (
         "<h3>How far its probabilities hold</h3><p>Pixels by the probability of the class that they were given, and "
         "how many of them are right; on the dashed line both are equal. Mean distance from it (expected calibration "
-        f"error): {figure(calibration['ece'])}.</p>{reliability_svg(calibration)}"
+        f'error): {figure(calibration["ece"])}.</p><div class="curves"><figure>{reliability_svg(calibration)}'
+        f"<figcaption>Pale: of fewer than {FEW_PX} pixels.</figcaption></figure></div>"
     )

@@ -16,6 +16,9 @@ INK = "#010203"
 CURVE_IN, SCATTER_IN = (3.7, 2.3), (4.2, 2.8)
 """Sizes of the drawings, in inches: as wide as a page shows them, so that letters stay as large as they are."""
 
+FEW_PX = 100
+"""Fewer pixels tell little of how often such ones are right."""
+
 LINE_COLOURS = ("#2f7ed8", "#d9822b", "#3fa34d", "#a357c8")
 
 
@@ -60,6 +63,8 @@ def scatter_svg(x: Sequence[float], y: Sequence[float], across: str, up: str, ti
 def reliability_svg(calibration: Mapping[str, Any], standalone: bool = False) -> str:
     """Accuracy over confidence in bins (see `Reliability.as_dict`), the share of pixels below; the diagonal is ideal.
 
+    A bin without pixels has no bar, one with few a pale one.
+
     `standalone`: black on white, a file of its own, rather than in a page's colours.
     """
     title = f"Reliability; expected calibration error {calibration['ece']:.3f}"
@@ -70,8 +75,9 @@ def reliability_svg(calibration: Mapping[str, Any], standalone: bool = False) ->
         figure = Figure(figsize=(3.6, 3.6), layout="constrained")
         axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         axes.plot([0, 1], [0, 1], color=INK, alpha=0.5, linestyle="--", linewidth=1)
-        accuracy = [0.0 if value is None else value for value in calibration["accuracy"]]
-        axes.bar(edges, accuracy, 0.9 / bins, color=LINE_COLOURS[0])
+        for edge, count, accuracy in zip(edges, calibration["count"], calibration["accuracy"], strict=True):
+            if accuracy is not None:
+                axes.bar(edge, accuracy, 0.9 / bins, color=LINE_COLOURS[0], alpha=1.0 if count >= FEW_PX else 0.35)
         below.bar(edges, share, 0.9 / bins, color=LINE_COLOURS[1])
         axes.set(xlim=(0, 1), ylim=(0, 1))
         axes.set_ylabel("accuracy", color=INK)

@@ -60,7 +60,8 @@ def _shares(found: Findings) -> str:
     rows = "".join(_share_row(item, index, list(columns.values())) for index, item in enumerate(classes))
     absent = [item.name for index, item in enumerate(classes) if _only_in_test(index, columns)]
     names = escape(", ".join(absent))
-    note = f'<p class="note">In the test pictures and in no label: {names}. Nothing was learned of it.</p>'
+    which = "in none of the labels that were learned from" if LEARNED in columns else "in no label"
+    note = f'<p class="note">In the test pictures and {which}: {names}. Nothing was learned of it.</p>'
     of = f"the first {MOST_COUNTED} " if len(found.annotations) > MOST_COUNTED else ""
     title = "How much of each class there is"
     table = (
@@ -70,7 +71,7 @@ def _shares(found: Findings) -> str:
     return f"<h3>{title}</h3>{scrolled(table, title)}{note if absent else ''}"
 
 
-LABELS, WRITTEN, TEST = "labels", "written dataset", "test pictures"
+LEARNED, LABELS, WRITTEN, TEST = "learned from", "all labels", "written dataset", "test pictures"
 
 
 def _columns(found: Findings) -> dict[str, Sequence[float]]:
@@ -78,14 +79,16 @@ def _columns(found: Findings) -> dict[str, Sequence[float]]:
     shares = {} if found.dataset is None else found.dataset.result.get("class_share", {})
     confusion = [] if found.evaluation is None else found.evaluation.result.get("confusion", [])
     return {
-        LABELS: found.annotated_px,
+        LEARNED: found.used_px,
+        LABELS: found.annotated_px if len(found.annotations) > len(found.used) else (),
         WRITTEN: [float(shares.get(item.name, 0.0)) for item in classes] if shares else [],
         TEST: [sum(row) for row in confusion],
     }
 
 
 def _only_in_test(index: int, columns: dict[str, Sequence[float]]) -> bool:
-    return LABELS in columns and TEST in columns and not columns[LABELS][index] and columns[TEST][index] > 0
+    taught = columns.get(LEARNED, columns.get(LABELS))
+    return taught is not None and TEST in columns and not taught[index] and columns[TEST][index] > 0
 
 
 def _share_row(item: ClassInfo, index: int, columns: Sequence[Sequence[float]]) -> str:

@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import re
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
@@ -91,10 +92,15 @@ def test_labels_say_where_they_come_from(text: str):
 
 def test_a_class_that_is_nowhere_is_a_dash(text: str):
     rows = re.findall(r"</i>never</th>(.*?)</tr>", text)
-    shares, scores, confused = (re.sub(r"<[^>]+>", " ", row).split() for row in rows)
-    assert shares == ["-", "-", "-"]
+    scores, confused, shares = (re.sub(r"<[^>]+>", " ", row).split() for row in rows)
+    assert shares == ["-", "-", "-", "-"]
     assert scores == ["-", "-", "-", "0.00", "%"]
     assert confused == ["-"] * 4
+
+
+def pixels(project: Project, seeds: Iterable[int]) -> np.ndarray:
+    """How many each of the four classes has."""
+    return np.bincount(np.stack([project.read_annotation(seed) for seed in seeds]).ravel(), minlength=256)[:4]
 
 
 def test_the_pool_and_how_much_of_each_class_there_is(whole: Project, text: str):
@@ -102,12 +108,22 @@ def test_the_pool_and_how_much_of_each_class_there_is(whole: Project, text: str)
     assert "pool 6 drawn by the generator (truncation 1.0, const noise)" in said
     assert "labelled 6: simulated by unet resnet18" in said
     assert "learned from 2 of them" in said
-    counts = np.bincount(np.stack([whole.read_annotation(seed) for seed in range(6)]).ravel(), minlength=256)[:4]
-    first = re.search(r"</i>rim</th>(.*?)</tr>", text)
+    learned = [one.seed for one in gather(whole).used]
+    assert len(learned) == 2
+    counts = [pixels(whole, seeds) for seeds in (learned, range(6))]
+    first = re.search(r"<table class=\"figures\">.*?</i>rim</th>(.*?)</tr>", text)
     assert first is not None
     shares = re.findall(r"<td>([^<]+)</td>", first[1])
-    assert shares[:2] == [f"{100 * counts[2] / counts.sum():.2f}", "0.10"]
+    assert shares[:3] == [*(f"{100 * count[2] / count.sum():.2f}" for count in counts), "0.10"]
     assert "Nothing was learned of it" not in said
+
+
+def test_a_class_that_is_in_other_labels_alone_was_not_learned(whole: Project):
+    for one in gather(whole).used:
+        label_map = whole.read_annotation(one.seed)
+        whole.write_annotation(one.seed, np.where(label_map == 2, 0, label_map), "person", {})
+    said = " ".join(read(page(gather(whole))).text.split())
+    assert "In the test pictures and in none of the labels that were learned from: rim. Nothing was learned" in said
 
 
 def test_a_class_that_no_label_has_is_named(empty: Project):

@@ -229,6 +229,12 @@ def test_bars_stand_before_the_grid():
     assert ">share of<" in svg
 
 
+def test_reliability_of_few_pixels_is_pale_and_of_none_is_no_bar():
+    calibration = {"ece": 0.03, "count": [0, 99, 100], "accuracy": [None, 0.0, 0.9], "confidence": [None, 0.5, 0.95]}
+    above = re.findall(r"fill: #2f7ed8[^\"]*", reliability_svg(calibration))
+    assert ["opacity: 0.35" in style for style in above] == [True, False]
+
+
 def test_the_costliest_confusions_are_told_in_words():
     words = re.sub(r"<[^>]+>", " ", most_confused(CLASSES, [[990, 9, 1], [30, 70, 0], [0, 9, 1]], most=3))
     assert [" ".join(line.split()) for line in words.split(" own ")] == [
