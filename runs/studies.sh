@@ -48,6 +48,7 @@ for domain in $DOMAINS; do
   study semantic-projection-pictures -- $fit
   study few-shot-decoders -- $fit
   study few-shot-classes -- $fit
+  study few-shot-structures shots=1,5 -- $fit
   study semantic-projection-width -- $fit
   study taps -- $fit
   study layermatch shots=1,5 -- $real $match

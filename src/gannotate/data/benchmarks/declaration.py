@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from gannotate.data.benchmarks.classes import REST, Merge
 from gannotate.data.benchmarks.layouts import Numbered, Pairs, PartMasks, PascalPart
+from gannotate.data.benchmarks.layouts.pairs import UNLABELLED
 from gannotate.data.benchmarks.splits import Split
 from gannotate.data.benchmarks.tree import Tree
 from gannotate.errors import UsageError, nearest
@@ -81,6 +82,10 @@ class Benchmark(Strict):
         find_protocol(self.protocol)
         if sum(REST in words for words in self.classes.values()) > 1:
             raise ValueError("more than one class takes `rest`")
+        greys = self.layout.greys if isinstance(self.layout, Pairs) else {}
+        unnamed = sorted({*greys} - {*self.source, UNLABELLED})
+        if unnamed:
+            raise ValueError(f"greys has {', '.join(unnamed)}, which source does not have")
         for name, split in self.splits.items():
             unused = sorted(split.model_fields_set - set(Split.EVERYWHERE) - set(self.layout.split_fields))
             if unused:

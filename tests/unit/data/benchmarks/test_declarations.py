@@ -24,6 +24,7 @@ NAMED_IN_THE_ISSUE = {
     "pascal-part-horse": 6, "pascal-part-aeroplane": 6, "pascal-part-car": 13, "pascal-part-horse-5": 5,
     "pascal-part-car-6": 6, "car-20": 20, "cat-16": 16, "face-34": 34, "bedroom-28": 29, "ade-car-12": 12,
     "cgpart-car-15": 15, "cgpart-car-10": 10, "ffhq-hair": 2, "lsun-cars": 2, "lsun-churches": 11, "lsun-bedrooms": 14,
+    "ffhq-hair-generated": 2,
 }  # fmt: skip
 """With the number of classes, background included."""
 
@@ -42,12 +43,15 @@ def test_every_class_can_occur_and_every_id_has_a_class(name: str):
     taken = [word for words in one.merge.table.values() for word in words if word != REST]
     assert len(taken) == len(set(taken)), "a name of the dataset is in two classes"
     assert one.protocol == one.scored_by.name
-    assert "test" in one.splits
-    assert one.splits["test"].labelled
+    assert all(split.labelled for split in (one.splits.get("test"), one.splits["train"]) if split)
+
+
+def test_only_labels_that_a_person_painted_on_generated_pictures_have_nothing_to_test_on():
+    assert [name for name, one in shipped().items() if "test" not in one.splits] == ["ffhq-hair-generated"]
 
 
 def test_no_two_splits_to_learn_from_and_to_test_on_share_pictures():
-    for one in shipped().values():
+    for one in (one for one in shipped().values() if "test" in one.splits):
         test = one.splits["test"]
         for name in ("train", "train-large", "val"):
             split = one.splits.get(name)
@@ -102,6 +106,15 @@ def test_a_benchmark_of_ones_own(tmp_path: Path):
             "split test: unlearned names cells, which source does not have",
         ),
         ({"splits": {"test": {"unlearned": ["cell"]}}}, "the layout pairs has no use for unlearned"),
+        ({"layout": {"kind": "pairs", "greys": {"cell": [1, 255]}}}, "greys must give each grey from 0 to 255 to one"),
+        (
+            {"layout": {"kind": "pairs", "greys": {"cell": [0, 128], "ignore": [128, 255]}}},
+            r"greys must give each grey from 0 to 255 to one name, as \[first, last\]",
+        ),
+        (
+            {"layout": {"kind": "pairs", "greys": {"cell": [0, 128], "cells": [129, 255]}}},
+            "greys has cells, which source does not have",
+        ),
         ({"splits": {}}, "splits: Dictionary should have at least 1 item"),
         ({"classes": {"a": "rest", "b": "rest"}}, "more than one class takes `rest`"),
         ({"mirror": {"rule": "swap", "pairs": [["a", "cell"]]}}, "names 'a', which is no class"),

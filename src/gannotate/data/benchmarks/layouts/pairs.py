@@ -2,16 +2,20 @@
 
 images/a.jpg                           masks/a.png                             what `gannotate data label` writes
 Images/car_imagenet_cropped/n01.JPEG   Annotations_png/.../n01.png             CGPart's real pictures
+data/img_000001.jpg                    data/mask_000001.png                    by semantic projection's annotator
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import PurePosixPath
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+from pydantic import Field, model_validator
 
 from gannotate.data.benchmarks.classes import Merge, merged
 from gannotate.data.benchmarks.items import Item, LabelMap
@@ -19,10 +23,14 @@ from gannotate.data.benchmarks.splits import Split
 from gannotate.data.benchmarks.tree import Tree, safe
 from gannotate.data.pictures import SUFFIXES
 from gannotate.errors import GannotateError
+from gannotate.labels import IGNORE
 from gannotate.picture_files import open_picture
 from gannotate.project_config import Strict
 
 NAME = "{name}"
+
+UNLABELLED = "ignore"
+"""Stands among the names of `greys` for pixels without a label: 255."""
 
 
 class Pairs(Strict):
@@ -30,6 +38,15 @@ class Pairs(Strict):
 
     kind: Literal["pairs"]
     split_fields: ClassVar[tuple[str, ...]] = ("names", "pictures", "labels", "only", "draw", "hashed", "merged")
+    greys: Mapping[str, tuple[int, int]] = Field(default_factory=dict)
+    """For masks that hold greys and not ids: the first and the last grey of each name, `ignore` among them."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        covered = [grey for first, last in sorted(self.greys.values()) for grey in range(first, last + 1)]
+        if self.greys and covered != list(range(256)):
+            raise ValueError("greys must give each grey from 0 to 255 to one name, as [first, last]")
+        return self
 
     def anchors(self, splits: Sequence[Split]) -> tuple[str, ...]:
         """Names one of which is in the dataset's own folder."""
@@ -55,9 +72,32 @@ class Pairs(Strict):
         return Item(
             name=name,
             picture=partial(tree.picture, picture),
-            label_map=partial(_label_map, tree, labels, source, merge) if split.labelled else None,
+            label_map=partial(self._label_map, tree, labels, source, merge) if split.labelled else None,
             missing=lambda: [file for file in wanted if not tree.has(file)],
         )
+
+    def _label_map(self, tree: Tree, file: str, source: tuple[str, ...], merge: Merge) -> LabelMap:
+        data = tree.read(file)
+        try:
+            image = open_picture(data)
+        except GannotateError as error:
+            raise GannotateError(f"{file} is {error}") from error
+        ids = self._of_greys(image, source, file) if self.greys else _ids(image, file)
+        return merged(ids, source, merge, file)
+
+    def _of_greys(self, image: Image.Image, source: Sequence[str], file: str) -> UInt8[np.ndarray, "h w"]:
+        """The dataset's ids of a mask of greys, whether it was saved with one channel or with three equal ones."""
+        channels = np.asarray(image.convert("RGB") if image.mode in ("L", "RGB") else image, np.uint8)
+        if channels.ndim != 3 or (channels != channels[..., :1]).any():
+            raise GannotateError(f"{file} is {image.mode} with more than greys; a mask has {_told(self.greys)}")
+        found = np.empty(256, np.uint8)
+        for name, (first, last) in self.greys.items():
+            found[first : last + 1] = IGNORE if name == UNLABELLED else source.index(name)
+        return found[channels[..., 0]]
+
+
+def _told(greys: Mapping[str, tuple[int, int]]) -> str:
+    return ", ".join(f"{name} from {first} to {last}" for name, (first, last) in greys.items())
 
 
 def _before(pattern: str) -> str:
@@ -67,11 +107,12 @@ def _before(pattern: str) -> str:
 
 def _found(tree: Tree, pattern: str) -> list[str]:
     """The names of the pictures that are there."""
-    folder, ending = _before(pattern), pattern.split(NAME)[1]
+    folder, (head, ending) = _before(pattern), pattern.split(NAME)
+    first = head.rpartition("/")[2]  # of the pictures' names, as img_
     endings = SUFFIXES if ending == ".*" else (ending.lower(),)
-    files = [name for name in tree.below(folder) if name.lower().endswith(endings)]
+    files = [name for name in tree.below(folder) if name.startswith(first) and name.lower().endswith(endings)]
     check_apart(files, folder)
-    return sorted(str(PurePosixPath(name).with_suffix("")) for name in files)
+    return sorted(str(PurePosixPath(name).with_suffix("")).removeprefix(first) for name in files)
 
 
 def check_apart(files: Sequence[str], folder: str) -> None:
@@ -83,14 +124,9 @@ def check_apart(files: Sequence[str], folder: str) -> None:
             raise GannotateError(f"{folder} has {other} and {name}, which would share one label map; rename one")
 
 
-def _label_map(tree: Tree, file: str, source: tuple[str, ...], merge: Merge) -> LabelMap:
-    data = tree.read(file)
-    try:
-        image = open_picture(data)
-    except GannotateError as error:
-        raise GannotateError(f"{file} is {error}") from error
+def _ids(image: Image.Image, file: str) -> UInt8[np.ndarray, "h w"]:
+    """The ids of a mask; one of a single bit has 0 and 1."""
     if image.mode not in ("P", "L", "1"):
         raise GannotateError(f"{file} is {image.mode}; a label map has one channel of class ids")
     ids = np.asarray(image.convert("L") if image.mode == "1" else image, np.uint8)
-    ids = (ids > 0).astype(np.uint8) if image.mode == "1" else ids
-    return merged(ids, source, merge, file)
+    return (ids > 0).astype(np.uint8) if image.mode == "1" else ids
