@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -314,6 +315,29 @@ def test_folds_choose_and_spread(trained: Path, tests: Path, capsys: pytest.Capt
     assert f"datasetgan-cv: mIoU {told['spread']}" in shown.out
     assert "in the test part of fold 5" in shown.out
     assert "it is no spread over seeds" in shown.err
+
+
+def test_a_folder_of_kept_networks_stands_for_the_last_that_a_protocol_looks_at(
+    command: Command, trained: Path, tests: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    training = tmp_path / "0007-unet"
+    for done in range(21):  # by number, not by name: step-10 comes after step-2
+        shutil.copytree(segmenters(trained)[0], training / "kept" / f"step-{done}")
+    words = ["evaluate", str(trained), "--test", str(tests), "--protocol", "lagm-cv", "--among", str(training / "kept")]
+    assert main([*words, "--dry-run"]) == 0
+    shown = capsys.readouterr()
+    assert "the protocol lagm-cv looks at the last 20 of 21 segmenters" in shown.err
+    assert "choose among 20 segmenters" in shown.out
+    assert "step-0," not in shown.out
+    for done in range(3, 21):
+        shutil.rmtree(training / "kept" / f"step-{done}")
+    found = command(*words)
+    assert found["choice"]["among"] == [f"0007-unet/kept/step-{done}" for done in range(3)]
+    assert found["protocol"]["count"] == 5
+    shutil.rmtree(training / "kept")
+    (training / "kept").mkdir()
+    code, text = command.mistake(*words)
+    assert (code, "holds no kept networks; train with `--keep-every N`" in text) == (2, True)
 
 
 def test_validation_pictures_choose_and_test_pictures_never(command: Command, trained: Path, tests: Path, others: Path):

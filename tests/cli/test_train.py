@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from gannotate.cli import train_methods
 from gannotate.cli.app import main
 from gannotate.cli.train_methods import parse_settings
 from gannotate.errors import UsageError
+from gannotate.project import Project
 from gannotate.record import read_record
 from gannotate.segmenters.build import read_segmenter_config
 from gannotate.segmenters.online import OnlineConfig
@@ -114,6 +116,38 @@ def test_a_folder_of_weights_says_which_encoder(command: Command, project: Path,
     record = read_record(second)
     assert record is not None
     assert (record["config"]["weights"], record["config"]["encoder"]) == (first, "tu-resnet10t")
+
+
+def test_networks_kept_on_the_way_can_be_chosen_from(
+    command: Command, project: Path, labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    words = ["train", project, "--labelled", labelled, *NETWORK, "--batch", 4, "--steps", 3, "--keep-every", 2]
+    assert "would keep 2 networks of it in its folder kept" in command.text(*words, "--dry-run")
+    assert main([*map(str, words)]) == 0
+    shown, run = capsys.readouterr(), project / "segmenters" / "0001-unet-supervised"
+    record = read_record(run)
+    assert record is not None
+    kept = record["result"]["kept"]
+    assert (kept["folder"], kept["networks"]) == (str(run / "kept"), 2)
+    assert f"2 kept networks in {run / 'kept'} will take {kept['mb']} MB" in shown.err
+    assert f"2 networks of its training in {run / 'kept'} ({kept['mb']} MB)" in shown.out
+    assert f"--among {run / 'kept'} --validation DIR --protocol NAME" in shown.out
+    assert [path.name for path in Project.open(project).made("segmenters")] == [run.name]
+
+    other = tmp_path / "validation"
+    shutil.copytree(labelled, other)
+    evaluate = ["evaluate", project, "--test", labelled, "--protocol", "lagm-fg"]
+    code, text = command.mistake(*evaluate, "--among", run / "kept")
+    assert (code, "2 segmenters were given to choose from; nothing is chosen on test pictures" in text) == (2, True)
+    found = command(*evaluate, "--among", "0001-unet-supervised/kept", "--validation", other)
+    names = [f"{run.name}/kept/step-{done:06d}" for done in (2, 3)]
+    assert found["choice"]["among"] == names
+    assert found["scored"] == str(project / "segmenters" / names[int(np.argmax(found["choice"]["validation"]))])
+    one = command("evaluate", project, "--test", labelled, "--segmenter", names[0])
+    assert (one["labels"], one["label_source"]) == (4, "labelled pictures")
+    page = Path(command("report", project)["page"]).read_text()
+    assert names[0] in page
+    assert f"segmenter {run.name}" in page  # how it was made
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -228,6 +262,9 @@ def test_semantic_gan_is_configured_by_the_same_flags(
         (["--method", "gct", "--unlabelled", "x", "--generator", "y"], "give one of the two"),
         (["--method", "gct", "--unlabelled", "x", "--most-unlabelled", "0"], "--most-unlabelled is 0"),
         (["--method", "semantic-gan", "--unlabelled", "x", "--online"], "leave --online and --mix out"),
+        (["--labelled", "x", "--keep-every", "0"], "keep-every is 0, of 600 steps; give 1 to 600, or leave it out"),
+        (["--labelled", "x", "--steps", "9", "--keep-every", "10"], "keep-every is 10, of 9 steps; give 1 to 9"),
+        (["--method", "semantic-gan", "--unlabelled", "x", "--keep-every", "3"], "leave --keep-every out"),
         (["--method", "semantic-gan", "--unlabelled", "x", "--depth", "3"], "which --depth says nothing about"),
         (["--init", "a", "--weights", "b"], "--init and --weights both say what the network starts from"),
         (["--labelled", "x", "--init", "nowhere"], "x does not exist; give a folder or a zip of pictures"),

@@ -25,7 +25,7 @@ from gannotate.cli.evaluate_decoder import (
 )
 from gannotate.cli.flags import Common, settings
 from gannotate.cli.runs import drop_unfinished
-from gannotate.cli.simulate import segmenter_folder
+from gannotate.cli.simulate import segmenter_folder, segmenters_in
 from gannotate.cli.training_data import read_all
 from gannotate.data.benchmarks.exporting import protocol_of
 from gannotate.data.labelled import LabelledSet
@@ -40,6 +40,7 @@ from gannotate.record import recorded
 from gannotate.report.plots import reliability_svg
 from gannotate.segmenters.evaluate import Choice, choose_segmenter
 from gannotate.segmenters.evaluate import evaluate as evaluate_segmenter
+from gannotate.segmenters.kept import called
 from gannotate.segmenters.loading import load_predictor
 from gannotate.segmenters.predict import Predictor
 from gannotate.wording import counted, quoted
@@ -79,7 +80,8 @@ class EvaluateFlags(Common):
     protocol: str | None = None
     """Average as a paper does, e.g. lagm-fg or datasetgan-cv; a wrong name lists them all."""
     among: Annotated[tuple[Path, ...], Parameter(negative="")] = ()
-    """Segmenters to choose from, as the protocol chooses, in the order of their making; may be given several times."""
+    """Segmenters to choose from, as the protocol chooses, in the order of their making; may be given several times. The
+    folder kept of a training (train --keep-every) stands for all that are in it."""
     validation: Path | None = None
     """Folder or zip of other labelled pictures to choose on."""
 
@@ -96,10 +98,7 @@ def evaluate(project: Path, /, *, flags: EvaluateFlags = EvaluateFlags()) -> int
     """
     opened = Project.open(project)
     _check(project, flags)
-    if flags.of == "decoder":
-        folders = [decoder_of(opened, flags)]
-    else:
-        folders = [segmenter_folder(opened, name) for name in flags.among or (flags.segmenter,)]
+    folders = [decoder_of(opened, flags)] if flags.of == "decoder" else _candidates(opened, flags)
     scored = ", ".join(map(str, folders))
     config = settings(flags, **{flags.of: scored})
     if flags.dry_run:
@@ -201,12 +200,29 @@ def _check(project: Path, flags: EvaluateFlags) -> None:
         raise UsageError(f"the protocol {flags.protocol} says how absent classes count; leave --absent out")
     if flags.among and (flags.segmenter or not flags.protocol):
         raise UsageError("--among gives segmenters to choose from by --protocol NAME; give that, and no --segmenter")
-    if flags.validation and len(flags.among) < 2:
-        raise UsageError("--validation chooses between segmenters; give two or more with --among, or leave it out")
     if flags.protocol:
         find_protocol(flags.protocol)
     if flags.shots is not None and not flags.labelled:
         raise UsageError("--shots draws from labelled pictures; give them with --labelled, or leave --shots out")
+
+
+def _candidates(project: Project, flags: EvaluateFlags) -> list[Path]:
+    """The segmenter to score, or those to choose from: of these as many of the last ones as the protocol looks at.
+
+    Raises:
+        UsageError: no such segmenter, or nothing to choose from where validation pictures were given.
+    """
+    if flags.among:
+        found = [folder for name in flags.among for folder in segmenters_in(project, name)]
+    else:
+        found = [segmenter_folder(project, flags.segmenter)]
+    if flags.validation and len(found) < 2:
+        raise UsageError("--validation chooses between segmenters; give two or more with --among, or leave it out")
+    last = find_protocol(flags.protocol).last if flags.protocol else None
+    if last is not None and len(found) > last:
+        show.say(flags, f"the protocol {flags.protocol} looks at the last {last} of {len(found)} segmenters")
+        return found[-last:]
+    return found
 
 
 def _score_segmenter(project: Project, folders: Sequence[Path], flags: EvaluateFlags, device: str) -> Scored:
@@ -233,7 +249,7 @@ def _choose(
     project: Project, folders: Sequence[Path], protocol: Protocol, test: LabelledSet, flags: EvaluateFlags, device: str
 ) -> Choice:
     def opened(folder: Path) -> Predictor:
-        show.say(flags, f"asking {folder.name}")
+        show.say(flags, f"asking {called(folder)}")
         segmenter = load_predictor(folder, device)
         check_classes(project, segmenter)
         return segmenter
@@ -248,7 +264,7 @@ def _choose(
 
 def _note_choice(result: dict[str, Any], choice: Choice, folders: Sequence[Path], flags: EvaluateFlags) -> None:
     """Adds to the result how the segmenter was chosen, and the folds where there are some."""
-    names = [folder.name for folder in folders]
+    names = [called(folder) for folder in folders]
     result["choice"] = {"among": names, "validation": choice.validation, "on": str(flags.validation or "")}
     if choice.folds:
         told = result["protocol"]

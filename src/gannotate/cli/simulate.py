@@ -14,6 +14,7 @@ from gannotate.cli.flags import Common, settings
 from gannotate.fitting.simulate import about_segmenter, to_simulate
 from gannotate.fitting.simulate import simulate as simulate_annotations
 from gannotate.project import Project
+from gannotate.segmenters.kept import holds_kept, kept_networks
 from gannotate.segmenters.loading import load_predictor
 from gannotate.wording import counted, quoted
 
@@ -66,6 +67,21 @@ def segmenter_folder(project: Project, given: Path | None) -> Path:
     Raises:
         UsageError: neither.
     """
-    if given is not None and (given / "config.json").exists():
-        return given
+    for place in _places(project, given):
+        if (place / "config.json").exists():
+            return place
     return project.find("segmenters", None if given is None else str(given))
+
+
+def segmenters_in(project: Project, given: Path) -> list[Path]:
+    """All segmenters in a folder of kept networks, e.g. 0001-unet/kept, or else the one that `segmenter_folder` finds.
+
+    Raises:
+        UsageError: there are none.
+    """
+    kept = next((place for place in _places(project, given) if holds_kept(place)), None)
+    return [segmenter_folder(project, given)] if kept is None else kept_networks(kept)
+
+
+def _places(project: Project, given: Path | None) -> tuple[Path, ...]:
+    return () if given is None else (given, project.folder / "segmenters" / given)

@@ -13,6 +13,7 @@ from gannotate.cli.app import OK
 from gannotate.cli.compute import SPEED, Precise, told
 from gannotate.cli.device import prepare
 from gannotate.cli.flags import settings
+from gannotate.cli.kept import kept_by, kept_text, next_step, say_size, will_keep
 from gannotate.cli.processes import recorded_once
 from gannotate.cli.runs import check_not_held, drop_checkpoint, open_run, where
 from gannotate.cli.train_methods import SEMANTIC_GAN, SUPERVISED, check_flags, method_settings, run_name, start_method
@@ -28,7 +29,6 @@ from gannotate.segmenters.start_weights import encoder_in
 from gannotate.segmenters.supervised import SegmenterTraining, train_segmenter
 from gannotate.training import distributed
 from gannotate.training.descent import Compute
-from gannotate.wording import quoted
 
 Method = Literal["supervised", "pseudo-labels", "adversarial", "mean-teacher", "gct", "s4gan", "semantic-gan"]
 """How a segmenter learns; all but the first learn from unlabelled pictures too."""
@@ -78,6 +78,9 @@ class TrainFlags(Precise):
     """How far pictures are scaled, turned and moved: aligned (a little), repurpose (as RepurposeGAN) or none."""
     photometric: Annotated[bool, Parameter(negative="")] = SegmenterTraining.photometric
     """Change brightness, contrast, saturation and gamma too."""
+    keep_every: int | None = None
+    """Keep the network as it was after every so many steps, and after the last one, in the segmenter's folder kept:
+    for evaluate --among. Each takes as much disk as the segmenter."""
 
     online: Annotated[bool, ONLINE, Parameter(negative="")] = False
     """Let generator and decoder draw while the network learns: no dataset is needed."""
@@ -124,6 +127,7 @@ class TrainFlags(Precise):
             turn90=project.config.turn90,
             photometric=self.photometric,
             minutes=self.minutes,
+            keep_every=self.keep_every,
             seed=self.seed,
         )
 
@@ -170,7 +174,8 @@ def train(project: Path, /, *, flags: TrainFlags = TrainFlags()) -> int:
     if flags.online:
         config |= {"draw": vars(flags.draw_options(opened)), "online_config": vars(flags.online_config())}
     if flags.dry_run:
-        return show.plan(flags, [f"train {name} in {where(opened, 'segmenters', name, flags, config)}"], config)
+        would = f"train {name} in {where(opened, 'segmenters', name, flags, config)}"
+        return show.plan(flags, [would, *will_keep(how)], config)
     device = prepare(flags, together=True)
     distributed.from_first(lambda: check_not_held(opened, "segmenters", name, flags, config))
     data, about = read_origin(origin, flags, opened, device)
@@ -186,14 +191,15 @@ def train(project: Path, /, *, flags: TrainFlags = TrainFlags()) -> int:
         else:
             source = about["label_source"]
             running = start_method(flags, chosen, data, unlabelled, network, how, folder, source, device)
-        last = show.follow(told(running, flags), "train", flags.quiet)
+        last = show.follow(say_size(told(running, flags), flags, how, folder), "train", flags.quiet)
         if not distributed.is_first():
             return OK
         steps = {"steps": last.done, **last.metrics} if last else {}
         record.result = {"segmenter": str(folder), "pictures": count_pictures(data), **about, **steps}
+        record.result |= kept_by(how, folder)
         record.result["peak_rss_mb"] = round(peak_rss_mb())
     drop_checkpoint(folder)
     pictures, source = record.result["pictures"], about["label_source"]
     text = f"segmenter in {folder}, from {pictures} pictures ({source}), {show.clock(record.wall_s)}"
     result = record.result | {"seconds": record.wall_s}
-    return show.finish(flags, result, text, f"gannotate evaluate {quoted(project)} --test DIR")
+    return show.finish(flags, result, text + kept_text(result), next_step(project, result))

@@ -121,6 +121,10 @@ def _wrong_method(flags: TrainFlags) -> list[tuple[bool, str]]:
             "semantic-gan learns from labelled pictures or a dataset; leave --online and --mix out",
         ),
         (
+            own_network and flags.keep_every is not None,
+            "semantic-gan is whole at its end alone, when its encoder has learned too; leave --keep-every out",
+        ),
+        (
             own_network and bool(useless),
             f"semantic-gan has a network of its own, which --{useless} says nothing about; leave it out",
         ),

@@ -17,6 +17,7 @@ from gannotate.data.pictures import read_picture
 from gannotate.errors import GannotateError, UsageError
 from gannotate.project import Project
 from gannotate.record import read_record
+from gannotate.segmenters.kept import training_of
 from gannotate.segmenters.loading import describe
 from gannotate.segmenters.predict import Predictor
 from gannotate.wording import quoted
@@ -33,7 +34,7 @@ def about_segmenter(folder: str | Path) -> dict[str, Any]:
         for what its folder does not tell.
     """
     network, about = describe(folder)
-    trained = about | ((read_record(folder) or {}).get("about") or {})
+    trained = about | ((read_record(training_of(Path(folder))) or {}).get("about") or {})
     evaluation = Path(folder) / EVALUATION
     scores = json.loads(evaluation.read_text()) if evaluation.exists() else {}
     return {

@@ -19,6 +19,7 @@ from gannotate.parsing import DAMAGED, load_json
 from gannotate.project import Annotation, PoolPicture, Project
 from gannotate.record import is_finished, read_record
 from gannotate.report.examples import Example, Tested, read_examples, read_pictures
+from gannotate.segmenters.kept import called, training_of
 
 MOST_ANNOTATED, MOST_GENERATED = 20, 12
 """Pictures of a kind that a page shows at most."""
@@ -103,7 +104,7 @@ class Findings:
     def trained(self, test: Run) -> Run | None:
         """The training of the segmenter that a test is of, where its folder is still there."""
         segmenters = [run for run in (*self.compared, self.segmenter) if run is not None]
-        return next((run for run in segmenters if run.folder.name == scored(test)), None)
+        return next((run for run in segmenters if _is_of(run, test)), None)
 
     @property
     def decoder_test(self) -> Run | None:
@@ -128,14 +129,17 @@ def gather(project: Project) -> Findings:
     evaluation = _main_test(tests)
     decoder, dataset = (runs[kind][-1] if runs[kind] else None for kind in ("decoders", "datasets"))
     others = _other_tests(tests, evaluation, decoder)
+    segmenter = _segmenter(runs["segmenters"], evaluation)
     return Findings(
         project=project,
         decoder=decoder,
         dataset=dataset,
-        segmenter=_segmenter(runs["segmenters"], evaluation),
+        segmenter=segmenter,
         evaluation=evaluation,
         others=tuple(others),
-        compared=tuple(run for run in runs["segmenters"] if run.folder.name in map(scored, others)),
+        compared=tuple(
+            run for run in runs["segmenters"] if run is not segmenter and any(_is_of(run, test) for test in others)
+        ),
         annotated=tuple(_annotated(project, decoder)),
         annotations=tuple(project.annotations("any")),
         generated=_generated(project, dataset),
@@ -168,8 +172,17 @@ def real_labels_of(decoder: Run | None) -> tuple[int, str] | None:
 
 
 def scored(test: Run) -> str:
-    """Name of the folder that an evaluation is of, e.g. 0002-unet."""
-    return Path(str(test.result.get("scored", ""))).name
+    """Name of what an evaluation is of, e.g. 0002-unet, or 0002-unet/kept/step-000300."""
+    return called(_scored_folder(test))
+
+
+def _is_of(training: Run, test: Run) -> bool:
+    """Whether a test is of the network of a training, or of one that it kept on the way."""
+    return training.folder.name == training_of(_scored_folder(test)).name
+
+
+def _scored_folder(test: Run) -> Path:
+    return Path(str(test.result.get("scored", "")))
 
 
 def _finished(project: Project, kind: str) -> list[Run]:
@@ -218,7 +231,7 @@ def _tested(test: Run | None) -> tuple[Tested, ...]:
 def _segmenter(segmenters: list[Run], evaluation: Run | None) -> Run | None:
     # the one that the figures are of; the newest while there are no figures
     if evaluation is not None:
-        return next((run for run in segmenters if run.folder.name == scored(evaluation)), None)
+        return next((run for run in segmenters if _is_of(run, evaluation)), None)
     return segmenters[-1] if segmenters else None
 
 

@@ -21,6 +21,7 @@ from gannotate.errors import UsageError
 from gannotate.labels import Mirror
 from gannotate.seeding import stream_seed
 from gannotate.segmenters.build import SegmenterConfig, build_network, save_segmenter
+from gannotate.segmenters.kept import Keeper, drop_others
 from gannotate.segmenters.sources import Batch, Labels, Source, Stored
 from gannotate.training import distributed
 from gannotate.training.average import follow
@@ -59,6 +60,8 @@ class SegmenterTraining:
     """Decay a step of the averaged weights, which are those that are saved; 0 turns the average off."""
     minutes: float | None = None
     """Stop after so many minutes; no limit when not given."""
+    keep_every: int | None = None
+    """Keep the averaged network too as it was after every so many steps, and after the last one (see `kept`)."""
     seed: int = 0
     """Seed of every random draw."""
 
@@ -74,11 +77,22 @@ class SegmenterTraining:
                 f"learning rate {self.learning_rate} and ema {self.ema} were given; give a rate above 0 and an ema "
                 "from 0 to below 1"
             )
+        if self.keep_every is not None and not 1 <= self.keep_every <= self.steps:
+            raise UsageError(
+                f"keep-every is {self.keep_every}, of {self.steps} steps; give 1 to {self.steps}, or leave it out"
+            )
 
     @property
     def augmentation(self) -> Augmentation:
         """What may happen to a picture."""
         return Augmentation(warp=self.warp, mirror=self.mirror, turn90=self.turn90, photometric=self.photometric)
+
+    def told(self) -> dict[str, Any]:
+        """The settings as config.json and a checkpoint have them."""
+        settings = plain(asdict(self))
+        if self.keep_every is None:  # trainings that began before there was such a setting go on
+            del settings["keep_every"]
+        return settings
 
 
 class SegmenterTrainer:
@@ -98,7 +112,7 @@ class SegmenterTrainer:
         self.source, self.config, self.training, self.device = source, config, training, torch.device(device)
         self.about = {
             "network": plain(asdict(config)),
-            "settings": plain(asdict(training)),
+            "settings": training.told(),
             "data": source.about(config.classes),
         }
         with torch.random.fork_rng():
@@ -195,14 +209,22 @@ def train_with(
 
     Iterating to the end leaves a segmenter folder (see `Segmenter.load`) with the log beside it. Its config.json says
     under 'about' what it learned from; `source` is who made the labels, e.g. "person" or "decoder 0001-light". A
-    training that was stopped goes on, and ends as one that was not.
+    training that was stopped goes on, and ends as one that was not. With `keep_every` among the settings FOLDER/kept
+    holds the networks of those steps, each a segmenter folder.
     """
     training, folder = trainer.training, Path(folder)
     loop = LoopConfig(steps=training.steps, minutes=training.minutes, seed=training.seed)
-    yield from train(trainer, folder, loop, resume=resume)
+    about = {"label_source": source, **trainer.about["data"], "settings": trainer.about["settings"]}
+
+    def keep(place: Path, done: int) -> None:
+        save_segmenter(place, trainer.average, trainer.config, **about, trained={"steps": done})
+
+    every = training.keep_every
+    yield from train(trainer, folder, loop, (Keeper(folder, every, keep),) if every else (), resume)
     if not distributed.is_first():
         return
     saved = load_checkpoint(folder / "checkpoint.safetensors")
+    if every:
+        drop_others(folder, every, saved["done"])
     trained = {"steps": saved["done"], "seconds": round(saved["seconds"], 2)}
-    about = {"label_source": source, **trainer.about["data"], "settings": trainer.about["settings"], "trained": trained}
-    save_segmenter(folder, trainer.average, trainer.config, **about)
+    save_segmenter(folder, trainer.average, trainer.config, **about, trained=trained)

@@ -10,6 +10,7 @@ from typing import Any
 
 from gannotate.errors import GannotateError
 from gannotate.studies.documents import Scalar
+from gannotate.studies.folds import Folds, over_runs, read_folds
 from gannotate.studies.plan import CELL, Plan, Row
 from gannotate.studies.runner import Outcomes
 from gannotate.studies.words import Result, field_of
@@ -35,11 +36,15 @@ class Figure:
 
 @dataclass(frozen=True)
 class Point:
-    """One value of each axis, and its figures by measure; values: of every seed that has one, by measure and seed."""
+    """One value of each axis, and its figures by measure; values: of every seed that has one, by measure and seed.
+
+    folds: by measure, where a protocol has folds.
+    """
 
     at: Mapping[str, Scalar]
     figures: Mapping[str, Figure]
     values: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    folds: Mapping[str, Folds] = field(default_factory=dict)
 
 
 class Verdict(StrEnum):
@@ -113,13 +118,22 @@ def summarise(plan: Plan, outcomes: Outcomes) -> list[Point]:
 def _point(plan: Plan, outcomes: Outcomes, at: tuple[tuple[str, Scalar], ...], rows: Sequence[Row]) -> Point:
     figures: dict[str, Figure] = {}
     values: dict[str, dict[int, float]] = {}
+    folds: dict[str, Folds] = {}
     for name in plan.measures:
         readings = {row.seed: read_figure(plan, outcomes, name, row.figures[name]) for row in rows}
         # seeds that come to one cell are one measurement, not several
         cells = {row.figures[name].cell: readings[row.seed] for row in rows}
         figures[name] = _figure(list(cells.values()))
         values[name] = {seed: one.value for seed, one in readings.items() if one.value is not None}
-    return Point(dict(at), figures, values)
+        own = {row.figures[name].cell: row.figures[name] for row in rows}
+        if found := over_runs([one for figure in own.values() if (one := _folds(outcomes, figure))]):
+            folds[name] = found
+    return Point(dict(at), figures, values, folds)
+
+
+def _folds(outcomes: Outcomes, figure: Result) -> Folds | None:
+    ran = outcomes.ran.get(figure.cell)
+    return read_folds(ran.result or {}, figure) if ran else None
 
 
 def _figure(readings: Sequence[Reading]) -> Figure:
@@ -139,6 +153,7 @@ def as_json(plan: Plan, outcomes: Outcomes, points: Sequence[Point], findings: S
         found = {name: read_figure(plan, outcomes, name, figure) for name, figure in row.figures.items()}
         status = next((one for one in ("failed", "not run") if one in [two.state for two in found.values()]), "done")
         errors = {name: reading.error for name, reading in found.items() if reading.error}
+        folds = {name: asdict(one) for name, figure in row.figures.items() if (one := _folds(outcomes, figure))}
         rows.append(
             {
                 "at": dict(row.at),
@@ -146,14 +161,17 @@ def as_json(plan: Plan, outcomes: Outcomes, points: Sequence[Point], findings: S
                 "status": status,
                 "figures": {name: reading.value for name, reading in found.items()},
                 "cells": {name: figure.cell for name, figure in row.figures.items()},
+                **({"folds": folds} if folds else {}),
                 **({"errors": errors} if errors else {}),
             }
         )
     return {
         "rows": rows,
-        "points": [
-            {"at": dict(point.at), "figures": {name: asdict(figure) for name, figure in point.figures.items()}}
-            for point in points
-        ],
+        "points": [_point_as_json(point) for point in points],
         "findings": [asdict(finding) for finding in findings],
     }
+
+
+def _point_as_json(point: Point) -> dict[str, Any]:
+    figures, folds = ({name: asdict(one) for name, one in some.items()} for some in (point.figures, point.folds))
+    return {"at": dict(point.at), "figures": figures, **({"folds": folds} if folds else {})}

@@ -12,6 +12,7 @@ from gannotate.parsing import DAMAGED, load_json
 from gannotate.studies.cell import CELLS
 from gannotate.studies.comparison import verdict_of
 from gannotate.studies.findings import Figure, Finding, Point, Verdict
+from gannotate.studies.folds import Folds
 from gannotate.studies.frame import Frame, read_frame
 from gannotate.studies.writing import FORMAT_VERSION, STUDY
 
@@ -58,6 +59,7 @@ def read_study(folder: str | Path) -> Ended:
                     one["at"],
                     {name: Figure(**figure) for name, figure in one["figures"].items()},
                     values.get(_place(one["at"]), {}),
+                    {name: Folds(**folds) for name, folds in one.get("folds", {}).items()},
                 )
                 for one in content["points"]
             ]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from gannotate.studies.comparison import NOISE
 from gannotate.studies.documents import Scalar
 from gannotate.studies.findings import Figure, Finding, Point
+from gannotate.studies.folds import Folds
 from gannotate.studies.frame import Frame
 from gannotate.studies.study import Axis, Format, Published, Table, Value
 
@@ -38,11 +39,12 @@ class Grid:
 
 @dataclass(frozen=True)
 class Column:
-    """One column: a measure, at one value of the table's column axis, or over all of them."""
+    """One column: a measure, at one value of the table's column axis, or over all of them; or its spread over folds."""
 
     title: str
     measure: str
     at: Mapping[str, Scalar]
+    folds: bool = False
 
 
 def markdown(frame: Frame, points: Sequence[Point], findings: Sequence[Finding]) -> str:
@@ -60,18 +62,28 @@ def markdown(frame: Frame, points: Sequence[Point], findings: Sequence[Finding])
 
 
 def comma_separated(frame: Frame, points: Sequence[Point]) -> str:
-    """One line for each measure at each value of the axes: mean, deviation, least, most, count."""
+    """One line for each measure at each value of the axes: mean, deviation, least, most, count; then those over folds
+    where there are any.
+    """
+    folds = ["fold_mean", "fold_deviation", "folds", "fold_runs"] if any(point.folds for point in points) else []
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
-        [*frame.axes, "measure", "mean", "deviation", "least", "most", "seeds", "asked", "failed", "not_run"]
+        [*frame.axes, "measure", "mean", "deviation", "least", "most", "seeds", "asked", "failed", "not_run", *folds]
     )
     for point in points:
         for name, one in point.figures.items():
             figures = [one.mean, one.deviation, one.least, one.most]
             shown = ["" if value is None else repr(round(value, 6)) for value in figures]
-            writer.writerow([*point.at.values(), name, *shown, one.count, one.asked, one.failed, one.not_run])
+            own = _folds_written(point.folds.get(name)) if folds else []
+            writer.writerow([*point.at.values(), name, *shown, one.count, one.asked, one.failed, one.not_run, *own])
     return out.getvalue()
+
+
+def _folds_written(folds: Folds | None) -> list[object]:
+    if folds is None:
+        return [""] * 4
+    return [repr(round(folds.mean, 6)), repr(round(folds.deviation, 6)), folds.folds, folds.runs]
 
 
 def cell_text(figure: Figure | None, form: Format) -> str:
@@ -116,11 +128,11 @@ def _columns(frame: Frame, table: Table) -> list[Column]:
 
 def grid(frame: Frame, table: Table, points: Sequence[Point]) -> Grid:
     """One of the study's tables with its figures."""
-    columns = _columns(frame, table)
     heads = [frame.axes[axis].title or axis for axis in table.rows]
     rows: dict[tuple[Scalar, ...], list[Point]] = {}
     for point in points:
         rows.setdefault(tuple(point.at[axis] for axis in table.rows), []).append(point)
+    columns = list(_with_folds(_columns(frame, table), list(rows.values())))
     lines = []
     for place, own in rows.items():
         names = [frame.axes[axis].find(value).shown for axis, value in zip(table.rows, place, strict=True)]
@@ -131,6 +143,21 @@ def grid(frame: Frame, table: Table, points: Sequence[Point]) -> Grid:
         for row in _best(frame, column, list(rows.values()))
     }
     return Grid(heads + [column.title for column in columns], lines, len(heads), frozenset(best))
+
+
+def _with_folds(columns: Sequence[Column], rows: Sequence[Sequence[Point]]) -> Iterator[Column]:
+    """The columns, and behind each whose figures are over folds too one of these, as papers print them."""
+    for column in columns:
+        yield column
+        found = next((one for own in rows if (one := _folds(column, own)) is not None), None)
+        if found is not None:
+            yield replace(column, title=f"{column.title}, over {found.folds} folds", folds=True)
+
+
+def _folds(column: Column, points: Sequence[Point]) -> Folds | None:
+    """The spread over folds at one place of the table; None where there is none, or several figures have a mean."""
+    own = _at(column, points)
+    return own[0].folds.get(column.measure) if len(own) == 1 else None
 
 
 def _best(frame: Frame, column: Column, rows: Sequence[Sequence[Point]]) -> list[int]:
@@ -149,18 +176,26 @@ def _best(frame: Frame, column: Column, rows: Sequence[Sequence[Point]]) -> list
 
 
 def _mean(column: Column, points: Sequence[Point]) -> float | None:
+    if column.folds:
+        found = _folds(column, points)
+        return None if found is None else found.mean
     means = [figure.mean for figure in _own(column, points) if figure.mean is not None]
     return fmean(means) if means else None
 
 
 def _own(column: Column, points: Sequence[Point]) -> list[Figure]:
     """The figures that stand at one place of the table."""
-    own = [point for point in points if all(point.at[axis] == value for axis, value in column.at.items())]
-    return [point.figures[column.measure] for point in own]
+    return [point.figures[column.measure] for point in _at(column, points)]
+
+
+def _at(column: Column, points: Sequence[Point]) -> list[Point]:
+    return [point for point in points if all(point.at[axis] == value for axis, value in column.at.items())]
 
 
 def _text(frame: Frame, column: Column, points: Sequence[Point]) -> str:
     figures, form = _own(column, points), frame.measures[column.measure].format
+    if column.folds:
+        return _folds_text(_folds(column, points), figures, SHOWN[form])
     if len(figures) == 1:
         return cell_text(figures[0], form)
     mean = _mean(column, points)
@@ -170,12 +205,21 @@ def _text(frame: Frame, column: Column, points: Sequence[Point]) -> str:
     return SHOWN[form](mean) if there == len(figures) else f"{SHOWN[form](mean)}, {there} of {len(figures)}"
 
 
+def _folds_text(folds: Folds | None, figures: Sequence[Figure], show: Callable[[float], str]) -> str:
+    """Mean ± spread over folds; over how many runs when some seeds tell of no folds."""
+    if folds is None:
+        return "-" if figures else ""
+    asked = figures[0].asked
+    text = f"{show(folds.mean)} ± {show(folds.deviation)}"
+    return f"{text}, {folds.runs} of {asked}" if folds.runs < asked else text
+
+
 def note(points: Sequence[Point]) -> str:
     """Over how many seeds the figures are, and how many of them are missing."""
     figures = [figure for point in points for figure in point.figures.values()]
     most = max((figure.asked for figure in figures), default=0)
     spread = "" if most == 1 else ", smallest to largest in brackets"
-    told = f"Mean over {most} seed{'s' if most != 1 else ''}{spread}."
+    told = f"Mean over {most} seed{'s' if most != 1 else ''}{spread}.{_folds_note(points)}"
     failed, missing = sum(figure.failed for figure in figures), sum(figure.not_run for figure in figures)
     if not failed and not missing:
         return told
@@ -183,6 +227,17 @@ def note(points: Sequence[Point]) -> str:
     figures = "" if failed else f" figure{'' if missing == 1 else 's'}"
     parts += [f"{missing}{figures} {'was' if missing == 1 else 'were'} not run"] if missing else []
     return f"{told} {' and '.join(parts)}."
+
+
+def _folds_note(points: Sequence[Point]) -> str:
+    found = [one for point in points for one in point.folds.values()]
+    if not found:
+        return ""
+    several = ", each the mean over the seeds" if max(one.runs for one in found) > 1 else ""
+    return (
+        f" Over {found[0].folds} folds: mean ± standard deviation over the folds of one run{several}; their test "
+        "pictures overlap, so that ± is none over seeds."
+    )
 
 
 def _claims(frame: Frame, findings: Sequence[Finding]) -> Grid:

@@ -12,6 +12,7 @@ from gannotate.record import hardware, now, versions
 from gannotate.studies.cell import read_state
 from gannotate.studies.comparison import check
 from gannotate.studies.findings import Finding, Point, as_json, summarise
+from gannotate.studies.folds import PROTOCOL, told_folds
 from gannotate.studies.frame import Frame, frame_as_json, frame_of
 from gannotate.studies.plan import Plan
 from gannotate.studies.runner import Outcomes
@@ -132,6 +133,8 @@ def _read(plan: Plan, outcomes: Outcomes) -> dict[str, dict[str, Any]]:
             if result is not None:
                 part = found.setdefault(figure.cell, {name: result[name] for name in ("pictures",) if name in result})
                 _copy_field(result, figure, part, plan.measures[name].optional)
+                if (told := told_folds(result, figure)) is not None:
+                    part[PROTOCOL] = {**part.get(PROTOCOL, {}), **told}
     return found
 
 

@@ -38,6 +38,7 @@ parser.add_argument("--twice", action="store_true")
 parser.add_argument("--seed", type=float, default=0)
 parser.add_argument("--read", type=Path)
 parser.add_argument("--pictures", type=int, default=0)
+parser.add_argument("--folds", type=float, default=0)
 parser.add_argument("--sleep", type=float, default=0)
 parser.add_argument("--json", action="store_true")
 flags = parser.parse_args()
@@ -69,6 +70,9 @@ value = (flags.value + flags.add) * (2 if flags.twice else 1) + flags.seed / 10
 result = {"value": value, "none": None, "word": "w", "per_class": {"ground": 0.5, "left side": value}}
 if flags.pictures:
     result["pictures"] = flags.pictures
+if flags.folds:  # mean a hundredth above the figure, and this spread
+    told = {"value": value + 0.01, "deviation": flags.folds + flags.seed / 10, "count": 5, "over": "folds"}
+    result["protocol"] = {"figure": "value", **told}
 if flags.read:
     result["read"] = len(flags.read.read_text())
 if flags.verb == "fit":
