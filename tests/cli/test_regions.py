@@ -1,4 +1,4 @@
-"""`simulate --region` labels one region of what a segmenter sees."""
+"""`simulate --region` labels one region of what a segmenter sees; `evaluate --floors` says what place alone tells."""
 
 from __future__ import annotations
 
@@ -63,6 +63,24 @@ def test_pictures_that_show_the_region_are_labelled_with_it(command: Command, tw
     assert (code, text.startswith(told)) == (1, True)
 
 
+def test_a_decoder_stands_beside_floors_of_what_it_was_fitted_to(command: Command, two: Path, tmp_path: Path):
+    command("simulate", two, "--segmenter", tmp_path / "network", "--region", "class:left")
+    command("fit", two, "--shots", 1, "--max-steps", 2)
+    scored = command("evaluate", two, "--of", "decoder", "--floors")
+    assert (scored["pictures"], scored["labels"]) == (3, 1)
+    opened = Project.open(two)
+    pool = {one.seed: opened.read_annotation(one.seed) == 1 for one in opened.annotations()}
+    floor, alone = scored["floors"]["majority"], command("evaluate", two, "--of", "decoder")
+    ious = []
+    for seed, learned in pool.items():
+        others = [where for other, where in pool.items() if other != seed]
+        ious.append(sum((learned & one).sum() for one in others) / sum((learned | one).sum() for one in others))
+    assert min(abs(floor["per_class"]["region"] - iou) for iou in ious) < 1e-6
+    assert scored["floors"]["pixels"]["labels"] == floor["labels"] == 1
+    assert "floors" not in alone
+    assert alone["per_class"] == scored["per_class"]
+
+
 @pytest.mark.parametrize(
     ("region", "told"),
     [
@@ -85,3 +103,27 @@ def test_a_region_needs_a_project_of_two_classes(command: Command, two: Path, pr
     code, text = command.mistake("simulate", two, *words, "--replace")
     assert code == 2
     assert text.startswith("--replace and --region were both given, and a picture that does not show the region would")
+
+
+def test_floors_are_of_a_decoder_that_was_fitted_to_annotations(command: Command, annotated: Path, labelled: Path):
+    for words in (["--test", labelled], ["--of", "decoder", "--test", labelled]):
+        code, text = command.mistake("evaluate", annotated, *words, "--floors")
+        assert code == 2
+        assert text.startswith("--floors makes floors from the annotations that a decoder was fitted to")
+    command(
+        "fit",
+        annotated,
+        "--from",
+        "real",
+        "--labelled",
+        labelled,
+        "--features",
+        "timm:resnet10t",
+        "--features-weights",
+        "random",
+        "--max-steps",
+        1,
+    )
+    code, text = command.mistake("evaluate", annotated, "--of", "decoder", "--floors")
+    assert code == 2
+    assert "was not fitted to annotations of this project" in text
