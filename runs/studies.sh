@@ -50,7 +50,7 @@ for domain in $DOMAINS; do
   study few-shot-classes -- $fit
   study semantic-projection-width -- $fit
   study taps -- $fit
-  study regions region=star-0,left-eye,eyes shots=1,5 decoder=light,cnn,linear,pixels,majority -- pool=60 $fit
+  study regions region=star-0,left-eye,eyes shots=1,5 -- pool=60 $fit
   study layermatch shots=1,5 -- $real $match
   study layermatch-classes -- labels=5 $real $match
   study layermatch-features -- $match
