@@ -6,7 +6,7 @@
 # by SEEDS=3, NARROW=no (all values of the axes) and FULL=yes (each study's own steps and pictures).
 # Settings: DOMAINS, STUDIES (names, in place of all), SEEDS, NARROW, FULL, PROCESSES, KNOWN (a folder whose figures are taken and
 # not made again: docs/study-results).
-# Time of one core: portraits 480 cells, 5 hours; X-rays 190, 2.5; cells 150, 1.5. At their own size (FULL=yes NARROW=no, a
+# Time of one core: portraits 520 cells, 5 hours; X-rays 190, 2.5; cells 150, 1.5. At their own size (FULL=yes NARROW=no, a
 # seed each, a domain) layermatch and, without GCT and SemanticGAN, gradient-matching take an hour each, the others
 # together an hour and a half. DRY=--dry-run says what would be done.
 set -uo pipefail
@@ -51,6 +51,7 @@ for domain in $DOMAINS; do
   study few-shot-structures shots=1,5 -- $fit
   study semantic-projection-width -- $fit
   study taps -- $fit
+  study regions region=star-0,left-eye,eyes shots=1,5 -- pool=60 $fit
   study layermatch shots=1,5 -- $real $match
   study layermatch-classes -- labels=5 $real $match
   study layermatch-features -- $match

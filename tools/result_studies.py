@@ -1,4 +1,4 @@
-"""Sections of docs/results.md that are studies: decoders, regions, filters, costs, every way to train a segmenter."""
+"""Sections of docs/results.md that are studies: decoders, filters, costs, every way to train a segmenter."""
 
 from __future__ import annotations
 
@@ -78,28 +78,6 @@ def _decoders_beside(
 
 def _place(kind: str) -> int:
     return DECODERS.index(kind.partition("+")[0])
-
-
-def regions(path: Path) -> list[str]:
-    """The section of regions that are no part (runs/regions.py)."""
-    rows = json.loads(path.read_text())
-    shots = sorted({row["shots"] for row in rows})
-    lines = [
-        "## Regions that are no part, portraits",
-        "",
-        f"64 px; IoU of the region on {max(row['tested'] for row in rows)} other generated portraits, mean over "
-        f"{counted(len({row['seed'] for row in rows}), 'draw')} (smallest-largest). Left eye: one of two look-alikes; "
-        "shapes: random stars in the frame of eyes and mouth, which mean nothing. Made by `runs/regions.py`. A region "
-        "that is not here (glasses) is on none of the 600 pictures: the generator does not draw it.",
-        "",
-        "| region | decoder | " + " | ".join(f"{count} labelled" for count in shots) + " |",
-        "|---|---|" + "---|" * len(shots),
-    ]
-    for region, kind in dict.fromkeys((row["region"], row["decoder"]) for row in rows):
-        own = [row for row in rows if (row["region"], row["decoder"]) == (region, kind)]
-        values = [spread([row["iou"] for row in own if row["shots"] == count]) for count in shots]
-        lines.append(f"| {region} | {kind} | " + " | ".join(values) + " |")
-    return [*lines, ""]
 
 
 FILTERED = {"light": "light, by entropy", "ensemble": "ensemble, by disagreement"}

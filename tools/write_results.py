@@ -19,7 +19,7 @@ from result_cells import TITLES, cells, spread
 from result_faults import faults
 from result_fuzz import fuzzed
 from result_real import inversion, real_labels
-from result_studies import claims, costs, decoders, filters, methods, regions, scales
+from result_studies import claims, costs, decoders, filters, methods, scales
 
 from gannotate.files import write_text
 
@@ -146,7 +146,6 @@ def demo(path: Path) -> list[str]:
 
 SECTIONS = {
     "demo": demo,
-    "regions": regions,
     "filter": filters,
     "costs": costs,
     "methods": methods,

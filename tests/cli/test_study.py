@@ -17,6 +17,7 @@ import pytest
 
 from gannotate.cli import study as verb
 from gannotate.cli.app import VERBS, find_verb, main, parser_of
+from gannotate.cli.evaluate_decoder import check_decoder_flags
 from gannotate.cli.fit_real import _check, _real_config
 from gannotate.cli.flags import Common, Resumable
 from gannotate.cli.study import parse_also, parse_only, parse_settings, threads_of
@@ -71,6 +72,8 @@ def take(words: list[str]) -> None:
     flags = bound.arguments.get("flags")
     if words[0] == "train":
         check_flags(flags)
+    if words[0] == "evaluate":
+        check_decoder_flags(flags)
     if words[0] == "fit" and flags.labels_from == "real":
         _check(flags, bound.arguments["real"])
         _real_config(flags, bound.arguments["real"])

@@ -20,7 +20,7 @@ from gannotate.cli.evaluate_decoder import (
     check_decoder_flags,
     decoder_of,
     examples_of,
-    named,
+    floors_of,
     score_decoder,
 )
 from gannotate.cli.flags import Common, settings
@@ -33,7 +33,6 @@ from gannotate.errors import UsageError
 from gannotate.files import write_json, write_text
 from gannotate.fitting.simulate import EVALUATION, about_segmenter, check_classes
 from gannotate.metrics.confusion import Absent
-from gannotate.metrics.floors import PixelFloor, majority_floor
 from gannotate.metrics.protocols import Protocol, find_protocol
 from gannotate.project import Project
 from gannotate.record import recorded
@@ -70,6 +69,8 @@ class EvaluateFlags(Common):
     labelled: Annotated[tuple[Path, ...], Parameter(negative="")] = ()
     """Labelled pictures (images/ and masks/) from which the two floors are made, to stand beside the scores: majority
     (the most common class at each place) and pixels (a small net that sees one pixel at a time)."""
+    floors: Annotated[bool, Parameter(negative="")] = False
+    """Of a decoder without --test: make the two floors, from the annotations that it was fitted to."""
     shots: int | None = None
     """Use only so many of the labelled pictures for the floors, drawn with --seed."""
     size: int | None = None
@@ -295,13 +296,7 @@ def _floors(project: Project, flags: EvaluateFlags) -> dict[str, Any]:
             f"--test and --labelled have {counted(shared, 'picture')} in common, and scores on pictures that were "
             "learned from say little; give others to --test",
         )
-    classes = len(project.classes)
-    pixels = PixelFloor(labelled, test, classes, flags.seed)
-    show.follow(pixels, "floors", flags.quiet)
-    return {
-        "majority": {"labels": len(labelled), **named(project, majority_floor(labelled, test, classes))},
-        "pixels": {"labels": len(labelled), **named(project, pixels.scores)},
-    }
+    return floors_of(project, labelled, test, flags)
 
 
 def count_shared(test: np.ndarray, others: np.ndarray) -> int:

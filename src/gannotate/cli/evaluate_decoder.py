@@ -17,13 +17,15 @@ from gannotate.decoders.build import SOURCE, load_decoder, reads_source
 from gannotate.errors import UsageError
 from gannotate.fitting.asking import annotated_set, ask_decoder
 from gannotate.fitting.features import FeatureReader
+from gannotate.fitting.shot import Shot
 from gannotate.fitting.shots import load
-from gannotate.generators.base import DrawOptions, draw, to_uint8
+from gannotate.generators.base import DrawOptions, Generator, draw, to_uint8
 from gannotate.generators.build import load_generator
 from gannotate.inversion.features import GeneratorFeatures
 from gannotate.inversion.inverter import Inverter, usual_config
 from gannotate.inversion.projector import InversionConfig
 from gannotate.metrics.confusion import Scores
+from gannotate.metrics.floors import PixelFloor, majority_floor
 from gannotate.metrics.protocols import find_protocol
 from gannotate.pretraining.sources import load_source
 from gannotate.project import Project
@@ -37,6 +39,10 @@ if TYPE_CHECKING:
 
 INVERTING = ("steps", "encoder")
 """Flags that say how a test picture is found in the generator."""
+
+NO_FLOORS = (
+    "{} was not fitted to annotations of this project, so that there are none to make floors from; leave --floors out"
+)
 
 Scored = tuple[dict[str, Any], Callable[[Path], object]]
 """Scores, and what keeps some of the pictures in a folder for the report."""
@@ -54,7 +60,15 @@ def check_decoder_flags(flags: EvaluateFlags) -> None:
             f"--{inverting[0]} says how test pictures are found in the generator; it is for --of decoder with --test"
         )
     if flags.of == "decoder" and flags.labelled and flags.test is None:
-        raise UsageError("a decoder without --test is scored on the generator's pictures; leave --labelled out")
+        raise UsageError(
+            "a decoder without --test is scored on the generator's pictures; leave --labelled out, or give --floors in "
+            "its place for floors from the annotations that it was fitted to"
+        )
+    if flags.floors and (flags.of == "segmenter" or flags.test is not None):
+        raise UsageError(
+            "--floors makes floors from the annotations that a decoder was fitted to, for --of decoder without --test; "
+            "give labelled pictures with --labelled for floors on --test"
+        )
     if flags.most is not None and flags.test is None:
         raise UsageError("--most says how many of the test pictures are used; give these with --test")
 
@@ -86,6 +100,17 @@ def named(project: Project, found: Scores) -> dict[str, Any]:
     return asdict(found) | {"per_class": dict(zip(names, found.per_class, strict=True))}
 
 
+def floors_of(project: Project, labelled: LabelledSet, test: LabelledSet, flags: EvaluateFlags) -> dict[str, Any]:
+    """Scores on `test` of the two floors that are made from `labelled`."""
+    classes = len(project.classes)
+    pixels = PixelFloor(labelled, test, classes, flags.seed)
+    show.follow(pixels, "floors", flags.quiet)
+    return {
+        "majority": {"labels": len(labelled), **named(project, majority_floor(labelled, test, classes))},
+        "pixels": {"labels": len(labelled), **named(project, pixels.scores)},
+    }
+
+
 def _on_real(project: Project, folder: Path, flags: EvaluateFlags, device: str) -> Scored:
     assert flags.test is not None
     test = read_all(flags, project, [flags.test], flags.most, flags.size)
@@ -102,9 +127,9 @@ def _on_pool_by_source(project: Project, folder: Path, flags: EvaluateFlags, dev
     shots = load(project, project.annotations())
     if not shots:
         raise UsageError(f"{project.folder} has no annotations to score {folder} on; give real pictures with --test")
-    generator = load_generator(project.generator_folder, device)
-    drawn = draw(generator, [shot.seed for shot in shots], DrawOptions(**project.config.draw.model_dump()))
-    pool = annotated_set(shots, np.concatenate([to_uint8(drawing.picture) for _, drawing in drawn]))
+    if flags.floors:
+        raise UsageError(NO_FLOORS.format(folder))
+    pool = _drawn(project, load_generator(project.generator_folder, device), shots)
     about = _about(folder, ON_POOL, "features")
     return _asked(project, _by_source(project, folder, device), pool, flags, about)
 
@@ -116,11 +141,23 @@ def _on_pool(project: Project, folder: Path, flags: EvaluateFlags, device: str) 
         raise UsageError(
             f"{folder} was fitted to every annotation; hold some out with `gannotate fit {project.folder} --shots N`"
         )
+    if flags.floors and not fitted:
+        raise UsageError(NO_FLOORS.format(folder))
     shots = load(project, held_out)
     generator, decoder = load_generator(project.generator_folder, device), load_decoder(folder, device)
     pool, answers = ask_decoder(generator, decoder, shots, DrawOptions(**project.config.draw.model_dump()))
     about = {"of": "decoder", "scored": str(folder), "test": ON_POOL, "labels": len(fitted)}
-    return _scored(project, pool, answers, flags, about)
+    found, keep_examples = _scored(project, pool, answers, flags, about)
+    if flags.floors:
+        learned = load(project, [annotation for annotation in project.annotations() if annotation.seed in fitted])
+        found["floors"] = floors_of(project, _drawn(project, generator, learned), pool, flags)
+    return found, keep_examples
+
+
+def _drawn(project: Project, generator: Generator, shots: Sequence[Shot]) -> LabelledSet:
+    """Annotated pool pictures, drawn again."""
+    drawn = draw(generator, [shot.seed for shot in shots], DrawOptions(**project.config.draw.model_dump()))
+    return annotated_set(shots, np.concatenate([to_uint8(drawing.picture) for _, drawing in drawn]))
 
 
 def _asked(

@@ -11,7 +11,9 @@ from cyclopts import Parameter
 from gannotate.cli import show
 from gannotate.cli.device import prepare
 from gannotate.cli.flags import Common, settings
-from gannotate.fitting.simulate import about_segmenter, to_simulate
+from gannotate.errors import GannotateError, UsageError
+from gannotate.fitting.regions import parse_region
+from gannotate.fitting.simulate import about_segmenter, check_two_classes, to_simulate
 from gannotate.fitting.simulate import simulate as simulate_annotations
 from gannotate.project import Project
 from gannotate.segmenters.kept import holds_kept, kept_networks
@@ -30,6 +32,21 @@ class SimulateFlags(Common):
     """Label only so many pool pictures; all without an annotation when not given."""
     replace: Annotated[bool, Parameter(negative="")] = False
     """Label those again that have a simulated annotation; a person's are always kept."""
+    region: str | None = None
+    """Label one region in place of all classes, made from what the segmenter sees: class:CLASS, left:CLASS or
+    right:CLASS (one of two look-alikes), or star:PAIR:CLASS:NUMBER (a random shape in the frame of three things, as
+    star:eyes:mouth:0). The project has two classes; pictures that do not show the region get no annotation."""
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a region that cannot be understood, or that would leave labels of another one."""
+        super().__post_init__()
+        if self.region is not None:
+            parse_region(self.region)
+        if self.region is not None and self.replace:
+            raise UsageError(
+                "--replace and --region were both given, and a picture that does not show the region would keep its "
+                "old labels; leave one out, or make another project for this region"
+            )
 
 
 def simulate(project: Path, /, *, flags: SimulateFlags) -> int:
@@ -41,9 +58,14 @@ def simulate(project: Path, /, *, flags: SimulateFlags) -> int:
     opened = Project.open(project)
     folder = segmenter_folder(opened, flags.segmenter)
     about = about_segmenter(folder)
+    region = None if flags.region is None else parse_region(flags.region)
+    if region is not None:
+        check_two_classes(opened)
     seeds = to_simulate(opened, flags.count, flags.replace)
     if flags.dry_run:
-        return show.plan(flags, [f"label {len(seeds)} pool pictures with {folder}"], settings(flags, about=about))
+        what = f"label {len(seeds)} pool pictures with {folder}"
+        step = what if region is None else f"{what}, those that show {region}"
+        return show.plan(flags, [step], settings(flags, about=about))
     if about["miou"] is None:
         show.say(
             flags,
@@ -52,12 +74,21 @@ def simulate(project: Path, /, *, flags: SimulateFlags) -> int:
     with opened.changing():
         seeds = to_simulate(opened, flags.count, flags.replace)  # another command may just have labelled some
         segmenter = load_predictor(folder, prepare(flags))
-        done = list(simulate_annotations(opened, segmenter, seeds, about))
+        done = list(simulate_annotations(opened, segmenter, seeds, about, region))
     result = {"project": str(project), "seeds": done, "source": "simulated", "about": about}
     text = (
         f"{counted(len(done), 'simulated annotation')} by {about['network']} trained on {about['labels']} labels "
         f"(its own mIoU {show.fraction(about['miou'])})"
     )
+    if region is not None:
+        if not done:
+            raise GannotateError(
+                f"{region} is on none of the {counted(len(seeds), 'pool picture')} without an annotation; draw more "
+                f"with `gannotate sample {quoted(project)} -n 100`"
+            )
+        without = [seed for seed in seeds if seed not in done]
+        result |= {"region": str(region), "without": without}
+        text += f", of {region}; not seen on {counted(len(without), 'other picture')}, which have no annotation"
     return show.finish(flags, result, text, f"gannotate fit {quoted(project)}")
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from gannotate.data.pictures import read_picture
 from gannotate.errors import GannotateError, UsageError
+from gannotate.fitting.regions import Region
 from gannotate.project import Project
 from gannotate.record import read_record
 from gannotate.segmenters.kept import training_of
@@ -71,17 +72,49 @@ def to_simulate(project: Project, count: int | None = None, replace: bool = Fals
     return seeds[:count]
 
 
-def simulate(project: Project, segmenter: Predictor, seeds: list[int], about: dict[str, Any]) -> Iterator[int]:
+def simulate(
+    project: Project, segmenter: Predictor, seeds: list[int], about: dict[str, Any], region: Region | None = None
+) -> Iterator[int]:
     """Labels pool pictures with `segmenter`, and marks the annotations as simulated; yields each seed when it is done.
+
+    With a region it is class 1 and all else is background; pictures that do not show it get no annotation.
 
     Raises:
         GannotateError: the segmenter has other classes than the project, or a pool picture cannot be read.
+        UsageError: the region is of a class that the segmenter lacks, or the project has not two classes.
     """
-    check_classes(project, segmenter)
+    if region is None:
+        check_classes(project, segmenter)
+        rule = _all_classes
+    else:
+        check_two_classes(project)
+        about = about | {"region": str(region)}
+        rule = region.rule([item.name for item in segmenter.config.class_infos])
     for seed in seeds:
-        (label_map,) = segmenter.predict(_pool_picture(project, seed)[None])
-        project.write_annotation(seed, label_map, "simulated", about)
-        yield seed
+        (parts,) = segmenter.predict(_pool_picture(project, seed)[None])
+        label_map = rule(parts)
+        if label_map is not None:
+            project.write_annotation(seed, label_map.astype(np.uint8), "simulated", about)
+            yield seed
+
+
+def _all_classes(parts: np.ndarray) -> np.ndarray:
+    return parts
+
+
+def check_two_classes(project: Project) -> None:
+    """Checks that a project has the classes that a region is labelled with.
+
+    Raises:
+        UsageError: it has more than the background and one.
+    """
+    names = [item.name for item in project.classes]
+    if len(names) != 2:
+        raise UsageError(
+            f"--region labels one region and the background, and {project.folder} has {len(names)} classes "
+            f"({', '.join(names)}); make a project of two: `gannotate new DIR --classes background,region --generator "
+            "DIR`"
+        )
 
 
 def check_classes(project: Project, segmenter: Predictor) -> None:
