@@ -66,6 +66,7 @@ for domain in $DOMAINS; do
   study semi-supervised shots=5 -- gan_steps=300 encoder_steps=300 $data $real $match
   study segmenter-interval -- $fit
   study match-blocks -- $fit
+  study match-blocks-deeplab match=all,res5,head -- $fit
   study pupil-size -- $fit
   study segmenter-states -- first_steps=200 $fit
   study segmenter-size -- $fit

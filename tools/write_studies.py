@@ -3,9 +3,9 @@
     python tools/write_studies.py [FOLDER...]
 
 Each FOLDER is an `--out` of `gannotate study run` (runs/studies.sh fills one). What a study found is kept in
-docs/study-results/NAME-DOMAIN/study.json, so that the page needs no folder of an earlier day: of a study that is kept
-and in a FOLDER, or in several, the largest counts. First the table of claims, then every study as its own table.md says
-it. No figure in the page is typed by hand; run again to refresh it.
+docs/study-results/NAME-DOMAIN/ (study.json and small pictures), so that the page needs no folder of an earlier day: of
+a study that is kept and in a FOLDER, or in several, the largest counts. First the table of claims, then every study as
+its own table.md says it. No figure in the page is typed by hand; run again to refresh it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,16 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from gannotate.files import write_bytes, write_json, write_text
 from gannotate.studies.claims import all_claims
 from gannotate.studies.claims_table import as_markdown
+from gannotate.studies.curve_plot import draw_curve
+from gannotate.studies.curves import curves_as_json
+from gannotate.studies.pictures import ShownPicture, picture_bytes
 from gannotate.studies.plan import only_seeds
 from gannotate.studies.plot import draw
 from gannotate.studies.reading import Ended, find_studies, read_study
@@ -35,6 +39,9 @@ KEPT = DOCS / "study-results"
 
 FOLDERS = ("--out", "--data", "--generator", "--known")
 """Flags of `study run` that say where things are, and not what is done."""
+
+MOST_KEPT_BYTES = 300_000
+"""A picture that a study's commands drew is kept when it is smaller."""
 
 RECOVERED = "The figures of this section are those of an earlier state of this page, to three decimals."
 """Of studies whose own files were lost with the machine that they ran on."""
@@ -74,7 +81,18 @@ def keep(folders: list[Path]) -> None:
         own = KEPT / one.frame.called
         if one.folder.resolve() != own.resolve():
             own.mkdir(parents=True, exist_ok=True)
-            write_json(own / STUDY, without_paths(one.content))
+            pictures = [asdict(kept_picture(one, picture, own)) for picture in one.pictures]
+            write_json(own / STUDY, without_paths({**one.content, "pictures": pictures}))
+
+
+def kept_picture(ended: Ended, picture: ShownPicture, own: Path) -> ShownPicture:
+    """Keeps a picture of a study's folder, unless it is too large; the same with what became of it."""
+    data = picture_bytes(ended.folder, picture)
+    if data is None or len(data) >= MOST_KEPT_BYTES:
+        why = picture.missing or ("it was not kept" if data is None else "it is too large to be kept")
+        return replace(picture, file="", missing=why)
+    write_bytes(own / picture.file, data)
+    return picture
 
 
 def without_paths(part: Any) -> Any:
@@ -157,12 +175,21 @@ def lack_of(study: Mapping[str, Any]) -> tuple[bool, int, int]:
 
 
 def section(ended: Ended) -> str:
-    """A study as its own table.md says it, one level lower, with its plots beside this page."""
+    """A study as its own table.md says it, one level lower, with its plots and pictures beside this page."""
     text = re.sub(r"^#", "##", page_of(ended.frame, ended.points, ended.findings, ended.content), flags=re.MULTILINE)
     for plot, kept in zip(ended.frame.plots, ended.content["plots"], strict=True):
         name = f"{ended.frame.called}{kept['svg'].removeprefix('plot')}"
         write_bytes(PLOTS / name, draw(ended.frame, plot, ended.points)["svg"])
         text = text.replace(f"]({kept['svg']})", f"](images/studies/{name})")
+    for drawn, kept in zip(ended.curves, curves_as_json(ended.curves), strict=True):
+        name = f"{ended.frame.called}-{kept['svg']}"
+        write_bytes(PLOTS / name, draw_curve(ended.frame, drawn)["svg"])
+        text = text.replace(f"]({kept['svg']})", f"](images/studies/{name})")
+    for picture in ended.pictures:
+        name = f"{ended.frame.called}-{picture.file}"
+        if (data := picture_bytes(ended.folder, picture)) is not None:
+            write_bytes(PLOTS / name, data)
+            text = text.replace(f"]({picture.file})", f"](images/studies/{name})")
     recovered = ended.content.get("recovered")
     if not recovered:
         return text

@@ -42,3 +42,5 @@ def test_a_quick_form_runs_to_its_end(name: str, out: Path):
     assert "quick form" in table
     assert (own / "table.csv").stat().st_size > 0
     assert all((own / plot[kind]).stat().st_size > 0 for plot in result["plots"] for kind in ("svg", "png"))
+    assert all((own / picture["file"]).stat().st_size > 0 for picture in result["pictures"])
+    assert len(result["pictures"]) >= len(study.pictures)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
 
 from gannotate.cli.study_commands import check_commands
 from gannotate.errors import UsageError
+from gannotate.fitting.gradient_matching import matched
+from gannotate.segmenters.build import SegmenterConfig, build_network
 from gannotate.studies import Choice, load_domain, load_shared, load_study, make_plan
 
 OWN = """
@@ -63,3 +66,28 @@ def test_the_flags_of_a_domain_of_ones_own_are_looked_up_too(tmp_path: Path, cap
     assert "--protocl" in capsys.readouterr().err
     (domain / "domain.yaml").write_text(text.replace("--protocl", "--protocol"))
     assert main(words) == 0
+
+
+@pytest.mark.parametrize("name", ["match-blocks", "match-blocks-deeplab"])
+def test_the_blocks_that_are_matched_are_the_segmenters(name: str):
+    """A block that there is not would be told after the network is built, minutes into a study."""
+    study, segmenter = load_study(name), "deeplabv3" if name.endswith("deeplab") else "unet-classic"
+    network = build_network(
+        SegmenterConfig(
+            architecture=segmenter,
+            encoder="resnet18" if segmenter == "deeplabv3" else "",
+            decoder_width=16,
+            classes=3,
+            image_channels=3,
+            size=64,
+        )
+    )
+    found = {
+        str(one.value): matched(network, segmenter, one.texts["how"].strip('"')) for one in study.axes["match"].values
+    }
+    assert all(found.values())
+    assert set(found["head"]) < set(found["all"])
+    if segmenter == "deeplabv3":  # from one place of the backbone up to the head, each fewer than the one before
+        rising = [found[one] for one in ("all", "res2", "res3", "res4", "res5", "head")]
+        assert all(set(fewer) < set(more) for more, fewer in itertools.pairwise(rising))
+        assert {one.split(".")[0] for one in found["head"]} == {"decoder", "segmentation_head"}

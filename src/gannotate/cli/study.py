@@ -347,7 +347,9 @@ def _run(name: str, plan: Plan, how: How, flags: RunFlags) -> tuple[dict[str, An
         show.say(flags, failure)
     folder = how.folder / plan.called
     result = {"folder": str(folder), **study_words.counts(plan, outcomes), "command": command, **content}
-    written = [TABLE, VALUES, *(plot["svg"] for plot in content["plots"]), STUDY]
+    drawn = [one["svg"] for one in (*content["plots"], *content["curves"])]
+    drawn += [one["file"] for one in content["pictures"] if one["file"]]
+    written = [TABLE, VALUES, *drawn, STUDY]
     return result, f"{(folder / TABLE).read_text()}\nin {folder}: {', '.join(written)}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
@@ -10,11 +11,13 @@ from gannotate.files import write_text
 from gannotate.record import now
 from gannotate.report.shell import PAGE, shell
 from gannotate.report.study_cells import how_it_was_made, lacking, what_ran
-from gannotate.report.study_plot import plot_svg
+from gannotate.report.study_plot import curve_svg, plot_svg
 from gannotate.report.tables import clock, scrolled
 from gannotate.report.verdicts import badge
 from gannotate.studies.comparison import NOISE
+from gannotate.studies.curves import missing_text
 from gannotate.studies.findings import Finding, Verdict
+from gannotate.studies.pictures import picture_bytes
 from gannotate.studies.reading import Ended, read_study
 from gannotate.studies.tables import Grid, difference_format, difference_text, grid, named, note, published, signed
 from gannotate.wording import span
@@ -183,11 +186,41 @@ def _measured(ended: Ended) -> str:
         name = plot.title or name
         svg = plot_svg(frame, plot, ended.points, f"{name}, {frame.domain}")
         plots.append(f"<figure>{svg}<figcaption><span>{escape(name)}</span></figcaption></figure>")
-    bars = " Bars in the plots go from the smallest to the largest seed." if len(ended.content["seeds"]) > 1 else ""
+    lost = ""
+    for drawn in ended.curves:
+        if any(line.points for line in drawn.lines):
+            svg = curve_svg(frame, drawn, f"{drawn.curve.title}, {frame.domain}")
+            caption = f"<figcaption><span>{escape(drawn.curve.title)}</span></figcaption>"
+            plots.append(f"<figure>{svg}{caption}</figure>")
+        lost += f"<p>{escape(text)}</p>" if (text := missing_text(drawn)) else ""
+    bars = (
+        " Bars and bands in the plots go from the smallest to the largest seed."
+        if len(ended.content["seeds"]) > 1
+        else ""
+    )
     return (
         f"<section><h2>What we measured</h2><p>{escape(note(ended.points))} The best of a column is bold.{bars}</p>"
-        f'{"".join(parts)}<div class="plots">{"".join(plots)}</div></section>'
+        f'{"".join(parts)}<div class="plots">{"".join(plots)}</div>{lost}{_pictures(ended)}</section>'
     )
+
+
+def _pictures(ended: Ended) -> str:
+    """The pictures that commands drew, inlined; of those that are not there, why."""
+    shown, lost = [], []
+    for one in ended.pictures:
+        data = picture_bytes(ended.folder, one)
+        if data is None:
+            why = one.missing or f"{one.file} is not beside study.json, or is no PNG"
+            lost.append(f"<p>No picture, {escape(one.title)}: {escape(why)}.</p>")
+            continue
+        inline, alt = base64.b64encode(data).decode(), escape(f"{one.title}, {ended.frame.domain}")
+        seed = f"<span>seed {one.seed}</span>" if len(ended.content["seeds"]) > 1 else ""
+        shown.append(
+            f'<figure><img alt="{alt}" src="data:image/png;base64,{inline}"><figcaption><span>{escape(one.title)}'
+            f"</span>{seed}</figcaption></figure>"
+        )
+    figures = f'<div class="drawn">{"".join(shown)}</div>' if shown else ""
+    return f"{figures}{''.join(lost)}"
 
 
 def _published(ended: Ended) -> str:

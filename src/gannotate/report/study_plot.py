@@ -8,6 +8,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from gannotate.report.plots import INK, dress, inline_svg, svg_settings, svg_text
+from gannotate.studies.curve_plot import fill_curve, line_names
+from gannotate.studies.curves import DrawnCurve
 from gannotate.studies.findings import Point
 from gannotate.studies.frame import Frame
 from gannotate.studies.plot import Legend, fill, height_in, series_names
@@ -31,6 +33,21 @@ def plot_svg(frame: Frame, plot: Plot, points: Sequence[Point], title: str) -> s
         figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
         axes = figure.add_subplot()
         fill(axes, frame, plot, points, INK, LONG)
+        _letters(axes)
+        if legend:
+            legend.add(figure, axes, labelcolor=INK, fontsize=LETTERS_PT - 1)
+        return inline_svg(svg_text(figure), title)
+
+
+def curve_svg(frame: Frame, drawn: DrawnCurve, title: str) -> str:
+    """An inline SVG of mean lines over steps, with a band from the smallest to the largest seed."""
+    names = line_names(frame, drawn)
+    legend = Legend.of(names, LEGEND_LETTERS) if names else None
+    height = HEIGHT_IN + (LEGEND_LINE_IN * legend.lines + 0.1 if legend else 0.0)
+    with svg_settings(f"{frame.called} {title} curve"):
+        figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
+        axes = figure.add_subplot()
+        fill_curve(axes, frame, drawn, INK)
         _letters(axes)
         if legend:
             legend.add(figure, axes, labelcolor=INK, fontsize=LETTERS_PT - 1)

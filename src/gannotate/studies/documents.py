@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -28,6 +28,9 @@ WANTED = {
 
 Scalar = bool | int | float | str
 """What an axis or a setting may be."""
+
+Format = Literal["fraction", "number", "count", "seconds", "mb"]
+"""How a figure is shown."""
 
 
 class Strict(BaseModel):

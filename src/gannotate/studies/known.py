@@ -13,6 +13,7 @@ from typing import Any
 from gannotate.errors import GannotateError
 from gannotate.parsing import DAMAGED
 from gannotate.studies.cell import Ran
+from gannotate.studies.pictures import picture_bytes
 from gannotate.studies.plan import CELL, Plan
 from gannotate.studies.reading import Ended
 from gannotate.studies.runner import Outcomes
@@ -34,6 +35,12 @@ def add_known(plan: Plan, outcomes: Outcomes, ended: Ended) -> int:
         path = ended.folder / STUDY
         raise GannotateError(f"{path} is damaged ({' '.join(str(error).split())}); leave it out") from error
     outcomes.ran.update(found)
+    for one in ended.pictures:
+        if one.cell in found and (data := picture_bytes(ended.folder, one)) is not None:
+            outcomes.pictures[one.cell, one.of] = data
+    for line in (line for curve in ended.curves for line in curve.lines):
+        if line.cell in found and line.points:
+            outcomes.curves[line.cell, line.of] = line.points
     return len(found)
 
 

@@ -20,6 +20,7 @@ from gannotate.errors import UsageError, nearest
 from gannotate.studies.digests import content_digest
 from gannotate.studies.documents import Scalar
 from gannotate.studies.domain import Domain
+from gannotate.studies.made import MadeFile, made_file
 from gannotate.studies.settings import check_names, settings_of
 from gannotate.studies.study import EVERY_CLASS, SEED, SOURCES, Axis, Measure, Shared, Step, Study, Value
 from gannotate.studies.words import Here, Hole, Input, Part, ProjectOf, Result, Word, identify, parse, split
@@ -78,11 +79,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One value of each axis and a seed, and where each measure is read."""
+    """One value of each axis and a seed, where each measure is read, and what the study's `files` stand for."""
 
     at: Mapping[str, Scalar]
     seed: int
     figures: Mapping[str, Result]
+    files: Mapping[str, MadeFile] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def make_plan(name: str, study: Study, shared: Shared, domain: Domain, choice: C
     for seed in seeds:
         for at in _combinations(study, axes):
             figures = {called: builder.figure(measure, at | {SEED: seed}) for called, measure in measures.items()}
-            rows.append(Row(at, seed, figures))
+            rows.append(Row(at, seed, figures, builder.files(at | {SEED: seed}, figures)))
     if not rows:
         raise UsageError(f"nothing of the study {name} is left; give --only other values")
     settings = {name: value for name, value in builder.settings.items() if name in builder.used}
@@ -274,6 +276,7 @@ class _Builder:
         also: Mapping[str, str],
     ) -> None:
         self.domain, self.settings, self.axes, self.also = domain, settings, axes, also
+        self.shown = study.files
         self.steps: dict[str, Step] = dict(shared.steps) | dict(study.steps)
         self.made = {name: Step(run=made.run) for name, made in domain.made.items()}
         self.cells: dict[str, Cell] = {}
@@ -301,6 +304,11 @@ class _Builder:
             )
         fields = tuple(measure.title if field == EVERY_CLASS else field for field in result.fields)
         return Result(result.cell, result.step, fields, result.name)
+
+    def files(self, at: Mapping[str, Scalar], figures: Mapping[str, Result]) -> dict[str, MadeFile]:
+        """The files that the study shows something of, in the row `at` with these figures."""
+        read = {figure.cell for figure in figures.values()}
+        return {one: made_file(one, self._words(one, at), read) for one in self.shown}
 
     def cell(self, name: str, step: Step, at: Mapping[str, Scalar]) -> Cell:
         """The cell of a step in the row `at`."""

@@ -64,7 +64,7 @@ def draw(frame: Frame, plot: Plot, points: Sequence[Point]) -> dict[str, bytes]:
             below.add(canvas, axes, fontsize=8)
         elif names:
             axes.legend(frameon=False, fontsize=8)
-        return {"svg": _saved(canvas, "svg"), "png": _saved(canvas, "png")}
+        return {"svg": saved(canvas, "svg"), "png": saved(canvas, "png")}
 
 
 @dataclass(frozen=True)
@@ -160,8 +160,8 @@ def _fill_list(axes: Any, frame: Frame, plot: Plot, points: Sequence[Point], let
 
 def _fill_lines(axes: Any, frame: Frame, plot: Plot, points: Sequence[Point], ink: str, letters: int) -> None:
     lines = list(_series(frame, plot, points))
-    looks = _looks(plot, [at for _, at in lines])
-    for number, ((name, at), (colour, dash)) in enumerate(zip(lines, looks, strict=True)):
+    styles = looks(plot.series, [at for _, at in lines])
+    for number, ((name, at), (colour, dash)) in enumerate(zip(lines, styles, strict=True)):
         aside = 0.0 if frame.axes[plot.x].numeric else APART * (number - (len(lines) - 1) / 2)
         marker = MARKERS[number % len(MARKERS)]
         look = {"color": COLOURS[colour].replace("#000000", ink), "ls": DASHES[dash], "fmt": marker, "label": name}
@@ -169,16 +169,16 @@ def _fill_lines(axes: Any, frame: Frame, plot: Plot, points: Sequence[Point], in
     _dress(axes, frame, plot, letters)
 
 
-def _looks(plot: Plot, lines: Sequence[Mapping[str, Scalar]]) -> list[tuple[int, int]]:
+def looks(series: Sequence[str], lines: Sequence[Mapping[str, Scalar]]) -> list[tuple[int, int]]:
     """Numbers of the colour and the dashes of each line: of two axes the longer has the colours, the other the dashes.
 
     Lines of any other number of axes have a colour each, and dashes where the colours do not suffice.
     """
-    values = [list(dict.fromkeys(at[axis] for at in lines)) for axis in plot.series]
+    values = [list(dict.fromkeys(at[axis] for at in lines)) for axis in series]
     if len(values) == 2 and min(map(len, values)) <= len(DASHES) and max(map(len, values)) <= len(COLOURS):
         by_colour = len(values[1]) >= len(values[0])
         colours, dashes = values[by_colour], values[not by_colour]
-        axes = plot.series[by_colour], plot.series[not by_colour]
+        axes = series[by_colour], series[not by_colour]
         return [(colours.index(at[axes[0]]), dashes.index(at[axes[1]])) for at in lines]
     return [(number % len(COLOURS), number // len(COLOURS) % len(DASHES)) for number in range(len(lines))]
 
@@ -262,7 +262,8 @@ def _measure(frame: Frame, plot: Plot) -> str:
     return f"{measure.title or plot.measure}{f', {unit}' if unit else ''}"
 
 
-def _saved(canvas: Canvas, kind: str) -> bytes:
+def saved(canvas: Canvas, kind: str) -> bytes:
+    """The drawing as SVG or PNG, without when it was made."""
     buffer = io.BytesIO()
     metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
     canvas.savefig(buffer, format=kind, dpi=PNG_DPI, metadata=metadata)

@@ -11,9 +11,11 @@ from gannotate.errors import GannotateError, UsageError, newer_format
 from gannotate.parsing import DAMAGED, load_json
 from gannotate.studies.cell import CELLS
 from gannotate.studies.comparison import verdict_of
+from gannotate.studies.curves import DrawnCurve, read_curves
 from gannotate.studies.findings import Figure, Finding, Point, Verdict
 from gannotate.studies.folds import Folds
 from gannotate.studies.frame import Frame, read_frame
+from gannotate.studies.pictures import ShownPicture, read_pictures
 from gannotate.studies.writing import FORMAT_VERSION, STUDY
 
 Place = frozenset[tuple[str, str]]
@@ -29,6 +31,8 @@ class Ended:
     frame: Frame
     points: tuple[Point, ...]
     findings: tuple[Finding, ...]
+    pictures: tuple[ShownPicture, ...] = ()
+    curves: tuple[DrawnCurve, ...] = ()
 
     @property
     def name(self) -> str:
@@ -64,7 +68,8 @@ def read_study(folder: str | Path) -> Ended:
                 for one in content["points"]
             ]
             findings = [_finding(one) for one in content["findings"]]
-            return Ended(folder, content, read_frame(content), tuple(points), tuple(findings))
+            shown = read_pictures(content), read_curves(content)
+            return Ended(folder, content, read_frame(content), tuple(points), tuple(findings), *shown)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UsageError(
             f"{folder} holds no {STUDY}; give what `gannotate study run NAME --out DIR` left, e.g. DIR/taps-portraits"

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Collection, Generator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any, Literal
 
@@ -39,9 +39,15 @@ class Done:
 
 @dataclass
 class Outcomes:
-    """How every cell went; a cell that is not in it was not run."""
+    """How every cell went; a cell that is not in it was not run.
+
+    pictures, curves: PNGs, and points of curves, of cells that ran elsewhere, by the cell and what tells them from
+    others of it.
+    """
 
     ran: dict[str, Ran]
+    pictures: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    curves: dict[tuple[str, str], tuple[tuple[float, float], ...]] = field(default_factory=dict)
 
     @property
     def results(self) -> dict[str, Mapping[str, Any]]:

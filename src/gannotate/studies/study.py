@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from gannotate.errors import UsageError, nearest
-from gannotate.studies.documents import Scalar, Strict, read_document
+from gannotate.studies.documents import Format, Scalar, Strict, read_document
+from gannotate.studies.shown import Curve, Picture
 
 SEED, RESERVED = "seed", ("here", "project", "domain", "seed")
 """Names that a template gives a meaning to."""
@@ -26,9 +27,6 @@ SHARED = "shared"
 
 EVERY_CLASS = "*"
 """Field of a measure's source that stands for each class of the domain."""
-
-Format = Literal["fraction", "number", "count", "seconds", "mb"]
-
 
 Values = Annotated[tuple[Scalar, ...], Field(min_length=1)]
 """Some values of an axis."""
@@ -249,6 +247,8 @@ class Study(Strict):
     called background. A rival that learned nothing is not compared with."""
     tables: tuple[Table, ...] = Field(min_length=1)
     plots: tuple[Plot, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    pictures: tuple[Picture, ...] = ()
     expect: tuple[Expectation, ...] = ()
     untestable: tuple[Untestable, ...] = ()
     published: tuple[Published, ...] = ()
@@ -279,6 +279,11 @@ class Study(Strict):
         self._check_values()
         return self
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What is read of files that cells leave, as `from` has it."""
+        return tuple(one.source for one in (*self.curves, *self.pictures))
+
     def _tables(self) -> Iterable[tuple[str, Table]]:
         """The tables, and what they are called in errors."""
         return [(_called("table", one.title, number), one) for number, one in enumerate(self.tables, start=1)]
@@ -292,6 +297,8 @@ class Study(Strict):
             yield where, (*table.rows, *([table.columns] if table.columns else []))
         for where, plot in self._plots():
             yield where, (plot.x, *plot.series)
+        for curve in self.curves:
+            yield f"curve {curve.title!r}", curve.series
         for one in self.expect:
             yield f"expectation {one.text!r}", (*one.better, *one.than, *one.where, *one.change)
         for combination in self.leave_out:
@@ -313,6 +320,7 @@ class Study(Strict):
                     raise ValueError(f"axis {axis}: {error}") from error
         shown = [(where, {*table.rows, table.columns}) for where, table in self._tables()]
         shown += [(where, {plot.x, *plot.series}) for where, plot in self._plots()]
+        shown += [(f"curve {one.title!r}", set(one.series)) for one in self.curves]
         for where, axes in shown:
             missing = [name for name in self.axes if name not in axes and len(self.axes[name].values) > 1]
             if missing:

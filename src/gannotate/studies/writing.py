@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ from gannotate.files import write_bytes, write_json, write_text
 from gannotate.record import hardware, now, versions
 from gannotate.studies.cell import read_state
 from gannotate.studies.comparison import check
+from gannotate.studies.curves import DrawnCurve, collect, curve_lines, curves_as_json, read_curves
+from gannotate.studies.curves import comma_separated as curve_csv
 from gannotate.studies.findings import Finding, Point, as_json, summarise
 from gannotate.studies.folds import PROTOCOL, told_folds
 from gannotate.studies.frame import Frame, frame_as_json, frame_of
+from gannotate.studies.pictures import picture_lines, read_pictures, write_pictures
 from gannotate.studies.plan import Plan
 from gannotate.studies.runner import Outcomes
 from gannotate.studies.tables import comma_separated, markdown
@@ -39,6 +43,8 @@ def write_study(folder: Path, plan: Plan, outcomes: Outcomes, command: str, wall
         **as_json(plan, outcomes, points, findings),
         "scored_pictures": _scored(plan, outcomes),
         "plots": plots,
+        "curves": _write_curves(own, frame, collect(folder, plan, outcomes)),
+        "pictures": [asdict(one) for one in write_pictures(folder, own, plan, outcomes)],
         "cells": _cells(folder, plan, outcomes),
         "cell_count": len(plan.cells),
         "command": command,
@@ -163,6 +169,17 @@ def _write_plots(own: Path, frame: Frame, points: Sequence[Point]) -> list[dict[
     return written
 
 
+def _write_curves(own: Path, frame: Frame, curves: Sequence[DrawnCurve]) -> list[dict[str, Any]]:
+    from gannotate.studies.curve_plot import draw_curve  # as above
+
+    content = curves_as_json(curves)
+    for about, drawn in zip(content, curves, strict=True):
+        for kind, data in draw_curve(frame, drawn).items():
+            write_bytes(own / about[kind], data)
+        write_text(own / about["csv"], curve_csv(drawn))
+    return content
+
+
 def page_of(frame: Frame, points: Sequence[Point], findings: Sequence[Finding], content: Mapping[str, Any]) -> str:
     """A study's table.md. content: what study.json says of it."""
     paper, reduced = content["paper"], content["reduced"]
@@ -181,6 +198,8 @@ def page_of(frame: Frame, points: Sequence[Point], findings: Sequence[Finding], 
         "",
         *[f"![{one['title'] or frame.title}]({one['svg']})" for one in content["plots"]],
         "",
+        *curve_lines(read_curves(content)),
+        *picture_lines(read_pictures(content)),
         _made(content),
     ]
     return "\n".join(lines) + "\n"

@@ -1,0 +1,83 @@
+"""A study's curves drawn: mean lines over steps, with a band from the smallest to the largest seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure as Canvas
+
+from gannotate.studies.curves import DrawnCurve, means
+from gannotate.studies.documents import Scalar
+from gannotate.studies.frame import Frame
+from gannotate.studies.plot import (
+    COLOURS,
+    DASHES,
+    HEIGHT_IN,
+    LEGEND_LETTERS,
+    LEGEND_LINE_IN,
+    MARKERS,
+    MOST_INSIDE,
+    WIDTH_IN,
+    Legend,
+    looks,
+    saved,
+)
+from gannotate.studies.tables import UNITS, named
+
+BAND_ALPHA = 0.15
+
+
+def draw_curve(frame: Frame, drawn: DrawnCurve) -> dict[str, bytes]:
+    """The curve as {"svg": ..., "png": ...}, each a file of its own. The same figures give the same SVG."""
+    title = drawn.curve.title
+    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": f"{frame.called} {title} curve", "font.size": 9}
+    with rc_context(settings):
+        names = line_names(frame, drawn)
+        below = Legend.of(names, LEGEND_LETTERS) if len(names) > MOST_INSIDE else None
+        height = HEIGHT_IN + (below.lines * LEGEND_LINE_IN if below else 0.0)
+        canvas = Canvas(figsize=(WIDTH_IN, height), layout="constrained")
+        axes = canvas.add_subplot()
+        fill_curve(axes, frame, drawn)
+        quick = ", quick form" if frame.quick else ""
+        axes.set_title(f"{title}\n{frame.domain}{quick}\n{_seeds(drawn)}", fontsize=9.5)
+        if below:
+            below.add(canvas, axes, fontsize=8)
+        elif names:
+            axes.legend(frameon=False, fontsize=8)
+        return {"svg": saved(canvas, "svg"), "png": saved(canvas, "png")}
+
+
+def line_names(frame: Frame, drawn: DrawnCurve) -> list[str]:
+    """How the lines are called in the legend; none where there is nothing to tell apart."""
+    return [_name(frame, drawn.curve.series, mean.at) for mean in means(drawn)] if drawn.curve.series else []
+
+
+def fill_curve(axes: Any, frame: Frame, drawn: DrawnCurve, ink: str = "#000000") -> None:
+    """Draws all but a title and a legend into `axes`; `ink` stands for black."""
+    curve, found = drawn.curve, means(drawn)
+    lines = zip(found, looks(curve.series, [mean.at for mean in found]), strict=True)
+    for number, (mean, (colour, dash)) in enumerate(lines):
+        look = {"color": COLOURS[colour].replace("#000000", ink), "ls": DASHES[dash]}
+        marker, label = MARKERS[number % len(MARKERS)], _name(frame, curve.series, mean.at)
+        x = [one.x for one in mean.stops]
+        axes.plot(x, [one.mean for one in mean.stops], marker=marker, ms=3.5, label=label, **look)
+        if any(one.seeds > 1 for one in mean.stops):
+            least, most = [one.least for one in mean.stops], [one.most for one in mean.stops]
+            axes.fill_between(x, least, most, color=look["color"], alpha=BAND_ALPHA, linewidth=0)
+    axes.set_xlabel(curve.x)
+    unit = UNITS.get(curve.format)
+    axes.set_ylabel(f"{curve.y.replace('_', ' ')}{f', {unit}' if unit else ''}")
+    axes.grid(alpha=0.25, linewidth=0.6)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _name(frame: Frame, series: Sequence[str], at: Mapping[str, Scalar]) -> str:
+    return ", ".join(named(name, frame.axes[name], frame.axes[name].find(at[name])) for name in series)
+
+
+def _seeds(drawn: DrawnCurve) -> str:
+    most = max((one.seeds for mean in means(drawn) for one in mean.stops), default=0)
+    return f"mean of {most} seeds, bands from smallest to largest" if most > 1 else "one seed" if most else "no figures"
