@@ -127,11 +127,20 @@ def test_all_are_those_that_can_be_done_on_the_domain(
 def test_all_leaves_those_out_that_lack_a_value(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr(verb, "study_names", lambda: ["taps", "few-shot-classes", "gradient-matching"])
+    monkeypatch.setattr(verb, "study_names", lambda: ["taps", "layermatch", "gradient-matching"])
     words = ["study", "run", "all", "--dry-run", "--quick", "--out", tmp_path / "out"]
-    assert main([*map(str, words), "--only", "shots=1", "--json"]) == 0
+    assert main([*map(str, words), "--only", "way=gct", "--only", "shots=150", "--json"]) == 0
     shown = capsys.readouterr()
-    assert set(json.loads(shown.out)["config"]["studies"]) == {"taps", "few-shot-classes"}
-    assert shown.err.startswith("left out gradient-matching: axis shots: '1' is not on this axis")
-    code, told = command.mistake(*words, "--only", "shots=99")
-    assert (code, told.startswith("--only names the axis 'shots', which changes none of these studies")) == (2, True)
+    assert set(json.loads(shown.out)["config"]["studies"]) == {"taps", "gradient-matching"}
+    assert shown.err.startswith("left out layermatch: axis way: 'gct' is not on this axis")
+    code, told = command.mistake(*words, "--only", "way=other")
+    assert (code, told.startswith("--only names the axis 'way', which changes none of these studies")) == (2, True)
+
+
+def test_what_is_more_than_the_domain_has_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    words = ["study", "run", "layermatch", "--dry-run", "--quick", "--out", str(tmp_path / "out")]
+    assert main([*words, "--only", "shots=150,1500", "--only", "way=supervised", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == "layermatch: labelled pictures without 1500, above 200, the most on portraits\n"
+    trained = [line for line in json.loads(shown.out)["would"] if " --shots 150 " in line]
+    assert len(trained) == 1

@@ -12,8 +12,12 @@ from pathlib import Path
 import pytest
 
 from gannotate.cli.app import VERBS, main
+from gannotate.cli.study import parse_only, parse_settings
 from gannotate.data.benchmarks import shipped
-from gannotate.studies.study import names
+from gannotate.errors import UsageError
+from gannotate.studies import Choice, Domain, load_domain, load_shared, load_study
+from gannotate.studies.several import plan_several
+from gannotate.studies.study import SOURCES, names
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTEXT.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -72,10 +76,77 @@ def test_commands_and_their_flags_exist(page: Path):
             assert re.search(rf"{flag}(?![a-z-])", shown), f"{page.name}: gannotate {command}: no flag {flag}"
 
 
-def test_every_study_is_named_beside_the_tables_that_it_makes():
+def rows_of_papers() -> list[tuple[set[str], list[str]]]:
+    """Of each row of the table of tables and figures: its datasets, and its commands."""
     page = (ROOT / "docs" / "benchmarks.md").read_text()
     table = page.partition("| table or figure |")[2].partition("\n\n")[0]
-    studies = {name for row in table.splitlines()[2:] for name in re.findall(r"`([\w-]+)`", row.split("|")[3])}
-    assert studies == set(names())
-    datasets = {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w[\w-]+)`", row.split("|")[2])}
-    assert datasets <= {*shipped(), "portraits"}
+    cells = [row.split("|") for row in table.splitlines()[2:]]
+    return [
+        (set(re.findall(r"`(\w[\w-]+)`", row[2])), re.findall(r"`gannotate study run ([^`]+)`", row[3]))
+        for row in cells
+    ]
+
+
+def study_flags(command: str) -> tuple[list[str], dict[str, list[str]]]:
+    """The studies of a command, and its flags with what stands behind each."""
+    words = command.split()
+    first = next(place for place, word in enumerate(words) if word.startswith("--"))
+    flags: dict[str, list[str]] = {}
+    for flag, value in zip(words[first::2], words[first + 1 :: 2], strict=True):
+        flags.setdefault(flag, []).append(value)
+    return words[:first], flags
+
+
+COMMANDS = [command for _, commands in rows_of_papers() for command in commands]
+
+
+@pytest.fixture(scope="module")
+def anything(tmp_path_factory: pytest.TempPathFactory) -> Domain:
+    """A domain that has all that a study may need, and tells no most."""
+    folder = tmp_path_factory.mktemp("anything")
+    for name in SOURCES:
+        (folder / name).mkdir()
+        (folder / name / "a.png").write_text(name)
+    (folder / "classes.json").write_text('{"classes": {"0": "background", "1": "thing"}}')
+    return load_domain(str(folder), environment={})
+
+
+def test_every_study_is_named_beside_the_tables_that_it_makes():
+    assert {name for command in COMMANDS for name in study_flags(command)[0]} == set(names())
+    for datasets, commands in rows_of_papers():
+        assert datasets <= {*shipped(), "portraits"}
+        for command in commands:
+            assert set(study_flags(command)[1]["--domain"]) <= {*datasets, "DOMAIN"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_for_a_table_or_figure_makes_a_plan_with_its_grid(command: str, anything: Domain):
+    asked, flags = study_flags(command)
+    assert set(flags) <= {"--domain", "--only", "--set"}
+    domain = load_domain("portraits", environment={}) if flags["--domain"] == ["portraits"] else anything
+    only, settings = parse_only(flags.get("--only", [])), parse_settings(flags.get("--set", []))
+    studies = {name: load_study(name) for name in asked}
+    plans = plan_several(studies, load_shared(), domain, Choice(seeds=1, only=only, settings=settings)).plans
+    assert list(plans) == asked
+    for plan in plans.values():
+        for axis in plan.axes.keys() & only.keys():
+            assert tuple(str(one.value) for one in plan.axes[axis].values) == only[axis]
+        for name in plan.settings.keys() & settings.keys():
+            assert plan.settings[name] == settings[name]
+
+
+@pytest.mark.parametrize("wrong", ["gradient-matching --only shots=many", "taps --only taps=5", "taps --set label=5"])
+def test_a_command_that_makes_no_plan_is_noticed(wrong: str, anything: Domain):
+    with pytest.raises(UsageError):
+        test_every_command_for_a_table_or_figure_makes_a_plan_with_its_grid(
+            wrong.replace(" ", " --domain DOMAIN ", 1), anything
+        )
+
+
+@pytest.mark.parametrize(
+    ("row", "domain"),
+    [("CelebA", "celebamask-hq-8"), ("horse", "pascal-part-horse"), ("aeroplane", "pascal-part-horse")],
+)
+def test_the_grid_of_a_command_is_that_of_the_figures_in_the_paper(row: str, domain: str):
+    labels = [str(column) for column in load_study("gradient-matching").published[0].table[row]]
+    assert f"gradient-matching --domain {domain} --only shots={','.join(labels)}" in COMMANDS

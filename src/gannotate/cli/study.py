@@ -83,7 +83,8 @@ class PlanFlags(Common):
     quick: Annotated[bool, Parameter(negative="")] = False
     """The form that takes minutes: fewer values, steps and pictures, one seed."""
     only: Annotated[tuple[str, ...], Parameter(negative="")] = ()
-    """AXIS=VALUE,VALUE: only these values of an axis; may be given several times."""
+    """AXIS=VALUE,VALUE: only these values of an axis; one of plain numbers takes others than the study's too, e.g.
+    shots=2,150, up to the most that the domain has. May be given several times."""
     set: Annotated[tuple[str, ...], Parameter(negative="")] = ()
     """NAME=VALUE: another value of a setting, see `study show`; may be given several times."""
     also: Annotated[tuple[str, ...], Parameter(negative="")] = ()
@@ -278,6 +279,9 @@ def run_verb(*names: str, flags: RunFlags = RunFlags()) -> int:
     how = flags.how()
     for name, why in several.left_out.items():
         show.say(flags, f"left out {name}: {why}")
+    for name, plan in several.plans.items():
+        for what in plan.above:
+            show.say(flags, f"{name}: {what}")
     if flags.dry_run:
         return _would(several, how, flags, one)
     results = [_told(name, plan, how, flags, one) for name, plan in several.plans.items()]

@@ -8,6 +8,7 @@ from typing import Any
 
 from gannotate.cli import show
 from gannotate.studies import Done, Outcomes, Plan, load_shared
+from gannotate.studies.axis import Axis
 from gannotate.studies.findings import read_figure
 from gannotate.studies.writing import STUDY, TABLE
 from gannotate.wording import counted
@@ -99,7 +100,8 @@ def described(plan: Plan, outcomes: Outcomes) -> str:
     lines = [one.title, f"{one.paper.of}: {one.paper.where}", "", f"Claim: {one.claim}"]
     lines += [f"Otherwise than there: {plan.differences}"] if plan.differences else []
     lines += ["", f"On {plan.domain.about.title}, seeds {', '.join(map(str, plan.seeds))}:"]
-    lines += [f"  {name}: {', '.join(str(value.value) for value in axis.values)}" for name, axis in plan.axes.items()]
+    lines += [f"  {name}: {_values(axis)}" for name, axis in plan.axes.items()]
+    lines += [f"  ({what})" for what in plan.above]
     lines += ["", "Steps:"]
     steps = load_shared().steps | one.steps
     used = dict.fromkeys(cell.step for cell in plan.cells.values())
@@ -108,6 +110,12 @@ def described(plan: Plan, outcomes: Outcomes) -> str:
     lines += ["", f"Settings (--set): {', '.join(f'{name}={value}' for name, value in plan.settings.items())}"]
     lines += ["", f"{found['cells']} cells, {found['done']} done, {found['failed']} failed"]
     return "\n".join(lines)
+
+
+def _values(axis: Axis) -> str:
+    """The values of an axis, and whether it takes others."""
+    values = ", ".join(str(one.value) for one in axis.values)
+    return f"{values} (other {'whole ' if axis.whole else ''}numbers with --only)" if axis.open else values
 
 
 def _named(plan: Plan, cell: str) -> str:

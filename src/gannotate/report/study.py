@@ -20,6 +20,7 @@ from gannotate.studies.findings import Finding, Verdict
 from gannotate.studies.pictures import picture_bytes
 from gannotate.studies.reading import Ended, read_study
 from gannotate.studies.tables import Grid, difference_format, difference_text, grid, named, note, published, signed
+from gannotate.studies.writing import otherwise_than_asked
 from gannotate.wording import span
 
 MOST_COLUMNS = 14
@@ -107,8 +108,8 @@ def _paper(ended: Ended) -> str:
     differences = str(content.get("differences", ""))
     about = str(content.get("domain", {}).get("about", ""))
     told = f"<p><b>Otherwise than there.</b> {escape(differences)}</p>" if differences else ""
-    if reduced := [str(one) for one in content.get("reduced", ())]:
-        told += f"<p><b>Otherwise than the study asks for.</b> {escape('; '.join(reduced))}.</p>"
+    if otherwise := otherwise_than_asked(content):
+        told += f"<p><b>Otherwise than the study asks for.</b> {escape('; '.join(otherwise))}.</p>"
     told += f"<p><b>{escape(ended.frame.domain)}.</b> {escape(about)}</p>" if about else ""
     return (
         f"<section><h2>What the paper says</h2><blockquote>{escape(str(content.get('claim', '')))}</blockquote>"

@@ -61,8 +61,9 @@ class DomainFile(Strict):
     """Flags of trainings on real labelled pictures."""
     score: str = ""
     """Flags of scoring segmenters and decoders: the protocol of a benchmark."""
-    most: dict[str, float] = Field(default={})
-    """Largest values that an axis of this name may have here, e.g. as there are no more labelled pictures."""
+    most: dict[str, float | str] = Field(default={})
+    """Largest values that an axis of this name may have here, e.g. as there are no more labelled pictures; or the
+    setting of the domain that tells it."""
     settings: dict[str, Scalar] = Field(default={})
     quick: Quick = Quick()
     sources: dict[str, Source]
@@ -72,6 +73,13 @@ class DomainFile(Strict):
         for name in self.sources:
             if name not in SOURCES:
                 raise ValueError(f"there is no source {name!r}{nearest(name, SOURCES)}; known are {', '.join(SOURCES)}")
+        for axis, most in self.most.items():
+            if isinstance(most, str) and isinstance(self.settings.get(most), bool | str | None):
+                numbers = [name for name, value in self.settings.items() if not isinstance(value, bool | str)]
+                raise ValueError(
+                    f"the most of {axis} is {most!r}, which is no number and no setting of the domain that is one"
+                    f"{nearest(most, numbers)}"
+                )
         return self
 
 

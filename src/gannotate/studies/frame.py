@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gannotate.studies.axis import Axis
 from gannotate.studies.plan import Plan
-from gannotate.studies.study import Axis, Expectation, Measure, Plot, Published, Table
+from gannotate.studies.study import Expectation, Measure, Plot, Published, Table
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,14 @@ from pathlib import Path
 
 import gannotate
 from gannotate.errors import UsageError, nearest
+from gannotate.studies.axis import Axis, Value
+from gannotate.studies.chosen import choose
 from gannotate.studies.digests import content_digest
 from gannotate.studies.documents import Scalar
 from gannotate.studies.domain import Domain
 from gannotate.studies.made import MadeFile, made_file
 from gannotate.studies.settings import check_names, settings_of
-from gannotate.studies.study import EVERY_CLASS, SEED, SOURCES, Axis, Measure, Shared, Step, Study, Value
+from gannotate.studies.study import EVERY_CLASS, SEED, SOURCES, Measure, Shared, Step, Study
 from gannotate.studies.words import Here, Hole, Input, Part, ProjectOf, Result, Word, identify, parse, split
 
 IDENTITY_VERSION = 1
@@ -44,8 +46,8 @@ OF_CELL = ("seconds", "cpu_s", "peak_mb")
 class Choice:
     """How much of a study is done.
 
-    seeds: how many, the study's own when None. only: values of axes, the others are left out. settings: over the
-    study's. also: more flags for the command of a step.
+    seeds: how many, the study's own when None. only: values of axes, the others are left out; an axis of plain numbers
+    takes new ones. settings: over the study's. also: more flags for the command of a step.
     """
 
     quick: bool = False
@@ -107,6 +109,10 @@ class Plan:
     """The study's own, with the settings filled in."""
     reduced: tuple[str, ...] = ()
     """In what less is done than the study asks for on this domain, in words."""
+    besides: tuple[str, ...] = ()
+    """In what more is done than the study asks for: values of its axes that it has not, in words."""
+    above: tuple[str, ...] = ()
+    """Values that were asked for and not done, as they are more than the domain has, in words."""
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -129,11 +135,14 @@ def make_plan(name: str, study: Study, shared: Shared, domain: Domain, choice: C
     choice = choice or Choice()
     if study.domains and domain.name not in study.domains:
         raise UsageError(f"the study {name} is for {', '.join(study.domains)}, not for {domain.name}")
-    axes, seeds = _axes(study, domain, choice), _seeds(study, choice)
+    seeds = _seeds(study, choice)
     check_names(study, shared, domain)
+    every = settings_of(study, shared, domain, choice.settings, choice.quick)
+    usual = settings_of(study, shared, domain)
+    chosen = choose(study, domain, choice.only, choice.quick, every, usual)
+    axes = chosen.axes
     measures, families = _measures(study, domain)
-    given = settings_of(study, shared, domain, choice.settings, choice.quick)
-    builder = _Builder(study, shared, domain, given, axes, choice.also)
+    builder = _Builder(study, shared, domain, every, axes, choice.also)
     rows = []
     for seed in seeds:
         for at in _combinations(study, axes):
@@ -149,11 +158,10 @@ def make_plan(name: str, study: Study, shared: Shared, domain: Domain, choice: C
         raise UsageError(
             f"--also names {idle!r}, which is no step of {name}{nearest(idle, steps)}; there are {', '.join(steps)}"
         )
-    usual = settings_of(study, shared, domain)
     reduced = (
         *([f"{_seeds_text(len(seeds))} in place of {study.seeds}"] if len(seeds) < study.seeds else []),
         *(f"{one} {value} in place of {usual[one]}" for one, value in settings.items() if value != usual[one]),
-        *_without(axes, _axes(study, domain, Choice())),
+        *chosen.fewer,
         *(f"{step} with {_shown(words)}" for step, words in builder.added.items()),
     )
     return Plan(
@@ -170,6 +178,8 @@ def make_plan(name: str, study: Study, shared: Shared, domain: Domain, choice: C
         builder.cells,
         differences=_filled(name, study.differences, builder.settings),
         reduced=reduced,
+        besides=chosen.besides,
+        above=chosen.above,
     )
 
 
@@ -198,38 +208,6 @@ def _seeds_text(count: int) -> str:
     return f"{count} seed{'' if count == 1 else 's'}"
 
 
-def _without(axes: Mapping[str, Axis], whole: Mapping[str, Axis]) -> Iterator[str]:
-    for name, axis in axes.items():
-        there = {value.value for value in axis.values}
-        missing = [value.shown for value in whole[name].values if value.value not in there]
-        if missing:
-            yield f"{axis.title or name} without {', '.join(missing)}"
-
-
-def _axes(study: Study, domain: Domain, choice: Choice) -> dict[str, Axis]:
-    axes = dict(study.axes)
-    for name in choice.only:
-        if name not in axes:
-            raise UsageError(f"--only names the axis {name!r}{nearest(name, list(axes))}; there are {', '.join(axes)}")
-    # what is asked for by name goes before the quick form's own choice
-    chosen = {**(study.quick.axes if choice.quick else {}), **choice.only}
-    for name, values in chosen.items():
-        try:
-            axes[name] = axes[name].only(values)
-        except UsageError as error:
-            raise UsageError(f"axis {name}: {error}") from error
-    return {name: _most(name, axis, domain) for name, axis in axes.items()}
-
-
-def _most(name: str, axis: Axis, domain: Domain) -> Axis:
-    if name not in domain.about.most or not axis.numeric:
-        return axis
-    within = [value.value for value in axis.values if float(value.value) <= domain.about.most[name]]
-    if not within:
-        raise UsageError(f"every value of {name} is above {domain.about.most[name]:g}, the most on {domain.name}")
-    return axis.only(within)
-
-
 def _seeds(study: Study, choice: Choice) -> tuple[int, ...]:
     usual = study.quick.seeds if choice.quick else study.seeds
     count = usual if choice.seeds is None else choice.seeds
@@ -255,12 +233,14 @@ def _measures(study: Study, domain: Domain) -> tuple[dict[str, Measure], dict[st
 def _combinations(study: Study, axes: Mapping[str, Axis]) -> Iterator[dict[str, Scalar]]:
     for values in itertools.product(*(axis.values for axis in axes.values())):
         at = {name: value.value for name, value in zip(axes, values, strict=True)}
-        if not any(_within(at, left_out) for left_out in study.leave_out):
+        if not any(_within(study, at, left_out) for left_out in study.leave_out):
             yield at
 
 
-def _within(at: Mapping[str, Scalar], some: Mapping[str, Sequence[Scalar]]) -> bool:
-    return all(str(at[name]) in map(str, values) for name, values in some.items())
+def _within(study: Study, at: Mapping[str, Scalar], some: Mapping[str, Sequence[Scalar]]) -> bool:
+    """Whether `some` names this place; a new value of an axis is named where all those next to it are."""
+    beside = {name: study.axes[name].beside(at[name]) for name in some}
+    return all(set(map(str, beside[name])) <= set(map(str, values)) for name, values in some.items())
 
 
 class _Builder:

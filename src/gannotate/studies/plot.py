@@ -233,14 +233,31 @@ def _dress(axes: Any, frame: Frame, plot: Plot, letters: int) -> None:
     if plot.scale == "log" and axis.numeric:
         axes.set_xscale("log")
         axes.minorticks_off()
-    places = list(_places(frame, plot).values())
-    shown, turned = _fitted([value.shown for value in axis.values], letters)
+    places, shown = list(_places(frame, plot).values()), [value.shown for value in axis.values]
+    axes.set_xticks(places)
+    shown, turned = (_apart(axes, places, shown, letters), False) if axis.numeric else _fitted(shown, letters)
     axes.set_xticks(places, shown, rotation=25 if turned else 0, ha="right" if turned else "center")
     if not axis.numeric:
         axes.set_xlim(-0.5, len(places) - 0.5)
     axes.set_xlabel(axis.title or plot.x)
     axes.set_ylabel(_measure(frame, plot))
     axes.grid(alpha=0.25, linewidth=0.6)
+
+
+def _apart(axes: Any, places: Sequence[float], names: Sequence[str], letters: int) -> list[str]:
+    """Names of numbers that stand at their places below a drawing; none for one that would run into that before it.
+
+    Args:
+        letters: that fit before the drawing; twice as many fit below it.
+    """
+    axes.get_xlim()  # brings the limits up to date
+    x = (axes.transData - axes.transAxes).transform([(place, 1.0) for place in places])[:, 0]
+    found, end = dict.fromkeys(places, ""), float("-inf")
+    for middle, place, name in sorted(zip(x, places, names, strict=True)):
+        half = (len(name) + 1) / 2 / (2 * letters)
+        if middle - half >= end:
+            found[place], end = name, middle + half
+    return list(found.values())
 
 
 def _fitted(names: Sequence[str], letters: int) -> tuple[list[str], bool]:

@@ -28,7 +28,7 @@ def plan_several(
     Args:
         studies: by names or files. choice: an axis, a setting or a step in it may be one of some of them only.
         leave_out: leave those out that are for other domains, need pictures that this one lacks, or have such an axis
-            without one of the values in `choice`.
+            that takes none of the values in `choice`.
 
     Raises:
         UsageError: what `make_plan` raises for one of them, after its name; an axis, a setting or a step that none
@@ -42,7 +42,7 @@ def plan_several(
             return make_plan(Path(name).stem, study, shared, domain, choice)
 
         try:
-            plans[name] = _narrowed(plan(replace(choice, only={}, settings={}, also={})), choice, plan)
+            plans[name] = _narrowed(study, domain, choice, plan)
         except UsageError as error:
             if not leave_out:
                 raise UsageError(f"{name}: {error}") from error
@@ -56,12 +56,13 @@ def plan_several(
     return Several(plans, left_out)
 
 
-def _narrowed(bare: Plan, choice: Choice, plan: Callable[[Choice], Plan]) -> Plan:
+def _narrowed(study: Study, domain: Domain, choice: Choice, plan: Callable[[Choice], Plan]) -> Plan:
     """The plan with what the study knows of `choice`; with fewer values of an axis it may know fewer settings."""
-    narrowed = bare
-    only = {axis: values for axis, values in choice.only.items() if axis in bare.axes}
-    if only:
-        narrowed = plan(replace(bare.choice, only=only))
+    only = {axis: values for axis, values in choice.only.items() if axis in study.axes}
+    # a setting that tells how much the domain has tells which values there are
+    limits = {most for axis, most in domain.about.most.items() if axis in study.axes}
+    first = {key: value for key, value in choice.settings.items() if key in limits}
+    narrowed = plan(replace(choice, only=only, settings=first, also={}))
     settings = {key: value for key, value in choice.settings.items() if key in narrowed.settings}
     also = {step: flags for step, flags in choice.also.items() if step in narrowed.steps}
     return plan(replace(narrowed.choice, settings=settings, also=also)) if settings or also else narrowed

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from gannotate.errors import UsageError, nearest
+from gannotate.studies.axis import Axis
 from gannotate.studies.documents import Format, Scalar, Strict, read_document
 from gannotate.studies.shown import Curve, Picture
 
@@ -43,83 +44,6 @@ class Step(Strict):
     @classmethod
     def _from_text(cls, given: Any) -> Any:
         return {"run": given} if isinstance(given, str) else given
-
-
-class Value(Strict):
-    """One place on an axis; `texts` are the pieces of commands that it stands for."""
-
-    value: Scalar
-    title: str = ""
-    texts: dict[str, str] = Field(default={})
-
-    @property
-    def shown(self) -> str:
-        """How it is called in tables."""
-        return self.title or str(self.value)
-
-
-class Axis(Strict):
-    """What is varied. In YAML `values` is a list, or a mapping from a name to its title and pieces of commands."""
-
-    title: str = ""
-    unit: str = ""
-    """What stands behind a number in a column's heading, e.g. `64 px`."""
-    values: tuple[Value, ...] = Field(min_length=1)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_short(cls, given: Any) -> Any:
-        if isinstance(given, list):
-            given = {"values": given}
-        if not isinstance(given, dict) or "values" not in given:
-            return given
-        values = given["values"]
-        if isinstance(values, dict):
-            values = [_named(name, texts) for name, texts in values.items()]
-        elif isinstance(values, list):
-            values = [value if isinstance(value, dict) else {"value": value} for value in values]
-        return {**given, "values": values}
-
-    @model_validator(mode="after")
-    def _check(self) -> Axis:
-        shown = [value.value for value in self.values]
-        if len(set(map(str, shown))) < len(shown):
-            raise ValueError("a value stands twice on this axis; leave one out")
-        pieces = {frozenset(value.texts) for value in self.values}
-        if len(pieces) > 1:
-            missing = sorted(frozenset.union(*pieces) - frozenset.intersection(*pieces))
-            raise ValueError(f"not every value has {', '.join(missing)}; give it to all of them, or to none")
-        return self
-
-    def find(self, value: Scalar) -> Value:
-        """The place of `value`.
-
-        Raises:
-            UsageError: it is not on this axis.
-        """
-        for one in self.values:
-            if one.value == value or str(one.value) == str(value):
-                return one
-        known = [str(one.value) for one in self.values]
-        raise UsageError(f"{str(value)!r} is not on this axis{nearest(str(value), known)}; it has {', '.join(known)}")
-
-    def only(self, values: Iterable[Scalar]) -> Axis:
-        """The axis with these values alone, in its own order."""
-        wanted = {self.find(value).value for value in values}
-        return Axis(title=self.title, unit=self.unit, values=tuple(one for one in self.values if one.value in wanted))
-
-    @property
-    def numeric(self) -> bool:
-        """Whether it can be drawn as a scale."""
-        return all(isinstance(one.value, int | float) and not isinstance(one.value, bool) for one in self.values)
-
-
-def _named(name: Scalar, texts: Any) -> Any:
-    if texts is None:
-        texts = {}
-    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
-        raise ValueError(f"the value {name!r} is no mapping of names to texts; quote numbers, e.g. '5'")
-    return {"value": name, "title": texts.get("title", ""), "texts": {k: v for k, v in texts.items() if k != "title"}}
 
 
 class Measure(Strict):

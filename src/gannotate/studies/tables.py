@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from gannotate.studies.axis import Axis, Value
 from gannotate.studies.comparison import NOISE
 from gannotate.studies.documents import Scalar
 from gannotate.studies.findings import Figure, Finding, Point
 from gannotate.studies.folds import Folds
 from gannotate.studies.frame import Frame
-from gannotate.studies.study import Axis, Format, Published, Table, Value
+from gannotate.studies.study import Format, Published, Table
 
 SHOWN: dict[Format, Callable[[float], str]] = {
     "fraction": lambda value: f"{value:.3f}",

@@ -69,6 +69,7 @@ def about(plan: Plan) -> dict[str, Any]:
         "claim": study.claim,
         "differences": plan.differences,
         "reduced": list(plan.reduced),
+        "besides": [*plan.besides, *plan.above],
         "untestable": [one.model_dump(mode="json") for one in study.untestable],
         "domain": {
             "name": plan.domain.name,
@@ -180,17 +181,22 @@ def _write_curves(own: Path, frame: Frame, curves: Sequence[DrawnCurve]) -> list
     return content
 
 
+def otherwise_than_asked(content: Mapping[str, Any]) -> list[str]:
+    """In what less or more was done than the study asks for, in words; study.json of earlier versions may lack it."""
+    return [str(one) for name in ("reduced", "besides") for one in content.get(name, ())]
+
+
 def page_of(frame: Frame, points: Sequence[Point], findings: Sequence[Finding], content: Mapping[str, Any]) -> str:
     """A study's table.md. content: what study.json says of it."""
-    paper, reduced = content["paper"], content["reduced"]
+    paper, otherwise = content["paper"], otherwise_than_asked(content)
     lines = [
         f"## {frame.title}: {frame.domain}{', quick form' if frame.quick else ''}",
         "",
         f"{paper['of']}, {paper['where']}. {content['claim']}",
         *(["", f"Otherwise than there: {content['differences']}"] if content["differences"] else []),
         *(
-            ["", f"Otherwise here than the study asks for: {'; '.join(reduced)}."]
-            if reduced and not frame.quick
+            ["", f"Otherwise here than the study asks for: {'; '.join(otherwise)}."]
+            if otherwise and not frame.quick
             else []
         ),
         "",

@@ -13,6 +13,7 @@ import pytest
 
 from gannotate.cli.study_words import failures
 from gannotate.errors import GannotateError
+from gannotate.report.study import write_study_page
 from gannotate.studies import Domain, Outcomes, Plan, add_known, outcomes_so_far, run_plan, to_run, write_study
 from gannotate.studies.findings import Point, summarise
 from gannotate.studies.reading import Ended, read_study
@@ -127,3 +128,22 @@ def test_a_damaged_file_is_one_sentence(here: Bench, elsewhere: Ended, change: d
 def test_cells_that_are_here_stay(bench: Bench, elsewhere: Ended):
     plan = bench.plan(SCORED, seeds=1)
     assert not any(ran.elsewhere for ran in so_far(bench, plan, elsewhere).ran.values())
+
+
+def test_figures_at_new_values_are_read_shown_and_known_elsewhere(bench: Bench, here: Bench):
+    plan = bench.plan(STUDY, seeds=1, only={"n": ("150", "1")})
+    outcomes, _ = bench.run(plan)
+    write_study(bench.how.folder, plan, outcomes, "gannotate study run sums", 1.0)
+    ended = read_study(bench.how.folder / plan.called)
+    assert [one.value for one in ended.frame.axes["n"].values] == [1, 150]
+    page = write_study_page(ended.folder).read_text()
+    table = (ended.folder / "table.md").read_text()
+    for text in (page, table):
+        assert "1 seed in place of 2; numbers without 2; numbers with 150 besides." in text
+    assert "| way | sum, numbers 1 | sum, numbers 150 |" in table
+    twice, *others = ended.findings
+    assert [item["at"]["n"] for item in twice.differences] == [1, 150]
+    assert [one.why for one in others] == ["not asked for here: n 2"] * 2
+    wider = here.plan(STUDY, seeds=1, only={"n": (1, 150, 7)})
+    known = so_far(here, wider, ended)
+    assert {wider.cells[cell].at["n"] for cell in to_run(wider, known) if wider.cells[cell].step == "one"} == {7}

@@ -12,14 +12,23 @@ from hypothesis import strategies as st
 from gannotate.errors import GannotateError, UsageError
 from gannotate.studies import Choice, Plan, load_domain, load_shared, load_study, make_plan
 from gannotate.studies import plan as plans
+from gannotate.studies.axis import Axis
 from gannotate.studies.cell import words_of
 from gannotate.studies.digests import content_digest
-from gannotate.studies.documents import parse_document
+from gannotate.studies.documents import Scalar, parse_document
 from gannotate.studies.domain import Domain, DomainFile
+from gannotate.studies.several import plan_several
 from gannotate.studies.study import Shared, names
 from gannotate.studies.words import Hole, Input, Result, field_of, fill, identify, parse, split
 
 from .conftest import STUDY, Bench, study_of
+
+LATER = (
+    STUDY.replace("numbers, values: [1, 2]", "numbers, values: [7, 9]")
+    .replace("{n: 2}, than: {n: 1}", "{n: 9}, than: {n: 7}")
+    .replace("axes: {n: [1]}", "axes: {n: [7]}")
+)
+"""The study with other numbers."""
 
 
 def commands(plan: Plan) -> list[str]:
@@ -263,8 +272,8 @@ def test_mistakes_in_a_study_are_told_with_the_nearest_name(old: str, new: str, 
 def test_a_choice_that_leaves_nothing_is_told(bench: Bench):
     with pytest.raises(UsageError, match="--only names the axis 'm'; there are n, way"):
         bench.plan(only={"m": (1,)})
-    with pytest.raises(UsageError, match="axis n: '3' is not on this axis"):
-        bench.plan(only={"n": (3,)})
+    with pytest.raises(UsageError, match="axis way: 'other' is not on this axis; it has plain, twice, and takes no"):
+        bench.plan(only={"way": ("other",)})
     with pytest.raises(UsageError, match="--seeds is -1; give 1 or more"):
         bench.plan(seeds=-1)
     with pytest.raises(UsageError, match="--seeds is 0; give 1 or more"):
@@ -281,8 +290,104 @@ def test_a_domain_limits_an_axis(bench: Bench, tmp_path: Path):
     path.write_text(path.read_text() + "most: {n: 1}\n")
     bench.domain = load_domain(str(path.parent), environment={})
     assert {row.at["n"] for row in bench.plan().rows} == {1}
-    with pytest.raises(UsageError, match="every value of n is above 1, the most on ground"):
+    with pytest.raises(UsageError, match="every value of n is above 1, the most on ground; give lower ones"):
         bench.plan(only={"n": (2,)})
+    with pytest.raises(UsageError, match="every value of n is above 1"):
+        bench.plan(LATER)
+    assert bench.plan(LATER, only={"n": (1,)}).reduced == ()  # it has none that could be missing
+    asked = bench.plan(only={"n": ("1", "2", "30")})
+    assert {row.at["n"] for row in asked.rows} == {1}
+    assert (asked.reduced, asked.besides) == ((), ())
+    assert asked.above == ("numbers without 2, 30, above 1, the most on ground",)
+
+
+def test_a_setting_of_the_domain_may_tell_how_much_it_has(bench: Bench, tmp_path: Path):
+    path = tmp_path / "ground" / "domain.yaml"
+    about = path.read_text().replace("make --value 3", "make --value {count}")
+    text = STUDY.replace("--value 10", "--value {labelled}")
+    path.write_text(f"{about}most: {{n: count}}\nsettings: {{count: 5}}\nquick: {{settings: {{count: 3}}}}\n")
+    bench.domain = load_domain(str(path.parent), environment={})
+    for quick, settings, most in ((False, {}, 5), (True, {}, 3), (True, {"count": 4}, 4)):
+        plan = bench.plan(text, quick=quick, settings=settings, only={"n": range(1, 7)})
+        assert [one.value for one in plan.axes["n"].values] == list(range(1, most + 1))
+    asked = Choice(only={"n": (6,)}, settings={"count": 6})
+    assert plan_several({"a": study_of(text)}, Shared(), bench.domain, asked).plans["a"].axes["n"].values[0].value == 6
+    for wrong in ("many", "count"):
+        path.write_text(f"{about}most: {{n: {wrong}}}\nsettings: {{count: all}}\n")
+        with pytest.raises(UsageError, match=f"the most of n is '{wrong}', which is no number and no setting"):
+            load_domain(str(path.parent), environment={})
+
+
+@pytest.mark.parametrize(
+    ("values", "asked", "expected"),
+    [
+        ([2, 10, 30], ("150", "2"), [2, 150]),
+        ([2, 10, 30], ("30", "2"), [2, 30]),
+        ([30, 2, 10], ("10", "30"), [30, 10]),  # its own order
+        ([30, 2, 10], ("15", "2", "30"), [30, 15, 2]),
+        ([64, 48, 32], ("16", "100", "48"), [100, 48, 16]),  # falling as its own are
+        ([1, 0.9, 0.5], ("0.70", "1.0"), [1, 0.7]),
+        ([1, 0.9, 0.5], (0.25, 2), [2, 0.25]),
+        ([5], ("150.0", "1.5e2", "0150"), [150]),  # one number, however it is written
+    ],
+)
+def test_an_axis_of_numbers_takes_others(values: list[float], asked: tuple[Scalar, ...], expected: list[float]):
+    found = [one.value for one in Axis.model_validate(values).only(asked).values]
+    assert found == expected
+    assert [*map(str, found)] == [*map(str, expected)]  # as commands have it
+
+
+@pytest.mark.parametrize(
+    ("values", "asked", "error"),
+    [
+        ([2, 10], "two", "'two' is not on this axis; it has 2, 10, and takes other whole numbers above 0"),
+        ([2, 10], "2.5", "takes other whole numbers above 0"),
+        ([2, 10], "0", "takes other whole numbers above 0"),
+        ([2, 10], "-5", "takes other whole numbers above 0"),
+        ([2, 10], "", "takes other whole numbers above 0"),
+        ([2, 10], "inf", "takes other whole numbers above 0"),
+        ([2, 10], True, "takes other whole numbers above 0"),
+        ([1, 0.5], "nan", "it has 1, 0.5, and takes other numbers above 0"),
+        (["light", "cnn"], "150", "it has light, cnn, and takes no others, as only an axis of numbers does"),
+        ([True, False], "150", "takes no others"),
+        (
+            {8: {"how": "--width 8"}, 16: {"how": "--width 16"}},
+            "32",
+            "no others, as each stands for words of a command",
+        ),
+    ],
+)
+def test_what_an_axis_does_not_take_is_refused(values: object, asked: Scalar, error: str):
+    axis = Axis.model_validate({"values": values})
+    with pytest.raises(UsageError, match=error):
+        axis.only([asked])
+
+
+def test_new_values_are_planned_told_and_change_nothing_of_the_others(bench: Bench):
+    plan, usual = bench.plan(only={"n": ("2", "150")}), bench.plan()
+    assert [(row.at["n"], row.at["way"]) for row in plan.rows[:4]] == [
+        (n, way) for n in (2, 150) for way in ("plain", "twice")
+    ]
+    assert (plan.reduced, plan.besides) == (("numbers without 1",), ("numbers with 150 besides",))
+    assert "make --value 150 --add <base.value> --seed 0" in commands(plan)
+    of_two = {cell for row in usual.rows if row.at["n"] == 2 for cell in (row.figures["value"].cell,)}
+    assert of_two <= set(plan.cells)
+    assert bench.plan(quick=True, only={"n": (150,)}).rows[0].at["n"] == 150
+
+
+@pytest.mark.parametrize(("n", "kept"), [(3, True), (15, True), (25, False), (40, False), (1, True)])
+def test_a_new_value_is_left_out_where_those_next_to_it_are(bench: Bench, n: int, kept: bool):
+    text = (
+        STUDY.replace("values: [1, 2]", "values: [1, 2, 10, 20, 30]") + "leave_out:\n  - {way: [twice], n: [20, 30]}\n"
+    )
+    ways = [row.at["way"] for row in bench.plan(text, seeds=1, only={"n": (n,)}).rows]
+    assert ways == (["plain", "twice"] if kept else ["plain"])
+
+
+def test_several_studies_share_one_new_value(bench: Bench):
+    studies = {"a": study_of(), "b": study_of(LATER)}
+    several = plan_several(studies, Shared(), bench.domain, Choice(only={"n": ("150", "1")}))
+    assert [[one.value for one in plan.axes["n"].values] for plan in several.plans.values()] == [[1, 150], [1, 150]]
 
 
 def test_a_folder_is_a_domain_by_its_names(tmp_path: Path):

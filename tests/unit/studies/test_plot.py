@@ -157,3 +157,24 @@ def test_a_plot_says_over_how_many_seeds_it_is(seeds: int, said: str):
     frame = frame_of({"n": [1, 2]})
     points = points_of(frame, seeds) if seeds else []
     assert f">{said}<" in draw(frame, Plot(x="n", measure="m"), points)["svg"].decode()
+
+
+@pytest.mark.parametrize(
+    ("scale", "values", "named"),
+    [
+        ("log", [2, 10, 30, 100, 150, 180, 1500], ["2", "10", "30", "100", "150", "", "1500"]),
+        ("linear", [2, 3, 10, 1500], ["2", "", "", "1500"]),
+        ("linear", [1, 5, 10], ["1", "5", "10"]),
+        ("linear", [64, 48, 32], ["64", "48", "32"]),
+        ("log", [150], ["150"]),
+    ],
+)
+def test_numbers_that_would_run_into_each_other_are_not_all_named(scale: str, values: list[int], named: list[str]):
+    frame = frame_of({"n": values, "way": ["a", "b"]})
+    plot = Plot.model_validate({"x": "n", "series": ["way"], "measure": "m", "scale": scale})
+    axes = Canvas().add_subplot()
+    fill(axes, frame, plot, points_of(frame))
+    if len(values) > 1:
+        assert [label.get_text() for label in axes.get_xticklabels()] == named
+        assert list(axes.get_xticks()) == values  # each has its mark
+    assert draw(frame, plot, points_of(frame)).keys() == {"svg", "png"}
