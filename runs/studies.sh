@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every study that ships, at reduced size, on a CPU: portraits all of them, X-rays and blood cells the main ones; then the
 # table of claims. Usage: runs/studies.sh [FOLDER to work in]
-# Needs gannotate on the PATH, and for X-rays and cells the real pictures of ../shared/data (or $DATA). The same command goes
+# Needs gannotate with the extra `imagenet` on the PATH, and for X-rays and cells the real pictures of ../shared/data (or $DATA). The same command goes
 # on where it stopped, and several at once on one FOLDER share the cells. Narrow first: one seed, few steps, few labels; widen
 # by SEEDS=3, NARROW=no (all values of the axes) and FULL=yes (each study's own steps and pictures).
 # Settings: DOMAINS, STUDIES (names, in place of all), SEEDS, NARROW, FULL, PROCESSES, KNOWN (a folder whose figures are taken and
@@ -55,6 +55,8 @@ for domain in $DOMAINS; do
   study layermatch shots=1,5 -- $real $match
   study layermatch-classes -- labels=5 $real $match
   study layermatch-features -- $match
+  study imagenet-features -- $match
+  study pretrained-start shots=1,5,20 -- $data $real $match
   # with all its steps: it is what the claim is of
   study gradient-matching shots=2,10 way=supervised,mean-teacher,adversarial,gradient-matching \
     -- $gan $data $real fit_most=100000
@@ -69,6 +71,7 @@ for domain in $DOMAINS; do
   study match-blocks-deeplab match=all,res5,head -- $fit
   study pupil-size -- $fit
   study segmenter-states -- first_steps=200 $fit
+  study segmenter-start -- $fit
   study segmenter-size -- $fit
   study more-labels -- $data
   study real-or-generated-labels -- $data

@@ -10,9 +10,9 @@ from pathlib import Path
 from gannotate.files import write_text
 from gannotate.record import now
 from gannotate.report.shell import PAGE, shell
-from gannotate.report.study_cells import how_it_was_made, lacking, what_ran
+from gannotate.report.study_cells import how_it_was_made, lacking, what_ran, without_value
 from gannotate.report.study_plot import curve_svg, plot_svg
-from gannotate.report.tables import clock, scrolled
+from gannotate.report.tables import clock, prose, scrolled
 from gannotate.report.verdicts import badge
 from gannotate.studies.comparison import NOISE
 from gannotate.studies.curves import missing_text
@@ -75,12 +75,15 @@ def _source(paper: Mapping[str, str]) -> str:
 def _numbers(ended: Ended) -> list[tuple[str, str]]:
     content, own = ended.content, _own(ended)
     figures = [figure for point in ended.points for figure in point.figures.values()]
-    there, asked = sum(one.count for one in figures), sum(one.asked for one in figures)
+    empty = sum(without_value(one) for one in figures)
+    there, asked = sum(one.count for one in figures), sum(one.asked for one in figures) - empty
     numbers = []
     if own:
         findings = [one for one in own if one.places]
-        held, untested = sum(one.verdict is Verdict.HOLDS for one in findings), len(own) - len(findings)
-        rest = f"; {untested} could not be looked up" if untested else ""
+        held, partly = (sum(one.verdict is kind for one in findings) for kind in (Verdict.HOLDS, Verdict.PARTLY))
+        untested = len(own) - len(findings)
+        rest = f", {partly} more in part" if partly else ""
+        rest += f"; {untested} could not be looked up" if untested else ""
         if findings:
             numbers.append((f"{held} of {len(findings)}", f"parts of the claim hold here{rest}"))
         else:
@@ -107,12 +110,12 @@ def _paper(ended: Ended) -> str:
     content = ended.content
     differences = str(content.get("differences", ""))
     about = str(content.get("domain", {}).get("about", ""))
-    told = f"<p><b>Otherwise than there.</b> {escape(differences)}</p>" if differences else ""
+    told = f"<p><b>Otherwise than there.</b> {prose(differences)}</p>" if differences else ""
     if otherwise := otherwise_than_asked(content):
         told += f"<p><b>Otherwise than the study asks for.</b> {escape('; '.join(otherwise))}.</p>"
     told += f"<p><b>{escape(ended.frame.domain)}.</b> {escape(about)}</p>" if about else ""
     return (
-        f"<section><h2>What the paper says</h2><blockquote>{escape(str(content.get('claim', '')))}</blockquote>"
+        f"<section><h2>What the paper says</h2><blockquote>{prose(str(content.get('claim', '')))}</blockquote>"
         f"{told}</section>"
     )
 
@@ -123,8 +126,8 @@ def _claims(ended: Ended) -> str:
         return ""
     items = [_claim(one, ended) for one in ended.findings]
     for one in untestable:
-        why = f"<p>{escape(one['why'])}</p>"
-        items.append(f"<li>{badge(Verdict.UNTESTABLE)}<div><b>{escape(one['text'])}</b>{why}</div></li>")
+        why = f"<p>{prose(one['why'])}</p>"
+        items.append(f"<li>{badge(Verdict.UNTESTABLE)}<div><b>{prose(one['text'])}</b>{why}</div></li>")
     spread = any(item.get("seeds", 1) > 1 for one in ended.findings for item in one.differences)
     over = " over seeds" if spread else ""
     return (
@@ -139,14 +142,16 @@ def _claim(one: Finding, ended: Ended) -> str:
     verdict = one.verdict
     if not one.places:
         return f"<li>{badge(verdict)}<div><b>{escape(one.text)}</b><p>{escape(_why(one))}</p></div></li>"
-    where = "at the one place" if one.places == 1 else f"at {one.held} of {one.places} places"
+    where = [] if one.places == 1 else [f"at {one.held} of {one.places} places"]
     if close := one.places - one.held - one.lost if one.places > 1 and "noise" in one.differences[0] else 0:
-        where += f", too close to tell at {close}"
+        where.append(f"too close to tell at {close}")
     if one.unlearned:
-        where += f", {one.unlearned} left out as the rival learned nothing there"
-    where += f", {one.why}" if one.why else ""
-    told = f"{where}; difference {difference_text(one, ended.frame)}"
+        where.append(f"{one.unlearned} left out as the rival learned nothing there")
+    where += [one.why] if one.why else []
     form = difference_format(one, ended.frame)
+    by = next((asked.by for asked in ended.frame.expect if asked.text == one.text), 0.0)
+    wanted = f", {signed(by, form)} is asked for" if by else ""
+    told = f"{', '.join(where)}{'; ' if where else ''}difference {difference_text(one, ended.frame)}{wanted}"
     rows = "".join(
         f"<li>{escape(_place(item['at'], ended))}: <b>{signed(item['difference'], form)}</b></li>"
         for item in one.differences
@@ -200,7 +205,8 @@ def _measured(ended: Ended) -> str:
         else ""
     )
     return (
-        f"<section><h2>What we measured</h2><p>{escape(note(ended.points))} The best of a column is bold.{bars}</p>"
+        f"<section><h2>What we measured</h2><p>{escape(note(ended.points))} Bold: the best of a column, and what is "
+        f"within the noise of it.{bars}</p>"
         f'{"".join(parts)}<div class="plots">{"".join(plots)}</div>{lost}{_pictures(ended)}</section>'
     )
 

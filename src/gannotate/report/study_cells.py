@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from gannotate.report.tables import clock, facts, scrolled
+from gannotate.studies.findings import Figure
 from gannotate.studies.reading import Ended
 
 MOST_ROWS = 60
@@ -19,9 +20,13 @@ def lacking(ended: Ended) -> str:
     """How many figures failed, were not run or have no value (of a class that is nowhere); empty when all are there."""
     figures = [figure for point in ended.points for figure in point.figures.values()]
     failed, missing = sum(one.failed for one in figures), sum(one.not_run for one in figures)
-    empty = sum(one.asked - one.count for one in figures) - failed - missing
-    counts = {"failed": failed, "not run": missing, "without a value": empty}
+    counts = {"failed": failed, "not run": missing, "of classes that are nowhere": sum(map(without_value, figures))}
     return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+
+
+def without_value(figure: Figure) -> int:
+    """Of how many seeds it has no value though all was run: of a class that is nowhere in these pictures."""
+    return figure.asked - figure.count - figure.failed - figure.not_run
 
 
 def what_ran(ended: Ended) -> str:
@@ -65,7 +70,7 @@ def how_it_was_made(ended: Ended) -> str:
         ("settings", escape(settings or "none of its own")),
         ("seeds", escape(", ".join(map(str, content.get("seeds", ()))))),
         ("wall time", escape(_times(content))),
-        ("most memory of a command", f"{max(peaks):,.0f} MB" if peaks else "-"),
+        *([("most memory of a command", f"{max(peaks):,.0f} MB")] if peaks else []),
         ("hardware", escape(_machine(machine))),
         ("software", escape(", ".join(f"{name} {version}" for name, version in versions.items()) or "unknown")),
         ("classes", escape(", ".join(content.get("domain", {}).get("classes", ())) or "-")),
@@ -76,7 +81,7 @@ def how_it_was_made(ended: Ended) -> str:
 def _times(content: Mapping[str, Any]) -> str:
     together, last = content.get("cells_s"), content.get("wall_s")
     parts = [f"{clock(together)} for all commands together"] if together is not None else []
-    parts += [f"{clock(last)} the last time that the study was run"] if last is not None else []
+    parts += [f"{clock(last)} the last time that the study was run"] if last else []
     return ", ".join(parts) or "unknown"
 
 
@@ -85,7 +90,8 @@ def _machine(known: Mapping[str, Any]) -> str:
         return "unknown"
     card = f", {known['gpu']}" if "gpu" in known else ""
     memory = f", {known['memory_mb']:,} MB of memory" if known.get("memory_mb") else ""
-    return f"{known.get('cores', '?')} cores of {known.get('processor', '?')}{card}{memory}, {known.get('system', '?')}"
+    system = f", {known['system']}" if known.get("system") else ""
+    return f"{known.get('cores', '?')} cores of {known.get('processor', '?')}{card}{memory}{system}"
 
 
 def _axis(name: str, title: str, values: list[str]) -> str:
@@ -141,6 +147,8 @@ def _missing(ended: Ended) -> str:
 
 
 def _all_cells(ended: Ended) -> str:
+    if not ended.content.get("cells"):
+        return ""
     rows = "".join(
         f'<tr><th scope="row">{escape(cell["step"])}</th><td><code>{escape(cell["command"] or "-")}</code></td>'
         f'<td>{escape(cell["status"])}</td><td class="number">'

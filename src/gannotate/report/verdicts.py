@@ -10,6 +10,7 @@ LOOKS = {
     Verdict.CLOSE: "none",
     Verdict.AGAINST: "against",
     Verdict.NOT_RUN: "none",
+    Verdict.NOTHING: "none",
     Verdict.UNTESTABLE: "none",
 }
 

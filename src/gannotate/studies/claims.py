@@ -37,6 +37,9 @@ class UntestedFile(Strict):
     claims: tuple[Untested, ...] = Field(min_length=1)
 
 
+NOT_LOOKED_UP = (Verdict.UNTESTABLE, Verdict.NOT_RUN, Verdict.NOTHING)
+
+
 @dataclass(frozen=True)
 class OnDomain:
     """What one folder says of a part of a claim. seeds: the fewest behind a comparison, 0 where there is none.
@@ -84,6 +87,8 @@ class Part:
         """Over all places of all folders that are counted."""
         if self.why:
             return Verdict.UNTESTABLE
+        if self.found and all(one.finding.verdict is Verdict.NOTHING for one in self.found):
+            return Verdict.NOTHING
         return _together([one.finding.verdict for one in self.counted])
 
     @property
@@ -109,7 +114,7 @@ class Claim:
     @property
     def looked_up(self) -> tuple[Part, ...]:
         """Those of them that there are figures for."""
-        return tuple(part for part in self.own if part.verdict not in (Verdict.UNTESTABLE, Verdict.NOT_RUN))
+        return tuple(part for part in self.own if part.verdict not in NOT_LOOKED_UP)
 
     @property
     def verdict(self) -> Verdict:

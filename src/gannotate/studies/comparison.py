@@ -55,11 +55,12 @@ def check(frame: Frame, points: Sequence[Point], one: Expectation) -> Finding:
     asked = one.measure or next(iter(frame.families))
     known = {_key(point.at): point for point in points}
     differences: list[dict[str, Any]] = []
-    unlearned = missing = 0
+    unlearned = missing = absent = 0
     for at in _places(frame, one):
         for name in frame.families[asked]:
             better, than = (_side(known, one, {**at, **side}, name) for side in (one.better, one.than))
             if better is None or than is None:
+                absent += 1
                 continue
             figures = [*better.figures, *than.figures]
             if any(figure.mean is None for figure in figures):
@@ -81,9 +82,9 @@ def check(frame: Frame, points: Sequence[Point], one: Expectation) -> Finding:
     held = sum(by >= noisy and (by > 0 or one.by != 0) for by, noisy in ahead)
     lost = sum(by < 0 and by <= -noisy for by, noisy in ahead)
     why = f"{missing} more place{'' if missing == 1 else 's'} without figures" if missing else ""
-    if not differences:
-        why = "the rival learned nothing" if unlearned else _why_untested(frame, one)
     verdict = verdict_of(held, lost, len(differences), one.enough)
+    if not differences:
+        verdict, why = _nothing(frame, one, unlearned, missing + absent)
     return Finding(
         text=one.text,
         verdict=verdict,
@@ -187,8 +188,18 @@ def _learned(frame: Frame, side: Side) -> bool:
     return all(mean is None or mean >= LEARNED for mean in found)
 
 
-def _why_untested(frame: Frame, one: Expectation) -> str:
-    """Values that were not asked for, when there are such; otherwise figures are missing."""
+def _nothing(frame: Frame, one: Expectation, unlearned: int, missing: int) -> tuple[Verdict, str]:
+    """What is said where nothing was compared: it did not run, or ran and there is nothing to hold against it."""
+    left_out = _left_out(frame, one)
+    if unlearned:
+        return Verdict.NOTHING, "the rival learned nothing"
+    if missing or left_out:
+        return Verdict.NOT_RUN, left_out or "its figures are missing"
+    return Verdict.NOTHING, "these pictures have no such figure"
+
+
+def _left_out(frame: Frame, one: Expectation) -> str:
+    """The values that were not asked for; empty when there are none."""
     missing = []
     for side in (one.better, one.than):
         missing += [(axis, value) for axis, value in side.items() if not _asked(frame, axis, value)]
@@ -197,8 +208,13 @@ def _why_untested(frame: Frame, one: Expectation) -> str:
     for axis, values in one.where.items():
         if not any(_asked(frame, axis, value) for value in values):
             missing += [(axis, value) for value in values]
-    left_out = ", ".join(f"{axis} {value}" for axis, value in dict.fromkeys(missing))
-    return f"not asked for here: {left_out}" if left_out else "its figures are missing"
+    left_out = ", ".join(_titled(frame, axis, value) for axis, value in dict.fromkeys(missing))
+    return f"not asked for here: {left_out}" if left_out else ""
+
+
+def _titled(frame: Frame, axis: str, value: Scalar) -> str:
+    title = frame.axes[axis].title if axis in frame.axes else ""
+    return f"{title or axis} {value}"
 
 
 def _asked(frame: Frame, axis: str, value: Scalar) -> bool:

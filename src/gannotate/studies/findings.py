@@ -55,6 +55,7 @@ class Verdict(StrEnum):
     CLOSE = "too close to tell"
     AGAINST = "does not hold here"
     NOT_RUN = "not run"
+    NOTHING = "nothing to compare"
     UNTESTABLE = "not testable here"
 
 

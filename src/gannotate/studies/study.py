@@ -65,6 +65,8 @@ class Table(Strict):
     columns: str | None = None
     measures: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
+    best: tuple[str, ...] | None = None
+    """Measures whose best figures stand out: all of them when None; not where rows are not rivals."""
 
 
 class Plot(Strict):

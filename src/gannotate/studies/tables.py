@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from gannotate.studies.axis import Axis, Value
-from gannotate.studies.comparison import NOISE
+from gannotate.studies.comparison import NOISE, noise
 from gannotate.studies.documents import Scalar
 from gannotate.studies.findings import Figure, Finding, Point
 from gannotate.studies.folds import Folds
@@ -133,7 +133,8 @@ def grid(frame: Frame, table: Table, points: Sequence[Point]) -> Grid:
     rows: dict[tuple[Scalar, ...], list[Point]] = {}
     for point in points:
         rows.setdefault(tuple(point.at[axis] for axis in table.rows), []).append(point)
-    columns = list(_with_folds(_columns(frame, table), list(rows.values())))
+    there = [column for column in _columns(frame, table) if not _empty(column, points)]
+    columns = list(_with_folds(there, list(rows.values())))
     lines = []
     for place, own in rows.items():
         names = [frame.axes[axis].find(value).shown for axis, value in zip(table.rows, place, strict=True)]
@@ -141,9 +142,17 @@ def grid(frame: Frame, table: Table, points: Sequence[Point]) -> Grid:
     best = {
         (row, number)
         for number, column in enumerate(columns, start=len(heads))
+        if table.best is None or column.measure in {one for name in table.best for one in frame.families[name]}
         for row in _best(frame, column, list(rows.values()))
     }
     return Grid(heads + [column.title for column in columns], lines, len(heads), frozenset(best))
+
+
+def _empty(column: Column, points: Sequence[Point]) -> bool:
+    """Whether all was run and there is no figure: of a class that these pictures have not."""
+    return bool(points) and all(
+        figure.asked and not (figure.count or figure.failed or figure.not_run) for figure in _own(column, points)
+    )
 
 
 def _with_folds(columns: Sequence[Column], rows: Sequence[Sequence[Point]]) -> Iterator[Column]:
@@ -162,18 +171,34 @@ def _folds(column: Column, points: Sequence[Point]) -> Folds | None:
 
 
 def _best(frame: Frame, column: Column, rows: Sequence[Sequence[Point]]) -> list[int]:
-    """Places of the best means of a column, as far as its digits tell; none when these are all the same.
+    """Places of the best mean of a column, and of those within `noise` of it; none when all are.
 
     Rows with a figure missing are not compared: a mean over the easy half of the cells is no better for it.
     """
     measure = frame.measures[column.measure]
     whole = {row: own for row, own in enumerate(rows) if all(one.mean is not None for one in _own(column, own))}
     means = {row: mean for row, own in whole.items() if (mean := _mean(column, own)) is not None}
-    shown = {row: SHOWN[measure.format](mean) for row, mean in means.items()}
-    if len(set(shown.values())) < 2:
+    if not means:
         return []
     best = (max if measure.better == "higher" else min)(means, key=lambda row: means[row])
-    return [row for row, text in shown.items() if text == shown[best]]
+    close = [row for row in means if _alike(frame, column, rows[row], rows[best])]
+    return close if len(close) < len(means) else []
+
+
+def _alike(frame: Frame, column: Column, one: Sequence[Point], other: Sequence[Point]) -> bool:
+    """Whether two means are the same to the reader, or differ by no more than `noise` where each is of one figure."""
+    form, means = frame.measures[column.measure].format, [_mean(column, points) or 0.0 for points in (one, other)]
+    if SHOWN[form](means[0]) == SHOWN[form](means[1]):
+        return True
+    own = [_at(column, points) for points in (one, other)]
+    if column.folds or any(len(points) != 1 for points in own):
+        return False
+    figures = [points[0].figures[column.measure] for points in own]
+    values = [points[0].values.get(column.measure, {}) for points in own]
+    seeds = sorted(set.intersection(*map(set, values)))
+    if not seeds:
+        return False
+    return abs(means[0] - means[1]) < noise(form, figures, [[of[seed] for seed in seeds] for of in values])
 
 
 def _mean(column: Column, points: Sequence[Point]) -> float | None:

@@ -21,7 +21,7 @@ from gannotate.report.by_picture import rank_correlation
 from gannotate.report.examples import picture_miou, read_examples, read_pictures, write_examples
 from gannotate.report.pictures import heat
 from gannotate.report.plots import curve_svg, reliability_svg
-from gannotate.report.tables import class_table, clock, confusion_table, figure, most_confused, scrolled
+from gannotate.report.tables import class_table, clock, confusion_table, figure, most_confused, prose, scrolled
 
 CLASSES = make_classes(["ground", "core", "rim"])
 
@@ -251,3 +251,7 @@ def test_the_costliest_confusions_are_told_in_words():
 def test_a_table_that_scrolls_can_be_reached_by_keys_and_has_a_name():
     around = ElementTree.fromstring(scrolled("<table></table>", 'a "b" & c'))
     assert (around.get("tabindex"), around.get("aria-label")) == ("0", 'a "b" & c, table')
+
+
+def test_what_stands_between_backticks_is_code():
+    assert prose("`fit --pick` & <b>, 5` off") == "<code>fit --pick</code> &amp; &lt;b&gt;, 5` off"

@@ -185,6 +185,6 @@ def test_a_rival_that_learned_nothing_is_not_compared_with():
     found = check(learns, some, expect())
     assert (found.places, found.unlearned, found.differences[0]["at"]) == (1, 1, {"n": 10})
     alone = check(learns, some, expect(where={"n": [1]}))
-    assert (alone.verdict, alone.why) == (Verdict.NOT_RUN, "the rival learned nothing")
+    assert (alone.verdict, alone.why) == (Verdict.NOTHING, "the rival learned nothing")
     ahead = check(learns, points((1.0, 0.4), (0.5, 0.5)), expect())  # the claim's own side may have failed
     assert (ahead.places, ahead.unlearned) == (2, 0)

@@ -143,7 +143,7 @@ def test_figures_at_new_values_are_read_shown_and_known_elsewhere(bench: Bench, 
     assert "| way | sum, numbers 1 | sum, numbers 150 |" in table
     twice, *others = ended.findings
     assert [item["at"]["n"] for item in twice.differences] == [1, 150]
-    assert [one.why for one in others] == ["not asked for here: n 2"] * 2
+    assert [one.why for one in others] == ["not asked for here: numbers 2"] * 2
     wider = here.plan(STUDY, seeds=1, only={"n": (1, 150, 7)})
     known = so_far(here, wider, ended)
     assert {wider.cells[cell].at["n"] for cell in to_run(wider, known) if wider.cells[cell].step == "one"} == {7}

@@ -143,6 +143,27 @@ def test_tables_have_a_column_for_each_value_and_what_stands_beside(done: tuple[
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(("twice", "best"), [(0.534, set()), (0.536, {(1, 1)}), (0.466, set()), (0.464, {(0, 1)})])
+def test_what_is_within_the_noise_of_the_best_is_no_worse(bench: Bench, twice: float, best: set[tuple[int, int]]):
+    """Of a fraction with one seed .035; of two rows that are alike none stands out."""
+    plan = bench.plan(STUDY, seeds=1, only={"n": (1,)})
+    values = {"plain": 0.5, "twice": twice}
+    points = [
+        replace(
+            point,
+            figures=point.figures | {"value": Figure(mean=values[str(point.at["way"])], count=1, asked=1)},
+            values=dict(point.values) | {"value": {0: values[str(point.at["way"])]}},
+        )
+        for point in summarise(plan, bench.run(plan)[0])
+    ]
+    table = plan.study.tables[0].model_copy(update={"measures": ("value",), "beside": ()})
+    frame = frame_of(plan)
+    fraction = frame.measures["value"].model_copy(update={"format": "fraction"})
+    frame = replace(frame, measures={**frame.measures, "value": fraction})
+    assert grid(frame, table, points).best == best
+    assert not grid(frame, table.model_copy(update={"best": ()}), points).best
+
+
 def test_a_mean_over_cells_says_how_many_are_missing_and_is_not_the_best_then(bench: Bench):
     plan = bench.plan(STUDY.replace("beside: [base]", "beside: [value]"))
     points = summarise(plan, bench.run(plan)[0])
