@@ -24,7 +24,7 @@ from gannotate.parsing import Malformed, load_json
 from gannotate.record import now
 from gannotate.studies.claim import Claim, claimed, clear_claims
 from gannotate.studies.linking import PROJECT, link_project
-from gannotate.studies.plan import Cell
+from gannotate.studies.resolving import Cell
 from gannotate.studies.starting import FRESH, KILLED, Command, Ended, Fresh, Warm
 from gannotate.studies.words import as_command, fill
 

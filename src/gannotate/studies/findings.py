@@ -11,7 +11,8 @@ from typing import Any
 from gannotate.errors import GannotateError
 from gannotate.studies.documents import Scalar
 from gannotate.studies.folds import Folds, over_runs, read_folds
-from gannotate.studies.plan import CELL, Plan, Row
+from gannotate.studies.plan import Plan, Row
+from gannotate.studies.resolving import CELL
 from gannotate.studies.runner import Outcomes
 from gannotate.studies.words import Result, field_of
 

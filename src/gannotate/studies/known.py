@@ -14,8 +14,9 @@ from gannotate.errors import GannotateError
 from gannotate.parsing import DAMAGED
 from gannotate.studies.cell import Ran
 from gannotate.studies.pictures import picture_bytes
-from gannotate.studies.plan import CELL, Plan
+from gannotate.studies.plan import Plan
 from gannotate.studies.reading import Ended
+from gannotate.studies.resolving import CELL
 from gannotate.studies.runner import Outcomes
 from gannotate.studies.words import Result, field_of
 from gannotate.studies.writing import STUDY

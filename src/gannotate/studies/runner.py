@@ -18,7 +18,8 @@ from typing import Any, Literal
 from gannotate.errors import GannotateError, unexpected
 from gannotate.files import disk_trouble
 from gannotate.studies.cell import How, Ran, failed_attempt, read_result, read_state, run_cell, tidy
-from gannotate.studies.plan import Cell, Plan
+from gannotate.studies.plan import Plan
+from gannotate.studies.resolving import Cell
 from gannotate.studies.starting import warm
 
 TICK_S, BUSY_S = 0.5, 2.0

@@ -17,7 +17,8 @@ import pytest
 from gannotate.studies import How, claim, outcomes_so_far
 from gannotate.studies.cell import failed_attempt, place, read_state, run_cell
 from gannotate.studies.claim import claimed, clear_claims, machine, read_claim
-from gannotate.studies.plan import Cell, Plan
+from gannotate.studies.plan import Plan
+from gannotate.studies.resolving import Cell
 
 from .conftest import STUDY, Bench
 

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gannotate.errors import GannotateError, UsageError
-from gannotate.studies import Choice, Plan, load_domain, load_shared, load_study, make_plan
-from gannotate.studies import plan as plans
+from gannotate.studies import Choice, Plan, load_domain, load_shared, load_study, make_plan, resolving
 from gannotate.studies.axis import Axis
 from gannotate.studies.cell import words_of
 from gannotate.studies.digests import content_digest
 from gannotate.studies.documents import Scalar, parse_document
 from gannotate.studies.domain import Domain, DomainFile
+from gannotate.studies.plan import only_seeds
 from gannotate.studies.several import plan_several
 from gannotate.studies.study import Shared, names
 from gannotate.studies.words import Hole, Input, Result, field_of, fill, identify, parse, split
@@ -122,7 +122,7 @@ def test_a_plan_says_what_it_does_less_of(bench: Bench):
     assert (whole.reduced, whole.differences) == ((), "Only 10.")
     less = bench.plan(text, seeds=1, only={"way": ("plain",)}, settings={"ten": 3})
     assert less.reduced == ("1 seed in place of 2", "ten 3 in place of 10", "way without doubled")
-    assert [plans.only_seeds(one) for one in less.reduced] == [True, False, False]
+    assert [only_seeds(one) for one in less.reduced] == [True, False, False]
     assert less.differences == "Only 3."
     with pytest.raises(UsageError, match=r"have a hole for 'nine', which is no setting; write {NAME} of one of ten"):
         bench.plan(text.replace("Only {ten}", "Only {nine}"))
@@ -196,13 +196,13 @@ def test_an_identity_changes_only_with_the_minor_version(bench: Bench, monkeypat
 
 def test_an_identity_changes_with_the_version_of_its_command(bench: Bench, monkeypatch: pytest.MonkeyPatch):
     before = bench.plan(seeds=1).cells
-    monkeypatch.setitem(plans.COMMAND_VERSIONS, "make --twice", 2)
+    monkeypatch.setitem(resolving.COMMAND_VERSIONS, "make --twice", 2)
     after = bench.plan(seeds=1).cells
     changed = [cell for number, cell in before.items() if number not in after]
     assert changed
     assert all(("--twice",) in cell.words for cell in changed)
     assert len(changed) == sum(("--twice",) in cell.words for cell in before.values())
-    monkeypatch.setitem(plans.COMMAND_VERSIONS, "make", 3)
+    monkeypatch.setitem(resolving.COMMAND_VERSIONS, "make", 3)
     assert not set(before) & set(bench.plan(seeds=1).cells)
 
 

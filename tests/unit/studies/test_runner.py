@@ -20,7 +20,8 @@ from gannotate.studies import claim, outcomes_so_far, run_plan, runner, write_st
 from gannotate.studies.cell import RESUMABLE, Ran, place, read_state, run_cell
 from gannotate.studies.findings import summarise
 from gannotate.studies.linking import link_project
-from gannotate.studies.plan import Cell, Plan
+from gannotate.studies.plan import Plan
+from gannotate.studies.resolving import Cell
 from gannotate.studies.words import Here
 
 from .conftest import STUDY, Bench
