@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from parts import OURS, Part
 from tables import AXES, Row, added_mb, along, last_run, ms_a_unit
 
-from gannotate.studies.plot import COLOURS, MARKERS
+from gannotate.studies.looks import COLOURS, MARKERS
 
 COLUMNS, DPI = 4, 110
 WAYS = {OURS: "ours", "naive": "the naive way (see the table)", "official": "stylegan2-ada-pytorch"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,12 @@ def test_the_page_says_what_the_kept_studies_say():
         _, _, tables = page.partition(f"### {one.frame.title}: {one.frame.domain}\n")
         told = markdown(one.frame, one.points, one.findings).replace("\n### ", "\n#### ")
         assert tables.partition(f"](images/studies/{one.name}")[0].find(told.rstrip()) > 0, one.folder.name
+
+
+def test_no_two_pictures_of_the_page_have_one_text():
+    page = (tool("write_studies").DOCS / "study-results.md").read_text()
+    texts = re.findall(r"^!\[(.*)\]\(images/", page, re.MULTILINE)
+    assert len(texts) == len(set(texts)) == page.count("](images/studies/") > 40
 
 
 def test_only_the_sections_that_are_named_are_written_anew(tmp_path: Path):

@@ -16,8 +16,8 @@ from gannotate.studies.plot import Legend, fill, height_in, series_names
 from gannotate.studies.study import Plot
 
 WIDTH_IN, HEIGHT_IN, LEGEND_LINE_IN = 4.6, 2.9, 0.2
-LETTERS_PT = 11.0
-"""Large for this width, as a phone shows the drawing at two thirds."""
+LETTERS_PT, SMALL_PT = 11.0, 9.0
+"""Large for this width, as a phone shows the drawing at two thirds; of figures and marks inside it."""
 
 LONG, LEGEND_LETTERS = 20, 58
 """Characters from which a name of a list goes on below; of a line of the legend."""
@@ -59,3 +59,5 @@ def _letters(axes: Any) -> None:
     axes.yaxis.label.set_color(INK)
     for item in (axes.xaxis.label, axes.yaxis.label, *axes.get_xticklabels(), *axes.get_yticklabels()):
         item.set_fontsize(LETTERS_PT)
+    for item in axes.texts:
+        item.set_fontsize(SMALL_PT)

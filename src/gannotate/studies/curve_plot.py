@@ -10,18 +10,17 @@ from matplotlib.figure import Figure as Canvas
 
 from gannotate.studies.curves import DrawnCurve, means
 from gannotate.studies.documents import Scalar
+from gannotate.studies.figure_scale import widen
 from gannotate.studies.frame import Frame
+from gannotate.studies.looks import looks
 from gannotate.studies.plot import (
-    COLOURS,
-    DASHES,
     HEIGHT_IN,
     LEGEND_LETTERS,
     LEGEND_LINE_IN,
-    MARKERS,
     MOST_INSIDE,
     WIDTH_IN,
     Legend,
-    looks,
+    broken,
     saved,
 )
 from gannotate.studies.tables import UNITS, named
@@ -41,7 +40,7 @@ def draw_curve(frame: Frame, drawn: DrawnCurve) -> dict[str, bytes]:
         axes = canvas.add_subplot()
         fill_curve(axes, frame, drawn)
         quick = ", quick form" if frame.quick else ""
-        axes.set_title(f"{title}\n{frame.domain}{quick}\n{_seeds(drawn)}", fontsize=9.5)
+        canvas.suptitle(f"{broken(title)}\n{frame.domain}{quick}\n{_seeds(drawn)}", fontsize=9.5)
         if below:
             below.add(canvas, axes, fontsize=8)
         elif names:
@@ -57,15 +56,13 @@ def line_names(frame: Frame, drawn: DrawnCurve) -> list[str]:
 def fill_curve(axes: Any, frame: Frame, drawn: DrawnCurve, ink: str = "#000000") -> None:
     """Draws all but a title and a legend into `axes`; `ink` stands for black."""
     curve, found = drawn.curve, means(drawn)
-    lines = zip(found, looks(curve.series, [mean.at for mean in found]), strict=True)
-    for number, (mean, (colour, dash)) in enumerate(lines):
-        look = {"color": COLOURS[colour].replace("#000000", ink), "ls": DASHES[dash]}
-        marker, label = MARKERS[number % len(MARKERS)], _name(frame, curve.series, mean.at)
-        x = [one.x for one in mean.stops]
-        axes.plot(x, [one.mean for one in mean.stops], marker=marker, ms=3.5, label=label, **look)
+    for mean, look in zip(found, looks(frame, curve.series, [mean.at for mean in found], ink), strict=True):
+        x, label = [one.x for one in mean.stops], _name(frame, curve.series, mean.at)
+        axes.plot(x, [one.mean for one in mean.stops], ms=3.5, label=label, **look)
         if any(one.seeds > 1 for one in mean.stops):
             least, most = [one.least for one in mean.stops], [one.most for one in mean.stops]
             axes.fill_between(x, least, most, color=look["color"], alpha=BAND_ALPHA, linewidth=0)
+    widen(axes, curve.format)
     axes.set_xlabel(curve.x)
     unit = UNITS.get(curve.format)
     axes.set_ylabel(f"{curve.y.replace('_', ' ')}{f', {unit}' if unit else ''}")

@@ -203,11 +203,11 @@ def missing_text(drawn: DrawnCurve) -> str:
     return f"{len(lost)} of {len(drawn.lines)} lines are missing from {drawn.curve.title!r}: {lost[0].missing}."
 
 
-def curve_lines(curves: Sequence[DrawnCurve]) -> list[str]:
-    """The curves in Markdown, and what is missing of them."""
+def curve_lines(curves: Sequence[DrawnCurve], domain: str) -> list[str]:
+    """The curves on a domain in Markdown, and what is missing of them."""
     lines = []
     for number, one in enumerate(curves, start=1):
         if any(line.points for line in one.lines):
-            lines += [f"![{one.curve.title}]({curve_name(number, len(curves))}.svg)", ""]
+            lines += [f"![{one.curve.title}, {domain}]({curve_name(number, len(curves))}.svg)", ""]
         lines += [text, ""] if (text := missing_text(one)) else []
     return lines

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from gannotate.studies.axis import Axis
+from gannotate.studies.documents import Scalar
 from gannotate.studies.plan import Plan
-from gannotate.studies.study import Expectation, Measure, Plot, Published, Table
+from gannotate.studies.study import Expectation, Measure, Plot, Published, Study, Table, load_study, names
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,8 @@ class Frame:
 
     called: name of its folder. title: of the study; domain: of what it was done on. axes: with the values that were
     asked for. measures: those of every class one by one. families: a measure of the study to these. learned: the
-    measure that is 0 where a training learned nothing, if there is one.
+    measure that is 0 where a training learned nothing, if there is one. declared: all values of the study's axes, asked
+    for or not.
     """
 
     called: str
@@ -32,6 +35,18 @@ class Frame:
     expect: tuple[Expectation, ...]
     published: tuple[Published, ...]
     learned: str | None = None
+    declared: Mapping[str, tuple[Scalar, ...]] = field(default_factory=dict)
+
+    def order(self, name: str) -> list[str]:
+        """The values of an axis as texts: those that the study declares, then others that were asked for."""
+        own = [one.value for one in self.axes[name].values]
+        return list(dict.fromkeys(map(str, (*self.declared.get(name, ()), *own))))
+
+    def title_of(self, plot: Plot) -> str:
+        """A plot's own title, or the study's; with the measure where the study has several plots."""
+        if plot.title or len(self.plots) < 2:
+            return plot.title or self.title
+        return f"{self.title}: {self.measures[plot.measure].title or plot.measure}"
 
 
 def frame_of(plan: Plan) -> Frame:
@@ -50,6 +65,7 @@ def frame_of(plan: Plan) -> Frame:
         expect=study.expect,
         published=study.published,
         learned=study.learned,
+        declared=_declared(study),
     )
 
 
@@ -75,6 +91,7 @@ def frame_as_json(frame: Frame) -> dict[str, Any]:
         "expect": [one.model_dump(mode="json") for one in frame.expect],
         "published": [one.model_dump(mode="json") for one in frame.published],
         "learned": frame.learned,
+        "declared": {name: list(values) for name, values in frame.declared.items()},
     }
 
 
@@ -100,7 +117,18 @@ def read_frame(content: Mapping[str, Any]) -> Frame:
         expect=tuple(Expectation.model_validate(one) for one in content.get("expect", ())),
         published=tuple(Published.model_validate(one) for one in content.get("published", ())),
         learned=content.get("learned"),
+        declared={name: tuple(some) for name, some in content.get("declared", _shipped_axes(name)).items()},
     )
+
+
+def _declared(study: Study) -> dict[str, tuple[Scalar, ...]]:
+    return {name: tuple(one.value for one in axis.values) for name, axis in study.axes.items()}
+
+
+@cache
+def _shipped_axes(name: str) -> Mapping[str, tuple[Scalar, ...]]:
+    """For files that do not tell what was declared: as the study of this name that ships has it."""
+    return _declared(load_study(name)) if name in names() else {}
 
 
 def _families(measures: Mapping[str, Measure]) -> dict[str, list[str]]:

@@ -131,11 +131,11 @@ def _place(plan: Plan, rows: Sequence[Row]) -> str:
     return ", ".join(shared)
 
 
-def picture_lines(pictures: Sequence[ShownPicture]) -> list[str]:
-    """The pictures in Markdown, and what is said of those that are not there."""
+def picture_lines(pictures: Sequence[ShownPicture], domain: str) -> list[str]:
+    """The pictures of a domain in Markdown, and what is said of those that are not there."""
     lines = []
     for one in pictures:
         text = one.title.replace("[", "(").replace("]", ")")
-        lines.append(f"![{text}]({one.file})" if one.file else f"No picture, {text}: {one.missing}.")
+        lines.append(f"![{text}, {domain}]({one.file})" if one.file else f"No picture, {text}: {one.missing}.")
         lines.append("")
     return lines

@@ -15,27 +15,26 @@ from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure as Canvas
+from matplotlib.transforms import ScaledTranslation
 
 from gannotate.studies.documents import Scalar
+from gannotate.studies.figure_scale import NOISE_LINES, mark_noise_below, mark_noise_beside, tells_noise, widen
 from gannotate.studies.findings import Figure, Point
 from gannotate.studies.frame import Frame
+from gannotate.studies.looks import COLOURS, looks
 from gannotate.studies.study import Plot
-from gannotate.studies.tables import UNITS, named
-
-COLOURS = (
-    "#2f7ed8", "#d47a1f", "#c62caa", "#806464", "#9c8eaa", "#d41010", "#3fa34d", "#17a2a2", "#b0a000", "#5566bb",
-    "#8c6d46", "#7cb342", "#000000",
-)  # fmt: skip
-"""The first six are told apart by people who see no red or no green too, on white and on a dark page."""
-MARKERS = "os^Dv<>PX*hd"
-DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
-"""Marks and dashes of the lines: told apart without colours."""
+from gannotate.studies.tables import SHOWN, UNITS, named
 
 PNG_DPI = 160
 WIDTH_IN, HEIGHT_IN = 6.4, 4.0
 """Usual width; height of lines, without a legend below them."""
 MOST_INSIDE, APART = 5, 0.08
 """Lines whose legend fits into the plot; how far points of several series at one name are drawn apart."""
+DODGE_PT, MOST_DODGE_PT, DODGE_MARGIN, POINTS_PER_INCH = 5.0, 30.0, 0.1, 72
+"""How far on screen lines with bars over a scale are drawn apart, and the first from the last of many; what part of
+the scale is left free for that at its ends."""
+CAP_PT = 2
+"""Half the width of a bar's ends: less than lines are apart."""
 
 LEGEND_LETTERS, HANDLE_LETTERS, LEGEND_LINE_IN = 92, 7, 0.17
 """Characters that fit into a line of the legend below the plot, how many of them a line's mark takes, its height."""
@@ -48,7 +47,7 @@ LETTERS = 36
 
 def draw(frame: Frame, plot: Plot, points: Sequence[Point]) -> dict[str, bytes]:
     """The plot as {"svg": ..., "png": ...}, each a file of its own. The same figures give the same SVG."""
-    title = plot.title or frame.title
+    title = frame.title_of(plot)
     settings: Any = {"svg.fonttype": "none", "svg.hashsalt": frame.called + title, "font.size": 9}
     with rc_context(settings):
         names = series_names(frame, plot, points)
@@ -59,12 +58,17 @@ def draw(frame: Frame, plot: Plot, points: Sequence[Point]) -> dict[str, bytes]:
         axes = canvas.add_subplot()
         fill(axes, frame, plot, points)
         quick = ", quick form" if frame.quick else ""
-        axes.set_title(f"{title}\n{frame.domain}{quick}\n{_seeds(plot, points)}", fontsize=9.5)
+        canvas.suptitle(f"{broken(title)}\n{frame.domain}{quick}\n{_seeds(plot, points)}", fontsize=9.5)
         if below:
             below.add(canvas, axes, fontsize=8)
         elif names:
             axes.legend(frameon=False, fontsize=8)
         return {"svg": saved(canvas, "svg"), "png": saved(canvas, "png")}
+
+
+def broken(title: str) -> str:
+    """A title in lines that fit above a plot."""
+    return "\n".join(textwrap.wrap(title, LEGEND_LETTERS))
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,7 @@ def fill(
 ) -> None:
     """Draws all but a title and a legend into `axes`; `ink` stands for black, `letters` fit before the drawing."""
     if is_list(frame, plot):
-        _fill_list(axes, frame, plot, points, letters)
+        _fill_list(axes, frame, plot, points, ink, letters)
     else:
         _fill_lines(axes, frame, plot, points, ink, letters)
     for side in ("top", "right"):
@@ -123,7 +127,9 @@ def height_in(frame: Frame, plot: Plot, points: Sequence[Point], usual: float, l
     """How high the drawing is to be, in inches: a list of names as high as these are, `usual` otherwise."""
     if not is_list(frame, plot):
         return usual
-    return AROUND_IN + LINE_IN * sum(_lines_of(name, letters) for name, _ in _listed(frame, plot, points))
+    found = _listed(frame, plot, points)
+    noise = NOISE_LINES if tells_noise(frame.measures[plot.measure].format, [one for _, one in found]) else 0.0
+    return AROUND_IN + LINE_IN * (noise + sum(_lines_of(name, letters) for name, _ in found))
 
 
 def series_names(frame: Frame, plot: Plot, points: Sequence[Point]) -> list[str]:
@@ -143,14 +149,23 @@ def _lines_of(name: str, letters: int) -> float:
     return len(textwrap.wrap(name, letters)) + GAP
 
 
-def _fill_list(axes: Any, frame: Frame, plot: Plot, points: Sequence[Point], letters: int) -> None:
+def _fill_list(axes: Any, frame: Frame, plot: Plot, points: Sequence[Point], ink: str, letters: int) -> None:
     found = _listed(frame, plot, points)
+    figures, form = [figure for _, figure in found], frame.measures[plot.measure].format
     heights = [_lines_of(name, letters) for name, _ in found]
     y = [before + own / 2 for before, own in zip(itertools.accumulate([0.0, *heights]), heights, strict=False)]
-    means, bars = _means_and_bars([figure for _, figure in found])
+    means, bars = _means_and_bars(figures)
     axes.errorbar(means, y, xerr=bars, fmt="o", ms=6, capsize=3, ls="none", color=COLOURS[0])
+    widen(axes, form, "x")
+    ends = [mean + above for mean, above in zip(means, bars[1], strict=True)] if bars else means
+    for mean, end, own in zip(means, ends, y, strict=True):
+        look = {"textcoords": "offset points", "annotation_clip": False, "fontsize": "small", "color": ink}
+        axes.annotate(SHOWN[form](mean), (end, own), (6, 1), va="bottom", **look)
     axes.set_yticks(y, ["\n".join(textwrap.wrap(name, letters)) for name, _ in found])
-    axes.set_ylim(max(sum(heights), 1.0), 0)  # the first name on top
+    lowest = max(sum(heights), 1.0)
+    if noise := tells_noise(form, figures):
+        mark_noise_below(axes, lowest, ink)
+    axes.set_ylim(lowest + (NOISE_LINES if noise else 0.0), 0)  # the first name on top
     axis = frame.axes[plot.x]
     at = f", {named(plot.x, axis, axis.values[0])}" if plot.series else ""
     axes.set_xlabel(f"{_measure(frame, plot)}{at}")
@@ -159,39 +174,41 @@ def _fill_list(axes: Any, frame: Frame, plot: Plot, points: Sequence[Point], let
 
 
 def _fill_lines(axes: Any, frame: Frame, plot: Plot, points: Sequence[Point], ink: str, letters: int) -> None:
-    lines = list(_series(frame, plot, points))
-    styles = looks(plot.series, [at for _, at in lines])
-    for number, ((name, at), (colour, dash)) in enumerate(zip(lines, styles, strict=True)):
-        aside = 0.0 if frame.axes[plot.x].numeric else APART * (number - (len(lines) - 1) / 2)
-        marker = MARKERS[number % len(MARKERS)]
-        look = {"color": COLOURS[colour].replace("#000000", ink), "ls": DASHES[dash], "fmt": marker, "label": name}
-        _line(axes, frame, plot, _along(frame, plot, points, at), aside, look)
+    lines, numeric = list(_series(frame, plot, points)), frame.axes[plot.x].numeric
+    along = [_along(frame, plot, points, at) for _, at in lines]
+    styles, drawn = looks(frame, plot.series, [at for _, at in lines], ink), []
+    for number, ((name, _), own, look) in enumerate(zip(lines, along, styles, strict=True)):
+        aside = 0.0 if numeric else APART * (number - (len(lines) - 1) / 2)
+        drawn.append(_line(axes, frame, plot, own, aside, look | {"label": name}))
+    figures, form = [figure for own in along for _, figure in own], frame.measures[plot.measure].format
+    if numeric and any(one.count > 1 for one in figures):
+        _dodge(axes, drawn)
+    widen(axes, form)
     _dress(axes, frame, plot, letters)
+    if tells_noise(form, figures):
+        mark_noise_beside(axes, ink)
 
 
-def looks(series: Sequence[str], lines: Sequence[Mapping[str, Scalar]]) -> list[tuple[int, int]]:
-    """Numbers of the colour and the dashes of each line: of two axes the longer has the colours, the other the dashes.
-
-    Lines of any other number of axes have a colour each, and dashes where the colours do not suffice.
-    """
-    values = [list(dict.fromkeys(at[axis] for at in lines)) for axis in series]
-    if len(values) == 2 and min(map(len, values)) <= len(DASHES) and max(map(len, values)) <= len(COLOURS):
-        by_colour = len(values[1]) >= len(values[0])
-        colours, dashes = values[by_colour], values[not by_colour]
-        axes = series[by_colour], series[not by_colour]
-        return [(colours.index(at[axes[0]]), dashes.index(at[axes[1]])) for at in lines]
-    return [(number % len(COLOURS), number // len(COLOURS) % len(DASHES)) for number in range(len(lines))]
+def _dodge(axes: Any, lines: Sequence[Any]) -> None:
+    """Draws lines beside each other on screen, as their bars would lie on each other; what they are at stays."""
+    step = min(DODGE_PT, MOST_DODGE_PT / max(len(lines) - 1, 1))
+    axes.margins(x=DODGE_MARGIN)
+    for number, line in enumerate(lines):
+        inches = step * (number - (len(lines) - 1) / 2) / POINTS_PER_INCH
+        aside = ScaledTranslation(inches, 0, axes.figure.dpi_scale_trans)
+        for artist in line.get_children():
+            artist.set_transform(axes.transData + aside)
 
 
 def _line(
     axes: Any, frame: Frame, plot: Plot, found: Sequence[tuple[Scalar, Figure]], aside: float, look: dict[str, Any]
-) -> None:
+) -> Any:
     """Means with a bar from the smallest to the largest seed, where there are several; names are not joined."""
     places = _places(frame, plot)
     x = [places[str(value)] + aside for value, _ in found]
     means, bars = _means_and_bars([figure for _, figure in found])
     joined = look["ls"] if frame.axes[plot.x].numeric else "none"
-    axes.errorbar(x, means, bars, ms=5, capsize=3, **(look | {"ls": joined}))
+    return axes.errorbar(x, means, bars, ms=5, capsize=CAP_PT, **(look | {"ls": joined}))
 
 
 def _means_and_bars(figures: Sequence[Figure]) -> tuple[list[float], list[list[float]] | None]:

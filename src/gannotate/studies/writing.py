@@ -202,10 +202,13 @@ def page_of(frame: Frame, points: Sequence[Point], findings: Sequence[Finding], 
         "",
         markdown(frame, points, findings).rstrip(),
         "",
-        *[f"![{one['title'] or frame.title}]({one['svg']})" for one in content["plots"]],
+        *[
+            f"![{frame.title_of(plot)}, {frame.domain}]({kept['svg']})"
+            for plot, kept in zip(frame.plots, content["plots"], strict=True)
+        ],
         "",
-        *curve_lines(read_curves(content)),
-        *picture_lines(read_pictures(content)),
+        *curve_lines(read_curves(content), frame.domain),
+        *picture_lines(read_pictures(content), frame.domain),
         _made(content),
     ]
     return "\n".join(lines) + "\n"

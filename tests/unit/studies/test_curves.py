@@ -68,7 +68,7 @@ def test_a_curve_is_drawn_and_told_in_every_form(written: Write):
     assert rows[1] == {
         "n": "1", "way": "plain", "step": "20", "mean": "0.45", "least": "0.4", "most": "0.5", "seeds": "2",
     }  # fmt: skip
-    assert "![On the way](curve.svg)" in (folder / "table.md").read_text()
+    assert "![On the way, Grounds](curve.svg)" in (folder / "table.md").read_text()
     svg = (folder / "curve.svg").read_text()
     assert "mean of 2 seeds, bands from smallest to largest" in svg
     assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")

@@ -64,7 +64,7 @@ def test_a_picture_stands_beside_the_table_and_in_the_page(written: Write):
     assert (folder / "picture.png").read_bytes() == png()
     (one,) = content["pictures"]
     assert (one["file"], one["of"], one["missing"]) == ("picture.png", "word/drawn.png", "")
-    assert "\n![A (drawn) <square>](picture.png)\n" in (folder / "table.md").read_text()
+    assert "\n![A (drawn) <square>, Grounds](picture.png)\n" in (folder / "table.md").read_text()
     page = study_page(read_study(folder))
     shown = re.search(r'<img alt="([^"]*)" src="data:image/png;base64,([^"]*)">', page)
     assert shown is not None

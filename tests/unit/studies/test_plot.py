@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure as Canvas
 
+from gannotate.studies.comparison import FRACTION_NOISE
+from gannotate.studies.figure_scale import LEAST_RANGE, NOISE_LABEL, reach
 from gannotate.studies.findings import Figure, Point
 from gannotate.studies.frame import Frame
-from gannotate.studies.plot import COLOURS, DASHES, LEGEND_LETTERS, Legend, draw, fill
-from gannotate.studies.study import Axis, Measure, Plot
+from gannotate.studies.looks import COLOURS, DASHES, looks
+from gannotate.studies.plot import LEGEND_LETTERS, Legend, draw, fill
+from gannotate.studies.reading import read_study
+from gannotate.studies.study import Axis, Measure, Plot, load_study, names
 
 SEES = {
     "all colours": np.eye(3),
@@ -58,7 +65,14 @@ def test_the_first_six_colours_are_told_apart_by_everybody(sees: str):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_they_can_be_seen_on_white_and_on_a_dark_page(page: str):
-    assert min(contrast(colour, page) for colour in COLOURS[:6]) >= 3  # WCAG 2.1, 1.4.11
+    drawn = [colour for colour in COLOURS if colour != "#000000"]  # which stands for the page's ink
+    assert min(contrast(colour, page) for colour in drawn) >= 3  # WCAG 2.1, 1.4.11
+
+
+@pytest.mark.parametrize("sees", SEES)
+@pytest.mark.parametrize("colour", ["#fc5484", "#cc48fc"])
+def test_two_later_colours_are_like_none_of_the_others(colour: str, sees: str):
+    assert min(distance(colour, other, sees) for other in COLOURS if other != colour) > 6.5
 
 
 def frame_of(axes: dict[str, Sequence[object]], titles: dict[object, str] | None = None) -> Frame:
@@ -73,9 +87,9 @@ def frame_of(axes: dict[str, Sequence[object]], titles: dict[object, str] | None
     return Frame("made", "A study", "Grounds", False, made, {"m": measure}, {"m": ("m",)}, (), (), (), ())
 
 
-def points_of(frame: Frame, seeds: int = 1) -> list[Point]:
+def points_of(frame: Frame, seeds: int = 1, mean: float = 0.5) -> list[Point]:
     """A figure at every place."""
-    figure = Figure(0.5, 0.1, 0.4, 0.6, count=seeds, asked=seeds)
+    figure = Figure(mean, 0.1, mean - 0.1, mean + 0.1, count=seeds, asked=seeds)
     places = itertools.product(*([value.value for value in axis.values] for axis in frame.axes.values()))
     return [Point(dict(zip(frame.axes, place, strict=True)), {"m": figure}) for place in places]
 
@@ -96,6 +110,137 @@ def test_of_two_axes_the_longer_has_the_colours_and_the_other_the_dashes():
     assert len({mark for _, _, mark in found}) == 6
     turned = lines_of(frame, Plot(x="n", series=("shots", "way"), measure="m"))
     assert [colour for colour, _, _ in turned] == [colour for colour in COLOURS[:3] for _ in range(2)]
+
+
+DECLARED = tuple("abcdefg")
+
+
+@pytest.mark.parametrize("present", [["a", "b", "c", "d", "e"], ["b", "e"], ["e"], ["new", "e"]])
+@pytest.mark.parametrize("series", [("way",), ("way", "shots"), ("shots", "way")])
+def test_a_value_looks_alike_whatever_is_beside_it(present: list[str], series: tuple[str, ...]):
+    axes = {"way": present, "shots": [5]}
+    frame = replace(frame_of(axes), declared={"way": DECLARED, "shots": (1, 5, 10)})
+    whole = frame_of({"way": DECLARED, "shots": [1, 5, 10]})
+    at = {"way": "e", "shots": 5}
+    assert looks(frame, series, [at]) == looks(whole, series, [at])
+    assert len({str(look) for look in looks(frame, series, [at | {"way": way} for way in present])}) == len(present)
+
+
+def test_a_few_of_very_many_values_are_told_apart_nevertheless():
+    declared = tuple(f"way {number}" for number in range(200))
+    present = [declared[0], declared[52], declared[156]]  # as far from each other as the palette goes
+    frame = replace(frame_of({"way": present}), declared={"way": declared})
+    assert len({str(look) for look in looks(frame, ("way",), [{"way": way} for way in present])}) == 3
+
+
+def test_studies_of_earlier_versions_look_as_the_study_declares():
+    kept = Path(__file__).parents[3] / "docs" / "study-results"
+    found = {}
+    for name in ("portraits", "wbc", "xray"):
+        frame = read_study(kept / f"gradient-matching-{name}").frame
+        assert frame.order("way") == [str(one.value) for one in load_study("gradient-matching").axes["way"].values]
+        (found[name],) = looks(frame, ("way",), [{"way": "gradient-matching"}])
+    assert found["portraits"] == found["wbc"] == found["xray"]
+
+
+def drawn_on(frame: Frame, plot: Plot, points: Sequence[Point]) -> Any:
+    """The axes with the plot's drawing."""
+    axes = Canvas(figsize=(6.4, 4.0)).add_subplot()
+    fill(axes, frame, plot, points)
+    return axes
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+@pytest.mark.parametrize("count", [2, 5, 11])
+def test_bars_over_a_scale_stand_beside_each_other_on_screen(scale: str, count: int):
+    frame = frame_of({"n": [2, 10, 30], "way": [f"w{number}" for number in range(count)]})
+    plot = Plot.model_validate({"x": "n", "series": ["way"], "measure": "m", "scale": scale})
+    axes = drawn_on(frame, plot, points_of(frame, seeds=3))
+    points = 72 / axes.figure.dpi
+    at = [line.get_transform().transform(line.get_xydata())[:, 0] * points for line, *_ in axes.containers]
+    assert (np.diff(at, axis=0) >= 2.99).all()
+    assert np.ptp(at, axis=0).max() <= 30.01
+    inside = axes.get_window_extent()
+    assert inside.x0 * points < np.min(at)
+    assert np.max(at) < inside.x1 * points
+    for (line, caps, bars), own in zip(axes.containers, at, strict=True):
+        assert list(line.get_xdata()) == [2, 10, 30]
+        ends = [bars[0].get_transform().transform(segment)[:, 0] * points for segment in bars[0].get_segments()]
+        assert np.allclose(ends, own[:, None])
+        assert all(np.allclose(cap.get_transform().transform(cap.get_xydata())[:, 0] * points, own) for cap in caps)
+
+
+def test_lines_of_one_seed_stand_where_they_are():
+    frame = frame_of({"n": [2, 10], "way": ["a", "b"]})
+    axes = drawn_on(frame, Plot(x="n", series=("way",), measure="m"), points_of(frame))
+    assert all(line.get_transform() == axes.transData for line, *_ in axes.containers)
+
+
+fractions = st.floats(0, 1)
+
+
+@given(fractions, fractions)
+def test_a_scale_of_fractions_is_wide_enough_and_shows_no_impossible_ones(one: float, other: float):
+    least, most = sorted((one, other))
+    margin = 0.05 * (most - least)
+    low, high = reach(least - margin, most + margin, least, most)
+    assert high - low >= LEAST_RANGE - 1e-9
+    assert -1e-9 <= low <= least + 1e-9
+    assert most - 1e-9 <= high <= 1 + 1e-9
+
+
+FORMS = [("n", ("way",), "y"), ("way", (), "x")]
+"""Lines over a scale, and a list: what is over what, and along which side figures stand."""
+
+
+@pytest.mark.parametrize(("x", "series", "along"), FORMS)
+@pytest.mark.parametrize("mean", [0.0, 0.5, 1.0])
+def test_noise_does_not_fill_a_plot_of_fractions(x: str, series: tuple[str, ...], along: str, mean: float):
+    frame = frame_of({"n": [2, 10], "way": ["a", "b"]} if series else {"way": ["a", "b"]})
+    axes = drawn_on(frame, Plot(x=x, series=series, measure="m"), points_of(frame, mean=mean))
+    low, high = getattr(axes, f"get_{along}lim")()
+    assert high - low == pytest.approx(LEAST_RANGE)
+    assert low >= 0
+    assert high <= 1
+    assert low <= mean <= high
+
+
+@pytest.mark.parametrize(("x", "series", "along"), FORMS)
+@pytest.mark.parametrize(("form", "seeds", "told"), [("fraction", 1, 1), ("fraction", 3, 0), ("seconds", 1, 0)])
+def test_fractions_of_one_seed_have_the_noise_of_one_beside_them(
+    x: str, series: tuple[str, ...], along: str, form: str, seeds: int, told: int
+):
+    frame = frame_of({"n": [2, 10], "way": ["a", "b"]} if series else {"way": ["a", "b"]})
+    frame = replace(frame, measures={"m": frame.measures["m"].model_copy(update={"format": form})})
+    plot = Plot(x=x, series=series, measure="m")
+    axes = drawn_on(frame, plot, points_of(frame, seeds))
+    assert [text.get_text() for text in axes.texts].count(NOISE_LABEL) == told
+    lengths = [np.ptp(getattr(line, f"get_{along}data")()) for line in axes.lines]
+    assert sum(length == pytest.approx(2 * FRACTION_NOISE) for length in lengths) == told
+    assert draw(frame, plot, points_of(frame, seeds))["svg"].decode().count(NOISE_LABEL) == told
+
+
+@pytest.mark.parametrize(("seeds", "end"), [(1, 0.5), (3, 0.6)])
+def test_a_list_has_its_figures_right_of_dots_and_bars(seeds: int, end: float):
+    frame = frame_of({"way": ["a", "b"]})
+    axes = drawn_on(frame, Plot(x="way", measure="m"), points_of(frame, seeds))
+    figures = [text for text in axes.texts if text.get_text() != NOISE_LABEL]
+    assert [text.get_text() for text in figures] == ["0.500", "0.500"]
+    assert [text.xy for text in figures] == [(end, y) for y in axes.get_yticks()]
+
+
+@pytest.mark.parametrize("name", names())
+def test_no_two_plots_of_a_study_have_one_title(name: str):
+    study = load_study(name)
+    frame = replace(frame_of({"n": [1]}), plots=study.plots, measures=study.measures)
+    assert len({frame.title_of(plot) for plot in study.plots}) == len(study.plots)
+
+
+def test_long_titles_go_on_below():
+    frame = replace(frame_of({"way": ["a", "b"]}), title="A very long title of a study about " + "words " * 20)
+    svg = draw(frame, Plot(x="way", measure="m"), points_of(frame))["svg"].decode()
+    assert frame.title not in svg
+    assert ">A very long title of a study about words" in svg
 
 
 def test_more_lines_than_colours_are_told_apart_by_dashes():
