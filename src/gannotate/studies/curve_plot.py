@@ -17,7 +17,6 @@ from gannotate.studies.plot import (
     HEIGHT_IN,
     LEGEND_LETTERS,
     LEGEND_LINE_IN,
-    MOST_INSIDE,
     WIDTH_IN,
     Legend,
     broken,
@@ -34,7 +33,7 @@ def draw_curve(frame: Frame, drawn: DrawnCurve) -> dict[str, bytes]:
     settings: Any = {"svg.fonttype": "none", "svg.hashsalt": f"{frame.called} {title} curve", "font.size": 9}
     with rc_context(settings):
         names = line_names(frame, drawn)
-        below = Legend.of(names, LEGEND_LETTERS) if len(names) > MOST_INSIDE else None
+        below = Legend.of(names, LEGEND_LETTERS) if names else None
         height = HEIGHT_IN + (below.lines * LEGEND_LINE_IN if below else 0.0)
         canvas = Canvas(figsize=(WIDTH_IN, height), layout="constrained")
         axes = canvas.add_subplot()
@@ -43,8 +42,6 @@ def draw_curve(frame: Frame, drawn: DrawnCurve) -> dict[str, bytes]:
         canvas.suptitle(f"{broken(title)}\n{frame.domain}{quick}\n{_seeds(drawn)}", fontsize=9.5)
         if below:
             below.add(canvas, axes, fontsize=8)
-        elif names:
-            axes.legend(frameon=False, fontsize=8)
         return {"svg": saved(canvas, "svg"), "png": saved(canvas, "png")}
 
 

@@ -28,8 +28,8 @@ from gannotate.studies.tables import SHOWN, UNITS, named
 PNG_DPI = 160
 WIDTH_IN, HEIGHT_IN = 6.4, 4.0
 """Usual width; height of lines, without a legend below them."""
-MOST_INSIDE, APART = 5, 0.08
-"""Lines whose legend fits into the plot; how far points of several series at one name are drawn apart."""
+APART = 0.08
+"""How far points of several series at one name are drawn apart."""
 DODGE_PT, MOST_DODGE_PT, DODGE_MARGIN, POINTS_PER_INCH = 5.0, 30.0, 0.1, 72
 """How far on screen lines with bars over a scale are drawn apart, and the first from the last of many; what part of
 the scale is left free for that at its ends."""
@@ -51,7 +51,7 @@ def draw(frame: Frame, plot: Plot, points: Sequence[Point]) -> dict[str, bytes]:
     settings: Any = {"svg.fonttype": "none", "svg.hashsalt": frame.called + title, "font.size": 9}
     with rc_context(settings):
         names = series_names(frame, plot, points)
-        below = Legend.of(names, LEGEND_LETTERS) if len(names) > MOST_INSIDE else None
+        below = Legend.of(names, LEGEND_LETTERS) if names else None  # in the plot it would cover a line now and then
         height = height_in(frame, plot, points, HEIGHT_IN, LETTERS)
         height += below.lines * LEGEND_LINE_IN if below else 0.0
         canvas = Canvas(figsize=(WIDTH_IN, height), layout="constrained")
@@ -61,8 +61,6 @@ def draw(frame: Frame, plot: Plot, points: Sequence[Point]) -> dict[str, bytes]:
         canvas.suptitle(f"{broken(title)}\n{frame.domain}{quick}\n{_seeds(plot, points)}", fontsize=9.5)
         if below:
             below.add(canvas, axes, fontsize=8)
-        elif names:
-            axes.legend(frameon=False, fontsize=8)
         return {"svg": saved(canvas, "svg"), "png": saved(canvas, "png")}
 
 

@@ -19,7 +19,7 @@ from gannotate.studies.figure_scale import LEAST_RANGE, NOISE_LABEL, reach
 from gannotate.studies.findings import Figure, Point
 from gannotate.studies.frame import Frame
 from gannotate.studies.looks import COLOURS, DASHES, looks
-from gannotate.studies.plot import LEGEND_LETTERS, Legend, draw, fill
+from gannotate.studies.plot import LEGEND_LETTERS, LEGEND_LINE_IN, Legend, draw, fill
 from gannotate.studies.reading import read_study
 from gannotate.studies.study import Axis, Measure, Plot, load_study, names
 
@@ -283,16 +283,18 @@ def test_a_legend_is_as_wide_as_its_plot_and_as_high_as_its_names(names: list[st
     assert legend.lines * legend.columns >= len(names)
 
 
-def test_many_lines_have_their_legend_below_and_the_plot_keeps_its_width():
+def test_lines_have_their_legend_below_where_it_covers_none_and_the_plot_keeps_its_width():
     ways = [f"convolution, norm, activation, dropout (the code), {number}" for number in range(6)]
     frame = frame_of({"n": [1, 2], "way": ways})
     plot = Plot(x="n", series=("way",), measure="m")
     svg = draw(frame, plot, points_of(frame))["svg"].decode()
-    few = draw(frame_of({"n": [1, 2], "way": ways[:5]}), plot, points_of(frame_of({"n": [1, 2], "way": ways[:5]})))
+    few = draw(frame_of({"n": [1, 2], "way": ways[:2]}), plot, points_of(frame_of({"n": [1, 2], "way": ways[:2]})))
     width = svg.split('width="', 1)[1].split('"')[0]
     assert width == few["svg"].decode().split('width="', 1)[1].split('"')[0]
     assert all(svg.count(f">{way}<") == 1 for way in ways)
     assert Legend.of(ways, LEGEND_LETTERS).columns == 1
+    heights = [float(one.split('height="', 1)[1].split("pt")[0]) for one in (svg, few["svg"].decode())]
+    assert heights[0] - heights[1] == pytest.approx(4 * LEGEND_LINE_IN * 72, abs=0.1)
 
 
 @pytest.mark.parametrize(
