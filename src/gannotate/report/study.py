@@ -150,7 +150,7 @@ def _claim(one: Finding, ended: Ended) -> str:
     where += [one.why] if one.why else []
     form = difference_format(one, ended.frame)
     by = next((asked.by for asked in ended.frame.expect if asked.text == one.text), 0.0)
-    wanted = f", {signed(by, form)} is asked for" if by else ""
+    wanted = f", at least {signed(by, form)} is asked for" if by else ""
     told = f"{', '.join(where)}{'; ' if where else ''}difference {difference_text(one, ended.frame)}{wanted}"
     rows = "".join(
         f"<li>{escape(_place(item['at'], ended))}: <b>{signed(item['difference'], form)}</b></li>"

@@ -171,6 +171,15 @@ def test_every_claim_has_its_verdict(text: str):
     assert "<b>1 of 2</b><span>parts of the claim hold here; 1 could not be looked up</span>" in text
 
 
+def test_by_how_much_was_asked_for_and_what_holds_in_part_is_told(tmp_path: Path):
+    content = deepcopy(CONTENT)
+    content["expect"][1]["by"] = 0.5
+    content["findings"][1] |= {"verdict": "holds partly"}
+    page = study_page(read_study(folder_of(tmp_path / "asked", content)))
+    assert "<p>difference +0.300, at least +0.500 is asked for</p>" in page
+    assert "<b>0 of 2</b><span>parts of the claim hold here, 1 more in part; 1 could not be looked up</span>" in page
+
+
 def test_what_failed_and_what_is_missing_is_named(text: str):
     said = said_in(text)
     assert "3 commands: 1 done, 1 failed, 1 not run. 1 more was not needed" in said
