@@ -16,7 +16,7 @@ COLOURS = (
 """The first six are told apart by people who see no red or no green too. All have a contrast of 3 on white and, but for
 black, which is drawn in the page's ink, on a dark page."""
 MARKERS = "os^Dv<>PX*hd"
-DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
+DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)), (0, (9, 2, 1, 2, 1, 2)))
 """Marks and dashes of the lines: told apart without colours."""
 DASH_STRIDE = 5
 """How many marks further on the lines with the next dashes begin: whatever values are new, the others keep theirs."""
