@@ -46,6 +46,16 @@ def two(command: Command, generator: Path, tmp_path: Path, monkeypatch: pytest.M
     return folder
 
 
+def test_another_region_is_of_another_project(command: Command, two: Path, tmp_path: Path):
+    words = ["simulate", two, "--segmenter", tmp_path / "network", "--region"]
+    command(*words, "class:left", "-n", 1)
+    for more in ((), ("--dry-run",)):
+        code, told = command.mistake(*words, "class:right", *more)
+        assert code == 2
+        assert "has labels of class:left, and its one class would mean class:right on other pictures" in told
+    assert command(*words, "class:left")["seeds"] == [1, 3, 4]
+
+
 def test_pictures_that_show_the_region_are_labelled_with_it(command: Command, two: Path, tmp_path: Path):
     words = ["simulate", two, "--segmenter", tmp_path / "network", "--region", "class:left"]
     plan = command(*words, "--dry-run")
@@ -61,6 +71,8 @@ def test_pictures_that_show_the_region_are_labelled_with_it(command: Command, tw
     told = "class:left is on none of the 2 pool pictures without an annotation; draw more with `gannotate sample"
     code, text = command.mistake(*words)
     assert (code, text.startswith(told)) == (1, True)
+    code, text = command.mistake(*words, "-n", 1)
+    assert "on none of the first 1 pool picture without an annotation; give a larger -n, or draw more" in text
 
 
 def test_a_decoder_stands_beside_floors_of_what_it_was_fitted_to(command: Command, two: Path, tmp_path: Path):

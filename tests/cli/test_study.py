@@ -392,6 +392,8 @@ def test_a_command_of_a_study_ends_when_its_runner_is_gone(tmp_path: Path, ignor
             "--set fit_most=2.5; give a whole number, e.g. --set fit_most=",
         ),
         (["run", "taps", "--also", "fit"], "--also has 'fit'; give STEP=FLAGS, e.g. --also 'train=--encoder resnet34'"),
+        (["run", "taps", "--also", "fit=--shots 3"], "taps: the step fit: "),
+        (["run", "taps", "--also", "fit=--shots={n}"], "--also has '--shots={n}'; give the value itself, {NAME} is"),
         (["run", "taps", "--also", "fit=--widht 3"], "taps: the step fit: Unknown option: --widht;"),
         (["run", "taps", "inversion", "--also", "fot=--width 3"], "--also names the step 'fot', which changes none"),
         (["run", "taps", "--known", "no-out"], "no-out is not there; give the --out of `gannotate study run`, or"),

@@ -13,7 +13,7 @@ from gannotate.cli.device import prepare
 from gannotate.cli.flags import Common, settings
 from gannotate.errors import GannotateError, UsageError
 from gannotate.fitting.regions import parse_region
-from gannotate.fitting.simulate import about_segmenter, check_two_classes, to_simulate
+from gannotate.fitting.simulate import about_segmenter, check_one_region, check_two_classes, to_simulate
 from gannotate.fitting.simulate import simulate as simulate_annotations
 from gannotate.project import Project
 from gannotate.segmenters.kept import holds_kept, kept_networks
@@ -61,6 +61,7 @@ def simulate(project: Path, /, *, flags: SimulateFlags) -> int:
     region = None if flags.region is None else parse_region(flags.region)
     if region is not None:
         check_two_classes(opened)
+        check_one_region(opened, region)
     seeds = to_simulate(opened, flags.count, flags.replace)
     if flags.dry_run:
         what = f"label {len(seeds)} pool pictures with {folder}"
@@ -83,8 +84,10 @@ def simulate(project: Path, /, *, flags: SimulateFlags) -> int:
     if region is not None:
         if not done:
             raise GannotateError(
-                f"{region} is on none of the {counted(len(seeds), 'pool picture')} without an annotation; draw more "
-                f"with `gannotate sample {quoted(project)} -n 100`"
+                f"{region} is on none of the {'' if flags.count is None else 'first '}"
+                f"{counted(len(seeds), 'pool picture')} without an annotation; "
+                + ("give a larger -n, or " if flags.count is not None else "")
+                + f"draw more with `gannotate sample {quoted(project)} -n 100`"
             )
         without = [seed for seed in seeds if seed not in done]
         result |= {"region": str(region), "without": without}

@@ -33,7 +33,7 @@ def check_commands(plan: Plan) -> None:
             raise UsageError(f"the step {cell.step}: {error}") from error
         try:
             parsers[words[0]].parse_args(words, exit_on_error=False, print_error=False)
-        except (cyclopts.UnknownOptionError, cyclopts.UnknownCommandError) as error:
+        except (cyclopts.UnknownOptionError, cyclopts.UnknownCommandError, cyclopts.RepeatArgumentError) as error:
             told = sentence_about(error, parsers[words[0]], words)
             raise UsageError(f"the step {cell.step}: {told}") from error
         except (cyclopts.CycloptsError, UsageError):

@@ -88,6 +88,7 @@ def simulate(
         rule = _all_classes
     else:
         check_two_classes(project)
+        check_one_region(project, region)
         about = about | {"region": str(region)}
         rule = region.rule([item.name for item in segmenter.config.class_infos])
     for seed in seeds:
@@ -114,6 +115,20 @@ def check_two_classes(project: Project) -> None:
             f"--region labels one region and the background, and {project.folder} has {len(names)} classes "
             f"({', '.join(names)}); make a project of two: `gannotate new DIR --classes background,region --generator "
             "DIR`"
+        )
+
+
+def check_one_region(project: Project, region: Region) -> None:
+    """Checks that the simulated labels that are there are of this region: both would be the same class.
+
+    Raises:
+        UsageError: they are of another one, or of all classes.
+    """
+    found = {one.about.get("region") for one in project.annotations("any") if one.source == "simulated"}
+    if others := sorted(str(one or "all classes") for one in found - {str(region)}):
+        raise UsageError(
+            f"{project.folder} has labels of {others[0]}, and its one class would mean {region} on other pictures; "
+            "make another project for this region"
         )
 
 

@@ -221,7 +221,7 @@ def _pictures(ended: Ended) -> str:
             lost.append(f"<p>No picture, {escape(one.title)}: {escape(why)}.</p>")
             continue
         inline, alt = base64.b64encode(data).decode(), escape(f"{one.title}, {ended.frame.domain}")
-        seed = f"<span>seed {one.seed}</span>" if len(ended.content["seeds"]) > 1 else ""
+        seed = f"<span>seed {one.seed:d}</span>" if len(ended.content["seeds"]) > 1 else ""
         shown.append(
             f'<figure><img alt="{alt}" src="data:image/png;base64,{inline}"><figcaption><span>{escape(one.title)}'
             f"</span>{seed}</figcaption></figure>"

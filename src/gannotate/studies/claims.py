@@ -121,6 +121,8 @@ class Claim:
         """What the paper's parts say that could be looked up."""
         if all(part.verdict is Verdict.UNTESTABLE for part in self.own):
             return Verdict.UNTESTABLE
+        if all(part.verdict in (Verdict.UNTESTABLE, Verdict.NOTHING) for part in self.own):
+            return Verdict.NOTHING
         return _together([part.verdict for part in self.looked_up])
 
     @property

@@ -84,7 +84,7 @@ def check(frame: Frame, points: Sequence[Point], one: Expectation) -> Finding:
     why = f"{missing} more place{'' if missing == 1 else 's'} without figures" if missing else ""
     verdict = verdict_of(held, lost, len(differences), one.enough)
     if not differences:
-        verdict, why = _nothing(frame, one, unlearned, missing + absent)
+        verdict, why = _nothing(frame, one, unlearned, missing or (absent and not unlearned))
     return Finding(
         text=one.text,
         verdict=verdict,
@@ -191,10 +191,10 @@ def _learned(frame: Frame, side: Side) -> bool:
 def _nothing(frame: Frame, one: Expectation, unlearned: int, missing: int) -> tuple[Verdict, str]:
     """What is said where nothing was compared: it did not run, or ran and there is nothing to hold against it."""
     left_out = _left_out(frame, one)
-    if unlearned:
-        return Verdict.NOTHING, "the rival learned nothing"
     if missing or left_out:
         return Verdict.NOT_RUN, left_out or "its figures are missing"
+    if unlearned:
+        return Verdict.NOTHING, "the rival learned nothing"
     return Verdict.NOTHING, "these pictures have no such figure"
 
 

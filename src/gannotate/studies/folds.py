@@ -37,6 +37,8 @@ def told_folds(result: Mapping[str, Any], figure: Result) -> dict[str, Any] | No
     told = result.get(PROTOCOL)
     if not isinstance(told, Mapping) or told.get("over") != "folds" or figure.fields != (told.get("figure"),):
         return None
+    if not all(isinstance(told.get(name), int | float) for name in ("value", "deviation", "count")):
+        return None
     return {name: told[name] for name in TOLD}
 
 

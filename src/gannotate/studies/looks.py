@@ -34,8 +34,10 @@ def looks(
     places = [[order.index(str(at[name])) for name, order in zip(series, orders, strict=True)] for at in lines]
     lengths = [len(order) for order in orders]
     numbers = [_number(place, lengths) for place in places]
-    if len(lengths) == 2 and min(lengths) <= len(DASHES) and max(lengths) <= len(COLOURS):
-        by_colour = int(lengths[1] >= lengths[0])
+    # the longer as it is declared: new values change no line that is there
+    declared = [len(frame.declared.get(name, ())) or length for name, length in zip(series, lengths, strict=True)]
+    by_colour = int(len(lengths) == 2 and declared[1] >= declared[0])
+    if len(lengths) == 2 and lengths[by_colour] <= len(COLOURS) and lengths[1 - by_colour] <= len(DASHES):
         pairs = [(place[by_colour], place[1 - by_colour]) for place in places]
         numbers = [colour + DASH_STRIDE * dash for colour, dash in pairs]
     else:

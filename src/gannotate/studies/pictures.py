@@ -45,6 +45,8 @@ class ShownPicture:
     def __post_init__(self) -> None:
         if self.file and not NAME.fullmatch(self.file):
             raise ValueError(f"the picture {self.file!r} is no name of a PNG beside it")
+        if not isinstance(self.seed, int) or not all(isinstance(one, str) for one in (self.title, self.missing)):
+            raise TypeError("a picture's seed is no whole number, or its title no text")
 
 
 def read_pictures(content: Mapping[str, Any]) -> tuple[ShownPicture, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from gannotate.studies.documents import Scalar
 from gannotate.studies.domain import Domain
 from gannotate.studies.made import MadeFile, made_file
 from gannotate.studies.study import EVERY_CLASS, SOURCES, Measure, Shared, Step, Study
-from gannotate.studies.words import Here, Hole, Input, Part, ProjectOf, Result, Word, identify, parse, split
+from gannotate.studies.words import BRACES, Here, Hole, Input, Part, ProjectOf, Result, Word, identify, parse, split
 
 IDENTITY_VERSION = 1
 COMMAND_VERSIONS: dict[str, int] = {
@@ -138,7 +138,7 @@ class Resolver:
         """The words that were asked for beside those of a step; what is a file or folder counts by its content."""
         self.resolved[name] = None
         if name in self.also and name not in self.added:
-            found = [(word, Path(word)) for word in split(self.also[name])]
+            found = [(word, Path(word)) for word in _parted(self.also[name])]
             self.added[name] = [
                 (Input(path.resolve(), self._digest(path)) if path.exists() else word,) for word, path in found
             ]
@@ -228,6 +228,19 @@ class Resolver:
         if path not in self._digests:
             self._digests[path] = content_digest(path)
         return self._digests[path]
+
+
+def _parted(flags: str) -> Iterator[str]:
+    """The words of flags, `--flag=value` as two, so that a value that is a file is seen to be one.
+
+    Raises:
+        UsageError: there is a hole in them: no name stands for anything here.
+    """
+    for word in split(flags):
+        if BRACES.search(word):
+            raise UsageError(f"--also has {word!r}; give the value itself, {{NAME}} is for a study's own file")
+        flag, equals, value = word.partition("=")
+        yield from (flag, value) if equals and flag.startswith("--") else (word,)
 
 
 def _version(words: Sequence[Word]) -> int:

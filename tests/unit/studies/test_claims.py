@@ -142,7 +142,7 @@ def test_the_tables_have_every_part_and_what_it_stands_on(tmp_path: Path):
     assert "| not run | Xray: its figures are missing; Wbc, quick form: its figures are missing |" in text
     assert "| **holds, as far as looked at (2 of 5 parts)** |  | `taps`: Table 7 |" in text
     assert "no folder of this study" in text
-    assert "ImageNet weights are not here" in text
+    assert "All here start from random weights" in text
     counts = count_verdicts(claims)
     assert (counts["holds"], counts["does not hold here"]) == (2, 0)
     rows = list(csv.DictReader(io.StringIO(as_csv(claims))))
@@ -184,7 +184,7 @@ def claim_of(*parts: tuple[Verdict, bool]) -> Claim:
     def part(verdict: Verdict, ours: bool) -> Part:
         if verdict is Verdict.UNTESTABLE:
             return Part("t", why="w", ours=ours)
-        places = 0 if verdict is Verdict.NOT_RUN else 1
+        places = 0 if verdict in (Verdict.NOT_RUN, Verdict.NOTHING) else 1
         told = OnDomain("f", FRAME, True, 1, Finding("t", verdict, places, 0, ()))
         return Part("t", (told,), ours=ours)
 
@@ -204,6 +204,9 @@ HOLDS, CLOSE, AGAINST = Verdict.HOLDS, Verdict.CLOSE, Verdict.AGAINST
         ([(HOLDS, False), (Verdict.UNTESTABLE, False)], HOLDS, "holds, as far as looked at (1 of 2 parts)"),
         ([(HOLDS, True), (Verdict.UNTESTABLE, False)], Verdict.UNTESTABLE, "not testable here"),
         ([(HOLDS, True), (Verdict.NOT_RUN, False)], Verdict.NOT_RUN, "not run"),
+        ([(Verdict.NOTHING, False), (Verdict.UNTESTABLE, False)], Verdict.NOTHING, "nothing to compare"),
+        ([(Verdict.NOTHING, False), (Verdict.NOT_RUN, False)], Verdict.NOT_RUN, "not run"),
+        ([(Verdict.NOTHING, False), (HOLDS, False)], HOLDS, "holds, as far as looked at (1 of 2 parts)"),
     ],
 )
 def test_a_claim_stands_on_what_the_paper_says(parts: list[tuple[Verdict, bool]], verdict: Verdict, text: str):

@@ -186,5 +186,9 @@ def test_a_rival_that_learned_nothing_is_not_compared_with():
     assert (found.places, found.unlearned, found.differences[0]["at"]) == (1, 1, {"n": 10})
     alone = check(learns, some, expect(where={"n": [1]}))
     assert (alone.verdict, alone.why) == (Verdict.NOTHING, "the rival learned nothing")
+    lost = {name: Figure(asked=1, not_run=1) for name in some[0].figures}
+    open_yet = [replace(one, figures=lost) if one.at == {"n": 10, "way": "a"} else one for one in some]
+    unclear = check(learns, open_yet, expect())  # at the other place it may yet be seen
+    assert (unclear.verdict, unclear.why) == (Verdict.NOT_RUN, "its figures are missing")
     ahead = check(learns, points((1.0, 0.4), (0.5, 0.5)), expect())  # the claim's own side may have failed
     assert (ahead.places, ahead.unlearned) == (2, 0)

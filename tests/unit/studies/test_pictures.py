@@ -121,6 +121,14 @@ def test_pictures_of_several_cells_are_told_apart(written: Write):
     assert study_page(read_study(folder)).count("<span>seed 0</span>") == 2
 
 
+@pytest.mark.parametrize("told", [{"seed": "<script>alert(1)</script>"}, {"title": ["<b>"]}, {"missing": 1}])
+def test_a_foreign_study_json_puts_nothing_but_text_on_the_page(written: Write, told: dict[str, Any]):
+    _, folder, content = written(png())
+    write_json(folder / "study.json", content | {"pictures": [content["pictures"][0] | told]})
+    with pytest.raises(GannotateError, match=r"study\.json is damaged \(a picture's seed is no whole number"):
+        read_study(folder)
+
+
 @pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd", "a/b.png", ".png", "picture.svg", "..", "a\n.png"])
 def test_a_foreign_study_json_names_nothing_outside_its_folder(written: Write, name: str):
     _, folder, content = written(png())

@@ -139,6 +139,8 @@ def test_a_step_may_be_given_more_flags(bench: Bench, tmp_path: Path):
     assert more.reduced == ("1 seed in place of 2", "one with --add 3 --read w.pth")
     same = [number for number in usual.cells if number in more.cells]
     assert [usual.cells[number].step for number in same] == ["base"]
+    joined = bench.plan(STUDY, seeds=1, also={"one": f"--add=3 --read={weights}"})
+    assert set(joined.cells) == set(more.cells)
     moved = weights.rename(tmp_path / "other.pth")
     assert set(bench.plan(STUDY, seeds=1, also={"one": f"--add 3 --read {moved}"}).cells) == set(more.cells)
     moved.write_text("others")

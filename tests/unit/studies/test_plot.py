@@ -283,6 +283,16 @@ def test_a_legend_is_as_wide_as_its_plot_and_as_high_as_its_names(names: list[st
     assert legend.lines * legend.columns >= len(names)
 
 
+def test_new_values_of_the_shorter_axis_change_no_line_that_is_there():
+    declared = {"a": ("1", "2"), "way": ("x", "y", "z")}
+    few, more = (
+        replace(frame_of({"n": [1], "a": list(range(1, last + 1)), "way": list("xyz")}), declared=declared)
+        for last in (2, 4)
+    )
+    lines = [{"n": 1, "a": a, "way": way} for a in (1, 2) for way in "xyz"]
+    assert looks(few, ("a", "way"), lines) == looks(more, ("a", "way"), lines)
+
+
 def test_lines_have_their_legend_below_where_it_covers_none_and_the_plot_keeps_its_width():
     ways = [f"convolution, norm, activation, dropout (the code), {number}" for number in range(6)]
     frame = frame_of({"n": [1, 2], "way": ways})

@@ -39,6 +39,8 @@ def done(bench: Bench) -> tuple[Plan, Outcomes]:
         (("fg_miou",), TOLD, None),  # the protocol's figure is another one
         (("per_class", "miou"), TOLD, None),
         (("miou",), {"figure": "miou", "value": 0.5}, None),  # no folds
+        (("miou",), {"figure": "miou", "over": "folds", "deviation": 0.1, "count": 5}, None),  # damaged
+        (("miou",), {**TOLD, "value": "half"}, None),
         (("miou",), None, None),
     ],
 )
