@@ -80,7 +80,8 @@ def keep(folders: list[Path]) -> None:
     for one in studies(folders):
         own = KEPT / one.frame.called
         if one.folder.resolve() != own.resolve():
-            own.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(own, ignore_errors=True)  # with pictures of before
+            own.mkdir(parents=True)
             pictures = [asdict(kept_picture(one, picture, own)) for picture in one.pictures]
             write_json(own / STUDY, without_paths({**one.content, "pictures": pictures}))
 

@@ -21,7 +21,10 @@ from bench.faults.standins import CLASSES, SIZE, STUDY, label, make_generator  #
 
 sys.path.remove(str(ROOT))
 
-__all__ = ["SIZE", "TINY", "Command", "label"]
+__all__ = ["BY_FEATURES", "SIZE", "TINY", "Command", "label"]
+
+BY_FEATURES = ("--features", "timm:resnet10t", "--features-weights", "random")
+"""For `fit --from real`: the activations of a network with random weights."""
 
 TINY = f"""{STUDY}
 expect:

@@ -12,12 +12,11 @@ from PIL import Image
 
 from gannotate.project import Project
 
-from .conftest import SIZE, Command
+from .conftest import BY_FEATURES, SIZE, Command
 
 METHODS = {"vae": ("--latents", 4), "simclr": ("--depth", 3)}
 SHORT = ("--steps", 2, "--batch", 4)
 TINY = ("--from", "real", "--max-steps", 3)
-RANDOM = ("--features", "timm:resnet10t", "--features-weights", "random")
 
 
 @pytest.fixture
@@ -74,7 +73,7 @@ def test_an_encoder_starts_a_network_too(
 def test_the_newest_decoder_of_its_kind_is_read_with(
     command: Command, annotated: Path, labelled: Path, tmp_path: Path
 ) -> None:
-    features = command("fit", annotated, *TINY, "--labelled", labelled, *RANDOM)["decoder"]
+    features = command("fit", annotated, *TINY, "--labelled", labelled, *BY_FEATURES)["decoder"]
     drawn = command("fit", annotated, "--max-steps", 2)["decoder"]
     through = ("predict", annotated, labelled, "--through", "features", "--out", tmp_path / "labels")
     assert command(*through)["decoder"] == features
@@ -90,7 +89,7 @@ def test_what_draws_takes_the_newest_decoder_of_the_generator(
     command: Command, annotated: Path, labelled: Path
 ) -> None:
     drawn = Path(command("fit", annotated, "--max-steps", 2, "--shots", 3)["decoder"])
-    features = Path(command("fit", annotated, *TINY, "--labelled", labelled, *RANDOM)["decoder"])
+    features = Path(command("fit", annotated, *TINY, "--labelled", labelled, *BY_FEATURES)["decoder"])
     assert command("synthesize", annotated, "-n", 2, "--dry-run")["config"]["decoder"] == drawn.name
     assert command("train", annotated, "--online", "--dry-run")["config"]["decoder"] == drawn.name
     found = command("evaluate", annotated, "--of", "decoder", "--test", labelled, "--most", 2, "--steps", 2)
@@ -160,12 +159,18 @@ def test_a_dry_run_shows_the_methods_own_numbers(command: Command, project: Path
     [
         (("fit", "P", "--features", "X"), "--features belongs to labels of real pictures; add --from real"),
         (("fit", "P", *TINY, "--labelled", "L", "--method", "features"), "names the network that --method features"),
-        (("fit", "P", *TINY, "--labelled", "L", "--method", "maml", *RANDOM), "no other method reads one"),
+        (("fit", "P", *TINY, "--labelled", "L", "--method", "maml", *BY_FEATURES), "no other method reads one"),
         (("fit", "P", *TINY, "--labelled", "L", "--features-weights", "random"), "are for --features timm:NAME"),
         (("fit", "P", *TINY, "--labelled", "L", "--features", "timm:resnet10t"), "timm:resnet10t needs weights"),
         (("fit", "P", *TINY, "--labelled", "L", "--features", "nowhere"), "nowhere is no network's folder"),
-        (("fit", "P", *TINY, "--labelled", "L", *RANDOM, "--taps", "b4.conv1"), "no tap 'b4.conv1'; these features"),
-        (("fit", "P", *TINY, "--labelled", "L", *RANDOM, "--inner-steps", 2), "inner-steps means nothing to features"),
+        (
+            ("fit", "P", *TINY, "--labelled", "L", *BY_FEATURES, "--taps", "b4.conv1"),
+            "no tap 'b4.conv1'; these",
+        ),
+        (
+            ("fit", "P", *TINY, "--labelled", "L", *BY_FEATURES, "--inner-steps", 2),
+            "inner-steps means nothing to",
+        ),
         (("predict", "P", "L", "--out", "O", "--through", "features"), "has no finished decoder yet; make one with"),
         (("predict", "P", "L", "--out", "O", "--through", "features", "--steps", 3), "--steps is for --through gen"),
         (("predict", "P", "L", "--out", "O", "--through", "features", "--tile", 64), "or leave --through features out"),

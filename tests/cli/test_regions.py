@@ -12,7 +12,7 @@ from gannotate.cli import simulate as verb
 from gannotate.project import Project
 from gannotate.segmenters.build import SegmenterConfig
 
-from .conftest import CLASSES, SIZE, Command, label
+from .conftest import BY_FEATURES, CLASSES, SIZE, Command, label
 
 EMPTY = (2, 5)
 """Pool pictures in which the stand-in sees nothing."""
@@ -122,20 +122,7 @@ def test_floors_are_of_a_decoder_that_was_fitted_to_annotations(command: Command
         code, text = command.mistake("evaluate", annotated, *words, "--floors")
         assert code == 2
         assert text.startswith("--floors makes floors from the annotations that a decoder was fitted to")
-    command(
-        "fit",
-        annotated,
-        "--from",
-        "real",
-        "--labelled",
-        labelled,
-        "--features",
-        "timm:resnet10t",
-        "--features-weights",
-        "random",
-        "--max-steps",
-        1,
-    )
+    command("fit", annotated, "--from", "real", "--labelled", labelled, *BY_FEATURES, "--max-steps", 1)
     code, text = command.mistake("evaluate", annotated, "--of", "decoder", "--floors")
     assert code == 2
     assert "was not fitted to annotations of this project" in text

@@ -12,7 +12,7 @@ from PIL import Image
 from gannotate.labels import read_label_map
 from gannotate.project import Project
 
-from .conftest import Command
+from .conftest import BY_FEATURES, Command
 
 
 @pytest.fixture
@@ -77,16 +77,7 @@ def test_a_decoders_evaluation_keeps_pictures_for_the_page(
 ):
     fit = ["--max-steps", 2]
     if through == "features":
-        fit += [
-            "--from",
-            "real",
-            "--labelled",
-            labelled,
-            "--features",
-            "timm:resnet10t",
-            "--features-weights",
-            "random",
-        ]
+        fit += ["--from", "real", "--labelled", labelled, *BY_FEATURES]
     else:
         fit += ["--shots", 2]
     decoder = Path(command("fit", annotated, *fit)["decoder"])

@@ -17,6 +17,8 @@ from PIL import Image
 from gannotate.cli import train as train_verb
 from gannotate.cli import train_methods
 from gannotate.cli.app import main
+from gannotate.cli.kept import kept_by, next_step, say_size
+from gannotate.cli.train import TrainFlags
 from gannotate.cli.train_methods import parse_settings
 from gannotate.errors import UsageError
 from gannotate.project import Project
@@ -25,6 +27,7 @@ from gannotate.segmenters.build import read_segmenter_config
 from gannotate.segmenters.online import OnlineConfig
 from gannotate.segmenters.semantic_gan.config import SemanticGANConfig
 from gannotate.segmenters.supervised import SegmenterTraining, train_segmenter
+from gannotate.training.loop import Progress
 
 from .conftest import SIZE, Command
 
@@ -312,3 +315,12 @@ def test_a_semantic_gan_is_trained_and_labels(command: Command, project: Path, l
     found = command("train", project, "--method", "semantic-gan", *words, *settings, "--max-steps", 2)
     assert (found["labels"], found["unlabelled"], found["steps"]) == (4, 50, 4)
     assert 0 <= command("evaluate", project, "--test", labelled)["miou"] <= 1
+
+
+def test_kept_networks_that_somebody_deleted_do_not_end_a_training(tmp_path: Path):
+    how = SegmenterTraining(steps=4, keep_every=2)
+    rows = [Progress(done=done, steps=4, seconds=1.0, eta_s=0.0, metrics={}) for done in (3, 4)]
+    assert list(say_size(iter(rows), TrainFlags(), how, tmp_path)) == rows
+    result = kept_by(how, tmp_path)
+    assert result == {"kept": {"folder": str(tmp_path / "kept"), "networks": 0, "mb": 0}}
+    assert next_step(Path("P"), result) == "gannotate evaluate P --test DIR"

@@ -8,7 +8,7 @@ from typing import Any
 
 from gannotate.cli import show
 from gannotate.cli.flags import Common
-from gannotate.segmenters.kept import KEPT, disk_bytes, kept_networks
+from gannotate.segmenters.kept import KEPT, disk_bytes, holds_kept, kept_networks
 from gannotate.segmenters.supervised import SegmenterTraining
 from gannotate.training import distributed
 from gannotate.training.loop import Progress
@@ -28,8 +28,8 @@ def say_size(
     """The same progress; says what all kept networks will take as soon as there is one."""
     said = training.keep_every is None or not distributed.is_first()
     for progress in running:
-        if not said and progress.done >= (training.keep_every or 0):
-            size, said = disk_bytes(kept_networks(folder / KEPT)[:1]), True
+        if not said and progress.done >= (training.keep_every or 0) and (found := _there(folder)):
+            size, said = disk_bytes(found[:1]), True
             number = _number(training)
             show.say(flags, f"{counted(number, 'kept network')} in {folder / KEPT} will take {_mb(number * size)} MB")
         yield progress
@@ -39,7 +39,7 @@ def kept_by(training: SegmenterTraining, folder: Path) -> dict[str, Any]:
     """Where a training that has ended kept its networks, how many, and the MB that they take; empty if it kept none."""
     if training.keep_every is None:
         return {}
-    found = kept_networks(folder / KEPT)
+    found = _there(folder)
     return {"kept": {"folder": str(folder / KEPT), "networks": len(found), "mb": _mb(disk_bytes(found))}}
 
 
@@ -53,8 +53,14 @@ def kept_text(result: Mapping[str, Any]) -> str:
 
 def next_step(project: Path, result: Mapping[str, Any]) -> str:
     """What to type after a training: a test, before which one of the kept networks is chosen."""
-    choice = f" --among {quoted(result['kept']['folder'])} --validation DIR --protocol NAME" if "kept" in result else ""
+    kept = result.get("kept", {})
+    choice = f" --among {quoted(kept['folder'])} --validation DIR --protocol NAME" if kept.get("networks") else ""
     return f"gannotate evaluate {quoted(project)} --test DIR{choice}"
+
+
+def _there(folder: Path) -> list[Path]:
+    """The kept networks of a training; none where they were deleted, which a training that goes on does not mind."""
+    return kept_networks(folder / KEPT) if holds_kept(folder / KEPT) else []
 
 
 def _number(training: SegmenterTraining) -> int:

@@ -11,6 +11,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
+
 from gannotate.errors import GannotateError
 from gannotate.jsonlines import read_rows
 from gannotate.studies.cell_files import NoFile, find_file
@@ -67,7 +69,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class Mean:
-    """The mean line at one place, where all seeds that have a line have a point."""
+    """The mean line at one place, as far as all seeds that have a line have one."""
 
     at: Mapping[str, Scalar]
     stops: tuple[Stop, ...] = field(default=())
@@ -138,13 +140,16 @@ def means(drawn: DrawnCurve) -> list[Mean]:
             by_place.setdefault(str(line.at), []).append(line)
     found = []
     for lines in by_place.values():
-        own = [dict(line.points) for line in lines]
-        stops = []
-        for x in sorted(set.intersection(*map(set, own))):
-            values = [one[x] for one in own]
-            stops.append(Stop(x, fmean(values), min(values), max(values), len(values)))
-        found.append(Mean(lines[0].at, tuple(stops)))
+        found.append(Mean(lines[0].at, tuple(_stops([line.points for line in lines]))))
     return found
+
+
+def _stops(seeds: Sequence[Points]) -> Iterator[Stop]:
+    """Where any seed has a point and all have a line: they may be noted at other steps, or seconds, than each other."""
+    first, last = max(points[0][0] for points in seeds), min(points[-1][0] for points in seeds)
+    for x in sorted({x for points in seeds for x, _ in points if first <= x <= last}):
+        values = [float(np.interp(x, [one for one, _ in points], [y for _, y in points])) for points in seeds]
+        yield Stop(x, fmean(values), min(values), max(values), len(values))
 
 
 def curve_name(number: int, count: int) -> str:

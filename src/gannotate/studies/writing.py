@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -26,6 +27,9 @@ from gannotate.wording import counted, span
 
 STUDY, TABLE, VALUES = "study.json", "table.md", "table.csv"
 FORMAT_VERSION = 1
+
+FIGURE = re.compile(r"(plot|curve|picture)(-\d+)?\.(svg|png|csv)")
+"""Names of what is drawn beside it."""
 
 SCORES = "evaluate"
 """The verb whose result tells on how many pictures it scored."""
@@ -57,7 +61,20 @@ def write_study(folder: Path, plan: Plan, outcomes: Outcomes, command: str, wall
     write_text(own / TABLE, page_of(frame, points, findings, content))
     write_text(own / VALUES, comma_separated(frame, points))
     write_json(own / STUDY, content)
+    _drop_stale(own, content)
     return content
+
+
+def _drop_stale(own: Path, content: Mapping[str, Any]) -> None:
+    """Removes figures of an earlier writing that study.json names no more."""
+    named = {
+        name
+        for one in (*content["plots"], *content["curves"], *content["pictures"])
+        for name in (one.get(kind) for kind in ("svg", "png", "csv", "file"))
+    }
+    for path in own.iterdir():
+        if FIGURE.fullmatch(path.name) and path.name not in named:
+            path.unlink(missing_ok=True)
 
 
 def about(plan: Plan) -> dict[str, Any]:

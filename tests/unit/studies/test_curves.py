@@ -84,11 +84,21 @@ def test_read_again_it_is_the_same(written: Write):
     assert [mean.stops[-1].mean for mean in means(again)] == [pytest.approx(0.45)] * 4
 
 
-def test_the_mean_is_where_all_seeds_have_a_point():
-    lines = [Line({}, 0, "a", "", ((1, 0.1), (2, 0.2))), Line({}, 1, "b", "", ((2, 0.4), (3, 0.9)))]
+@pytest.mark.parametrize(
+    ("first", "second", "stops"),
+    [
+        (((1, 0.1), (2, 0.2)), ((2, 0.4), (3, 0.9)), [(2, 0.2, 0.4, 2)]),
+        # noted at other places: between the points of the other one
+        (((1, 0.1), (3, 0.3)), ((2, 0.4), (4, 0.8)), [(2, 0.2, 0.4, 2), (3, 0.3, 0.6, 2)]),
+        (((1, 0.1),), ((2, 0.4),), []),
+    ],
+)
+def test_the_mean_is_where_all_seeds_have_a_line(first: Any, second: Any, stops: list[tuple[float, ...]]):
+    lines = [Line({}, 0, "a", "", first), Line({}, 1, "b", "", second)]
     curve = Curve.model_validate({"from": "x", "y": "miou", "title": "t"})
     (mean,) = means(DrawnCurve(curve, (*lines, Line({}, 2, "c", "", missing="gone"))))
-    assert [(one.x, one.least, one.most, one.seeds) for one in mean.stops] == [(2, 0.2, 0.4, 2)]
+    found = [(one.x, one.least, one.most, one.seeds) for one in mean.stops]
+    assert found == [tuple(pytest.approx(number) for number in stop) for stop in stops]
 
 
 @pytest.mark.parametrize(

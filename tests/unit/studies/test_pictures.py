@@ -121,6 +121,18 @@ def test_pictures_of_several_cells_are_told_apart(written: Write):
     assert study_page(read_study(folder)).count("<span>seed 0</span>") == 2
 
 
+def test_a_picture_that_is_no_more_is_removed_and_what_is_somebodys_stays(written: Write, bench: Bench):
+    plan, folder, _ = written(png())
+    (folder / "notes.png").write_bytes(png())
+    (folder / "plot-7.svg").write_text("of a study that had seven plots")
+    (drawn,) = bench.how.folder.rglob("drawn.png")
+    drawn.unlink()
+    content = write_study(bench.how.folder, plan, outcomes_so_far(plan, bench.how), "gannotate study run sums", 1.0)
+    assert content["pictures"][0]["missing"] == "drawn.png is not in the folder of base"
+    figures = {path.name for path in folder.iterdir() if path.suffix in (".png", ".svg")}
+    assert figures == {"plot.svg", "plot.png", "notes.png"}
+
+
 @pytest.mark.parametrize("told", [{"seed": "<script>alert(1)</script>"}, {"title": ["<b>"]}, {"missing": 1}])
 def test_a_foreign_study_json_puts_nothing_but_text_on_the_page(written: Write, told: dict[str, Any]):
     _, folder, content = written(png())
