@@ -195,7 +195,7 @@ def _nothing(frame: Frame, one: Expectation, unlearned: int, missing: int) -> tu
         return Verdict.NOT_RUN, left_out or "its figures are missing"
     if unlearned:
         return Verdict.NOTHING, "the rival learned nothing"
-    return Verdict.NOTHING, "these pictures have no such figure"
+    return Verdict.NOTHING, "there is no such figure here"
 
 
 def _left_out(frame: Frame, one: Expectation) -> str:
