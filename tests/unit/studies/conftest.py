@@ -20,6 +20,7 @@ from gannotate.studies import (
     outcomes_so_far,
     run_plan,
 )
+from gannotate.studies.cell import words_of
 from gannotate.studies.documents import parse_document
 from gannotate.studies.domain import Domain
 from gannotate.studies.frame import Frame
@@ -107,6 +108,13 @@ quick:
   axes: {n: [1]}
 """
 
+LATER = (
+    STUDY.replace("numbers, values: [1, 2]", "numbers, values: [7, 9]")
+    .replace("{n: 2}, than: {n: 1}", "{n: 9}, than: {n: 7}")
+    .replace("axes: {n: [1]}", "axes: {n: [7]}")
+)
+"""The study with other numbers."""
+
 DOMAIN = """
 title: Grounds
 classes: [ground, left side]
@@ -187,3 +195,8 @@ FRAME = Frame(
     published=(),
 )
 """A measure and one of every class, over two axes."""
+
+
+def commands(plan: Plan) -> list[str]:
+    """The command of every cell."""
+    return [" ".join(words_of(cell)) for cell in plan.cells.values()]

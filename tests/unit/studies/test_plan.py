@@ -1,4 +1,4 @@
-"""Planning: templates, identities that stay, what is left out, domains, and the mistakes of a study's file."""
+"""Planning: templates, identities that stay, what is left out, and the mistakes of a study's file."""
 
 from __future__ import annotations
 
@@ -10,29 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gannotate.errors import GannotateError, UsageError
-from gannotate.studies import Choice, Plan, load_domain, load_shared, load_study, make_plan, resolving
-from gannotate.studies.axis import Axis
+from gannotate.studies import Choice, load_domain, load_shared, load_study, make_plan, resolving
 from gannotate.studies.cell import words_of
-from gannotate.studies.digests import content_digest
-from gannotate.studies.documents import Scalar, parse_document
-from gannotate.studies.domain import Domain, DomainFile
+from gannotate.studies.documents import parse_document
+from gannotate.studies.domain import DomainFile
 from gannotate.studies.plan import only_seeds
-from gannotate.studies.several import plan_several
 from gannotate.studies.study import Shared, names
 from gannotate.studies.words import Hole, Input, Result, field_of, fill, identify, parse, split
 
-from .conftest import STUDY, Bench, study_of
-
-LATER = (
-    STUDY.replace("numbers, values: [1, 2]", "numbers, values: [7, 9]")
-    .replace("{n: 2}, than: {n: 1}", "{n: 9}, than: {n: 7}")
-    .replace("axes: {n: [1]}", "axes: {n: [7]}")
-)
-"""The study with other numbers."""
-
-
-def commands(plan: Plan) -> list[str]:
-    return [" ".join(words_of(cell)) for cell in plan.cells.values()]
+from .conftest import STUDY, Bench, commands, study_of
 
 
 def test_a_word_is_text_and_holes():
@@ -147,29 +133,6 @@ def test_a_step_may_be_given_more_flags(bench: Bench, tmp_path: Path):
     assert set(bench.plan(STUDY, seeds=1, also={"one": f"--add 3 --read {moved}"}).cells) != set(more.cells)
     with pytest.raises(UsageError, match=r"--also names 'onee', which is no step of sums; did you mean 'one'\?; there"):
         bench.plan(STUDY, also={"onee": "--add 3"})
-
-
-def test_an_axis_may_vary_a_shared_setting(bench: Bench):
-    shared = Shared.model_validate({"settings": {"n": 7}, "steps": {"base": "make --value {n}"}})
-    plan = make_plan(
-        "sums", study_of(STUDY.replace("  base: make --value 10\n", "")), shared, bench.domain, Choice(seeds=1)
-    )
-    assert [one for one in commands(plan) if "--add" not in one] == ["make --value 1", "make --value 2"]
-    assert plan.settings == {}
-
-
-def test_sources_are_places_or_commands(bench: Bench, domain: Domain):
-    text = STUDY.replace("--value 10", "--value {labelled} --read {test} {domain.new} {domain.classes}")
-    plan = bench.plan(text, seeds=1)
-    path = domain.paths["test"]
-    assert commands(plan)[:2] == [
-        "make --value 3",
-        f"make --value <ground labelled.value> --read {path} --mirror yes ground,left side",
-    ]
-    base = list(plan.cells.values())[1]
-    assert (Input(path, content_digest(path)),) in base.words
-    with pytest.raises(UsageError, match="the domain ground has no unlabelled pictures"):
-        bench.plan(STUDY.replace("--value 10", "--read {unlabelled}"))
 
 
 def test_an_identity_is_what_is_done_to_what_and_nothing_else(bench: Bench, tmp_path: Path):
@@ -287,176 +250,10 @@ def test_a_choice_that_leaves_nothing_is_told(bench: Bench):
         bench.plan(text)
 
 
-def test_a_domain_limits_an_axis(bench: Bench, tmp_path: Path):
-    path = tmp_path / "ground" / "domain.yaml"
-    path.write_text(path.read_text() + "most: {n: 1}\n")
-    bench.domain = load_domain(str(path.parent), environment={})
-    assert {row.at["n"] for row in bench.plan().rows} == {1}
-    with pytest.raises(UsageError, match="every value of n is above 1, the most on ground; give lower ones"):
-        bench.plan(only={"n": (2,)})
-    with pytest.raises(UsageError, match="every value of n is above 1"):
-        bench.plan(LATER)
-    assert bench.plan(LATER, only={"n": (1,)}).reduced == ()  # it has none that could be missing
-    asked = bench.plan(only={"n": ("1", "2", "30")})
-    assert {row.at["n"] for row in asked.rows} == {1}
-    assert (asked.reduced, asked.besides) == ((), ())
-    assert asked.above == ("numbers without 2, 30, above 1, the most on ground",)
-
-
-def test_a_setting_of_the_domain_may_tell_how_much_it_has(bench: Bench, tmp_path: Path):
-    path = tmp_path / "ground" / "domain.yaml"
-    about = path.read_text().replace("make --value 3", "make --value {count}")
-    text = STUDY.replace("--value 10", "--value {labelled}")
-    path.write_text(f"{about}most: {{n: count}}\nsettings: {{count: 5}}\nquick: {{settings: {{count: 3}}}}\n")
-    bench.domain = load_domain(str(path.parent), environment={})
-    for quick, settings, most in ((False, {}, 5), (True, {}, 3), (True, {"count": 4}, 4)):
-        plan = bench.plan(text, quick=quick, settings=settings, only={"n": range(1, 7)})
-        assert [one.value for one in plan.axes["n"].values] == list(range(1, most + 1))
-    asked = Choice(only={"n": (6,)}, settings={"count": 6})
-    assert plan_several({"a": study_of(text)}, Shared(), bench.domain, asked).plans["a"].axes["n"].values[0].value == 6
-    for wrong in ("many", "count"):
-        path.write_text(f"{about}most: {{n: {wrong}}}\nsettings: {{count: all}}\n")
-        with pytest.raises(UsageError, match=f"the most of n is '{wrong}', which is no number and no setting"):
-            load_domain(str(path.parent), environment={})
-
-
-@pytest.mark.parametrize(
-    ("values", "asked", "expected"),
-    [
-        ([2, 10, 30], ("150", "2"), [2, 150]),
-        ([2, 10, 30], ("30", "2"), [2, 30]),
-        ([30, 2, 10], ("10", "30"), [30, 10]),  # its own order
-        ([30, 2, 10], ("15", "2", "30"), [30, 15, 2]),
-        ([64, 48, 32], ("16", "100", "48"), [100, 48, 16]),  # falling as its own are
-        ([1, 0.9, 0.5], ("0.70", "1.0"), [1, 0.7]),
-        ([1, 0.9, 0.5], (0.25, 2), [2, 0.25]),
-        ([5], ("150.0", "1.5e2", "0150"), [150]),  # one number, however it is written
-    ],
-)
-def test_an_axis_of_numbers_takes_others(values: list[float], asked: tuple[Scalar, ...], expected: list[float]):
-    found = [one.value for one in Axis.model_validate(values).only(asked).values]
-    assert found == expected
-    assert [*map(str, found)] == [*map(str, expected)]  # as commands have it
-
-
-@pytest.mark.parametrize(
-    ("values", "asked", "error"),
-    [
-        ([2, 10], "two", "'two' is not on this axis; it has 2, 10, and takes other whole numbers above 0"),
-        ([2, 10], "2.5", "takes other whole numbers above 0"),
-        ([2, 10], "0", "takes other whole numbers above 0"),
-        ([2, 10], "-5", "takes other whole numbers above 0"),
-        ([2, 10], "", "takes other whole numbers above 0"),
-        ([2, 10], "inf", "takes other whole numbers above 0"),
-        ([2, 10], True, "takes other whole numbers above 0"),
-        ([1, 0.5], "nan", "it has 1, 0.5, and takes other numbers above 0"),
-        (["light", "cnn"], "150", "it has light, cnn, and takes no others, as only an axis of numbers does"),
-        ([True, False], "150", "takes no others"),
-        (
-            {8: {"how": "--width 8"}, 16: {"how": "--width 16"}},
-            "32",
-            "no others, as each stands for words of a command",
-        ),
-    ],
-)
-def test_what_an_axis_does_not_take_is_refused(values: object, asked: Scalar, error: str):
-    axis = Axis.model_validate({"values": values})
-    with pytest.raises(UsageError, match=error):
-        axis.only([asked])
-
-
-def test_new_values_are_planned_told_and_change_nothing_of_the_others(bench: Bench):
-    plan, usual = bench.plan(only={"n": ("2", "150")}), bench.plan()
-    assert [(row.at["n"], row.at["way"]) for row in plan.rows[:4]] == [
-        (n, way) for n in (2, 150) for way in ("plain", "twice")
-    ]
-    assert (plan.reduced, plan.besides) == (("numbers without 1",), ("numbers with 150 besides",))
-    assert "make --value 150 --add <base.value> --seed 0" in commands(plan)
-    of_two = {cell for row in usual.rows if row.at["n"] == 2 for cell in (row.figures["value"].cell,)}
-    assert of_two <= set(plan.cells)
-    assert bench.plan(quick=True, only={"n": (150,)}).rows[0].at["n"] == 150
-
-
-@pytest.mark.parametrize(("n", "kept"), [(3, True), (15, True), (25, False), (40, False), (1, True)])
-def test_a_new_value_is_left_out_where_those_next_to_it_are(bench: Bench, n: int, kept: bool):
-    text = (
-        STUDY.replace("values: [1, 2]", "values: [1, 2, 10, 20, 30]") + "leave_out:\n  - {way: [twice], n: [20, 30]}\n"
-    )
-    ways = [row.at["way"] for row in bench.plan(text, seeds=1, only={"n": (n,)}).rows]
-    assert ways == (["plain", "twice"] if kept else ["plain"])
-
-
-def test_several_studies_share_one_new_value(bench: Bench):
-    studies = {"a": study_of(), "b": study_of(LATER)}
-    several = plan_several(studies, Shared(), bench.domain, Choice(only={"n": ("150", "1")}))
-    assert [[one.value for one in plan.axes["n"].values] for plan in several.plans.values()] == [[1, 150], [1, 150]]
-
-
-def test_a_folder_is_a_domain_by_its_names(tmp_path: Path):
-    folder = tmp_path / "things"
-    for name in ("labelled", "test", "generator"):
-        (folder / name).mkdir(parents=True)
-    with pytest.raises(UsageError, match="does not tell its classes"):
-        load_domain(str(folder), environment={})
-    (folder / "labelled" / "classes.json").write_text('{"classes": {"0": "ground", "1": "thing"}}')
-    found = load_domain(str(folder), environment={})
-    assert (found.name, found.about.classes) == ("things", ("ground", "thing"))
-    assert sorted(found.paths) == ["generator", "labelled", "test"]
-    assert found.missing["unlabelled"] == (
-        "the domain things has no unlabelled pictures; add them to its folder as unlabelled or unlabelled.zip, or name "
-        "them in its domain.yaml"
-    )
-    (folder / "generator").rmdir()
-    alone = load_domain(str(folder), environment={})
-    told = "the domain things has no generator; give one with --generator DIR"
-    assert alone.missing["generator"] == told
-    for text, error in (("[]", "does not name classes"), ('{"classes": {"0": "a"}}', "names 1 classes")):
-        (folder / "labelled" / "classes.json").write_text(text)
-        with pytest.raises(UsageError, match=error):
-            load_domain(str(folder), environment={})
-    (folder / "test").rmdir()
-    with pytest.raises(UsageError, match=r"it has neither domain.yaml nor test/ \(or test.zip\)"):
-        load_domain(str(folder), environment={})
-
-
-def test_pictures_that_are_elsewhere_are_named_when_they_are_needed(tmp_path: Path):
-    domain = load_domain("xray", environment={})
-    with pytest.raises(UsageError, match=r"the domain xray needs its labelled pictures, \{data\}/xray/pool.zip: give"):
-        make_plan("algorithm2", load_study("algorithm2"), load_shared(), domain, Choice(quick=True))
-    domain = load_domain("xray", environment={"DATA": str(tmp_path)})
-    with pytest.raises(UsageError, match=r"pool\.zip is not there, the labelled of the domain xray; give the folder"):
-        make_plan("algorithm2", load_study("algorithm2"), load_shared(), domain, Choice(quick=True))
-    with pytest.raises(UsageError, match="there is no domain 'portrait'; did you mean 'portraits'"):
-        load_domain("portrait")
-    domain = load_domain("portraits", generator=tmp_path)
-    assert domain.paths["generator"] == tmp_path
-
-
 def test_a_shared_name_keeps_its_kind(bench: Bench):
     shared = Shared.model_validate({"steps": {"n": "make"}})
     with pytest.raises(UsageError, match="n is a step and an axis"):
         make_plan("sums", study_of(), shared, bench.domain)
-
-
-def test_a_digest_is_of_names_and_content(tmp_path: Path):
-    one, two = tmp_path / "one", tmp_path / "two"
-    for folder in (one, two):
-        (folder / "a").mkdir(parents=True)
-        (folder / "a" / "b.png").write_text("picture")
-    assert content_digest(one) == content_digest(two)
-    (two / ".hidden").write_text("")
-    assert content_digest(one) == content_digest(two)
-    (two / "a" / "b.png").rename(two / "a" / "c.png")
-    assert content_digest(one) != content_digest(two)
-    # of a network's folder only what makes it one: cards and logs may be written anew
-    for folder in (one, two):
-        (folder / "model.safetensors").write_text("weights")
-        (folder / "config.json").write_text("{}")
-    assert content_digest(one) == content_digest(two)
-    (two / "model.safetensors").write_text("others")
-    assert content_digest(one) != content_digest(two)
-    with pytest.raises(UsageError, match="is not there"):
-        content_digest(tmp_path / "none")
 
 
 def test_the_examples_of_the_docs_are_right():
