@@ -33,6 +33,9 @@ class DomainFlags(Common):
     """Split to learn from."""
     test: str = "test"
     """Split to test on; val while you still choose."""
+    test_pictures: Path | None = None
+    """Folder or zip of labelled pictures to test on in place of a split, e.g. the test.zip of another domain of the
+    same classes; its place is noted."""
     first: int | None = None
     """Only the first so many pictures to learn from: the papers' few-label sets are the first ones of train."""
     size: int | None = None
@@ -52,6 +55,7 @@ def domain_verb(name: str, folder: Path, /, *, flags: DomainFlags) -> int:
         labelled=flags.labelled,
         first=flags.first,
         test=flags.test,
+        test_pictures=flags.test_pictures,
         unlabelled=flags.unlabelled,
         generator=flags.generator,
         size=flags.size,

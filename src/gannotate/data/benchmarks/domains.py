@@ -16,6 +16,7 @@ import yaml
 from gannotate.data.benchmarks.declaration import Benchmark
 from gannotate.data.benchmarks.exporting import Exported, export_split
 from gannotate.data.benchmarks.reading import BenchmarkSplit, load_benchmark, shared_names
+from gannotate.data.labelled import read_labelled
 from gannotate.data.pictures import PictureSource
 from gannotate.data.writing import check_new
 from gannotate.errors import UsageError
@@ -23,6 +24,9 @@ from gannotate.files import appearing, write_text
 from gannotate.wording import counted
 
 DOMAIN_FILE = "domain.yaml"
+
+LOOKED_AT_PX = 16
+"""Side to which test pictures are brought while their classes are looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +39,8 @@ class DomainChoice:
     """Only its first so many pictures; all when None."""
     test: str = "test"
     """Split to test on."""
+    test_pictures: Path | None = None
+    """Folder or zip of labelled pictures to test on in place of that split; named, not copied."""
     unlabelled: Path | None = None
     """Folder or zip of unlabelled pictures in place of the benchmark's own; named, not copied."""
     generator: Path | None = None
@@ -57,23 +63,17 @@ def domain_sources(benchmark: Benchmark, folder: str | Path, choice: DomainChoic
 
     Raises:
         UsageError: no such folder or split, a split without labels, pictures that are learned from and tested on, too
-            few for `first`, or no generator or unlabelled pictures where they were said to be.
+            few for `first`, or no generator, unlabelled or test pictures where they were said to be. GannotateError:
+            test pictures without label maps, or of other classes.
     """
-    for name in (choice.labelled, choice.test):
+    for name in (choice.labelled, *([] if choice.test_pictures else [choice.test])):
         if not benchmark.split(name).labelled:
             known = ", ".join(name for name, split in benchmark.splits.items() if split.labelled)
             raise UsageError(f"{name} of {benchmark.name} has no labels; use one of {known}")
     if choice.generator is not None and not choice.generator.is_dir():
         raise UsageError(f"{choice.generator} is no folder; give the folder of a generator")
     labelled = load_benchmark(benchmark, folder, choice.labelled, choice.size).first(choice.first)
-    test = load_benchmark(benchmark, folder, choice.test, choice.size)
-    shared = shared_names(labelled, test)
-    if shared:
-        raise UsageError(
-            f"{choice.labelled} and {choice.test} of {benchmark.name} share {counted(shared, 'picture')}; learn from "
-            "and test on splits that share none"
-        )
-    sources = [DomainPart("labelled", labelled), DomainPart("test", test)]
+    sources = [DomainPart("labelled", labelled), _test(benchmark, folder, choice, labelled)]
     if choice.unlabelled is not None:
         PictureSource(choice.unlabelled)  # says what is wrong with it
         sources.append(DomainPart("unlabelled", None, choice.unlabelled.resolve()))
@@ -82,6 +82,22 @@ def domain_sources(benchmark: Benchmark, folder: str | Path, choice: DomainChoic
     if choice.generator is not None:
         sources.append(DomainPart("generator", None, choice.generator.resolve()))
     return sources
+
+
+def _test(benchmark: Benchmark, folder: str | Path, choice: DomainChoice, labelled: BenchmarkSplit) -> DomainPart:
+    """What is tested on, of which nothing is learned from."""
+    if choice.test_pictures is not None:
+        # small, as only their classes are looked at: a study would find out after its first training
+        read_labelled(choice.test_pictures, len(benchmark.class_names), LOOKED_AT_PX, names=benchmark.class_names)
+        return DomainPart("test", None, choice.test_pictures.resolve())
+    test = load_benchmark(benchmark, folder, choice.test, choice.size)
+    shared = shared_names(labelled, test)
+    if shared:
+        raise UsageError(
+            f"{choice.labelled} and {choice.test} of {benchmark.name} share {counted(shared, 'picture')}; learn from "
+            "and test on splits that share none"
+        )
+    return DomainPart("test", test)
 
 
 def write_domain(

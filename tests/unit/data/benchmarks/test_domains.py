@@ -87,6 +87,26 @@ def test_unlabelled_pictures_of_ones_own_and_a_domain_without_a_generator(tmp_pa
     assert given.paths["generator"] == (tmp_path / "more").resolve()
 
 
+def test_labels_of_generated_pictures_are_tested_on_the_real_ones_of_another_domain(faces: Path, tmp_path: Path):
+    """Table C.12: it learns from 8 classes of Face-34 and is tested on CelebAMask-HQ."""
+    written("celebamask-hq-8", faces, tmp_path / "real", DomainChoice(size=16))
+    labels = {str(number): np.full((10, 10), number) for number in range(3)}
+    numbered(tmp_path / "face/training_data/face_processed", labels, "image_{}.png", "image_mask{}.npy")
+    choice = DomainChoice(test_pictures=tmp_path / "real/test.zip", size=16)
+    counts = written("face-34-as-8", tmp_path / "face", tmp_path / "d", choice)
+    assert counts == {"labelled": 3}
+    domain = load_domain(str(tmp_path / "d"), environment={})
+    assert domain.paths["test"] == (tmp_path / "real/test.zip").resolve()
+    assert len(read_labelled(domain.paths["test"], 8, names=domain.about.classes)) == 2
+
+
+def test_test_pictures_of_other_classes_are_refused(faces: Path, tmp_path: Path):
+    written("celebamask-hq-19", faces, tmp_path / "real", DomainChoice(size=16))
+    choice = DomainChoice(test_pictures=tmp_path / "real/test.zip", size=16)
+    with pytest.raises(GannotateError, match=r"has the class 'l_eye' .* and the classes are background, ear, eye"):
+        domain_sources(find_benchmark("celebamask-hq-8"), faces, choice)
+
+
 @pytest.mark.parametrize(
     ("choice", "part"),
     [
@@ -99,6 +119,7 @@ def test_unlabelled_pictures_of_ones_own_and_a_domain_without_a_generator(tmp_pa
         (DomainChoice(labelled="trains"), "has no split 'trains'"),
         (DomainChoice(generator=Path("nowhere")), "nowhere is no folder; give the folder of a generator"),
         (DomainChoice(unlabelled=Path("nowhere")), "nowhere does not exist; give a folder or a zip of pictures"),
+        (DomainChoice(test_pictures=Path("nowhere")), "nowhere does not exist; give a folder or a zip of pictures"),
         (DomainChoice(first=1501), "1501 pictures were asked for"),
     ],
 )
