@@ -70,8 +70,8 @@ def simulate(project: Path, /, *, flags: SimulateFlags) -> int:
     if about["miou"] is None:
         show.say(
             flags,
-            f"nobody has measured {folder} yet: `gannotate evaluate {quoted(project)} --test DIR` tells how good it is, "
-            "and notes it",
+            f"nobody has measured {folder} yet: `gannotate evaluate {quoted(project)} --test DIR` tells how good it "
+            "is, and notes it",
         )
     with opened.changing():
         seeds = to_simulate(opened, flags.count, flags.replace)  # another command may just have labelled some
