@@ -34,7 +34,8 @@ class Precise(Accumulating):
     """Flags of trainings that can be computed in half precision."""
 
     precision: Annotated[Literal["32", "bf16"], SPEED] = "32"
-    """32, or bf16 (activations in bfloat16: faster on new CUDA cards, and half the memory)."""
+    """32, or bf16 (activations in bfloat16: half the memory, and faster on new CUDA cards and some processors;
+    `gannotate doctor` measures it)."""
 
     def compute(self) -> Compute:
         """The library's settings."""

@@ -25,10 +25,14 @@ from gannotate.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from gannotate.labels import make_classes, read_label_map, write_label_map
 from gannotate.project import KINDS, Project, digest, is_real
 from gannotate.record import hardware, is_finished, versions
+from gannotate.training.bf16_time import bf16_time
 from gannotate.wording import quoted
 
 FREE_MB = 2000
 """Less free disk space than this is reported: a dataset of some thousand pictures takes as much."""
+
+PAYS = 0.9
+"""Half precision that takes less than this part of the time is worth its rounding."""
 
 
 @Parameter(name="*")
@@ -57,12 +61,20 @@ def doctor(project: Path | None = None, /, *, flags: DoctorFlags = DoctorFlags()
         "device": device,
         "versions": versions(),
         "hardware": hardware(),
+        "bf16_time": round(bf16_time(device), 2),
     }
     lines = [f"{name} {version}" for name, version in result["versions"].items()]
-    lines += [f"{name} {value}" for name, value in result["hardware"].items()] + [f"device {device}"]
+    lines += [f"{name} {value}" for name, value in result["hardware"].items()]
+    lines += [f"device {device}", bf16_advice(result["bf16_time"])]
     lines += [f"PROBLEM {problem}" for problem in problems] or [f"fine: {', '.join(checks)}"]
     show.finish(flags, result, "\n".join(lines))
     return 1 if problems else 0
+
+
+def bf16_advice(times: float) -> str:
+    """What half precision does to trainings here, by the time of its steps in times that of the others."""
+    told = f"a training step with --precision bf16 takes {times:.2f} times as long here"
+    return f"{told}: use it" if times < PAYS else f"{told}: leave it out"
 
 
 def check_disk(folder: Path) -> list[str]:

@@ -30,7 +30,7 @@ class Compute:
     """How a training is computed, which changes its speed and memory, and its results in rounding alone."""
 
     precision: Precision = "32"
-    """32, or bf16: activations in bfloat16 where that is safe, for cards that are fast at it."""
+    """32, or bf16: activations in bfloat16 where that is safe, for cards and processors that are fast at it."""
     compile: bool = False
     """Compile the networks with torch.compile: a slow first step, then faster ones, most on CUDA cards."""
     accumulate: int = 1
