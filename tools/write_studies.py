@@ -1,11 +1,12 @@
-"""Writes docs/study-results.md and its plots from the folders of studies.
+"""Writes docs/study-results.md, a page a study beside it, and their plots from the folders of studies.
 
     python tools/write_studies.py [FOLDER...]
 
 Each FOLDER is an `--out` of `gannotate study run` (runs/studies.sh fills one). What a study found is kept in
-docs/study-results/NAME-DOMAIN/ (study.json and small pictures), so that the page needs no folder of an earlier day: of
-a study that is kept and in a FOLDER, or in several, the largest counts. First the table of claims, then every study as
-its own table.md says it. No figure in the page is typed by hand; run again to refresh it.
+docs/study-results/NAME-DOMAIN/ (study.json and small pictures), so that the pages need no folder of an earlier day: of
+a study that is kept and in a FOLDER, or in several, the largest counts. The first page has the studies and the table
+of claims, docs/study-results/NAME.md each domain as its own table.md says it. No figure in them is typed by hand; run
+again to refresh them.
 """
 
 from __future__ import annotations
@@ -43,16 +44,21 @@ FOLDERS = ("--out", "--data", "--generator", "--known")
 MOST_KEPT_BYTES = 300_000
 """A picture that a study's commands drew is kept when it is smaller."""
 
+PICTURES = "../images/studies"
+"""The plots, from the page of a study."""
+
 RECOVERED = "The figures of this section are those of an earlier state of this page, to three decimals."
 """Of studies whose own files were lost with the machine that they ran on."""
 
 MEANS = "Of {} it told means alone; each stands for all the figures that it is of."
 
+BACK = "[All studies](../study-results.md)"
+
 HEAD = """# What the studies found
 
 The studies that ship, run by `runs/studies.sh` at 64 px.
 {size}
-Trends, not records: a difference of a point or two means nothing on one seed. Where a section says `fit_most 300`,
+Trends, not records: a difference of a point or two means nothing on one seed. Where a page says `fit_most 300`,
 gradient matching and MAML stop at a fifth of their steps, long before they are done, and a verdict may fall either way
 by that: claims may be lost here that they keep in the longer runs of [Results](results.md), and won that they lose
 there. On X-rays and blood cells gradient matching beats MAML of one step by far in so few steps, so that the claim
@@ -62,17 +68,33 @@ what its parts are.
 
 
 def main(folders: list[Path]) -> None:
-    """The whole page."""
+    """All pages."""
     keep([*([KEPT] if KEPT.is_dir() else []), *folders])
     ended = studies([KEPT])
     shutil.rmtree(PLOTS, ignore_errors=True)
     PLOTS.mkdir(parents=True)
-    known = [dict(one.content) for one in ended]
-    claimed, sections = as_markdown(all_claims(ended)).splitlines(), [section(one) for one in ended]
-    lines = [HEAD.format(size=size_of(known))]
-    lines += [f"- {link(claimed[0])}", *contents(known, sections), ""]
-    lines += [*claimed, "", "## Study by study", "", *sections]
+    for page in KEPT.glob("*.md"):
+        page.unlink()
+    by_study: dict[str, list[Ended]] = {}
+    for one in ended:
+        by_study.setdefault(one.name, []).append(one)
+    for name, own in by_study.items():
+        write_text(KEPT / page_name(name), "\n".join([BACK, "", *study_page(own)]).rstrip() + "\n")
+    lines = [HEAD.format(size=size_of([dict(one.content) for one in ended])), *contents(by_study), ""]
+    lines += as_markdown(all_claims(ended), {name: f"{KEPT.name}/{page_name(name)}" for name in by_study}).splitlines()
     write_text(DOCS / "study-results.md", "\n".join(lines).rstrip() + "\n")
+
+
+def page_name(study: str) -> str:
+    """The file of a study's page."""
+    return f"{study}.md"
+
+
+def study_page(own: list[Ended]) -> Iterator[str]:
+    """A study on each of its domains."""
+    yield f"# {own[0].frame.title}"
+    for one in own:
+        yield from ("", section(one).rstrip())
 
 
 def keep(folders: list[Path]) -> None:
@@ -129,24 +151,28 @@ def size_of(known: list[dict[str, Any]]) -> str:
     return (
         f"Of {counted(len(known), 'study', 'studies')} (on a domain each) {len(own)} are as large as they ask to be, "
         f"{len(few)} but for the number of seeds; what is fewer in the others (steps, pictures, values of the axes) "
-        "their sections say."
+        "their pages say."
     )
 
 
-def contents(known: list[dict[str, Any]], sections: list[str]) -> Iterator[str]:
-    """A line a study: its name, and each domain that it was done on as a link to its section."""
-    links: dict[str, list[str]] = {}
-    for study, text in zip(known, sections, strict=True):
-        links.setdefault(study["study"], []).append(link(text.partition("\n")[0], study["domain"]["title"]))
-    for name, own in links.items():
-        yield f"- `{name}`: {', '.join(own)}"
+def contents(by_study: Mapping[str, list[Ended]]) -> Iterator[str]:
+    """A row a study: its page, and how large it is on each domain, as a link to that."""
+    yield from ("| study | what is asked | how it was done |", "|---|---|---|")
+    for name, own in by_study.items():
+        page = f"{KEPT.name}/{page_name(name)}"
+        done = [f"[{one.frame.domain}]({page}#{anchor(one.frame.domain)}): {done_as(one.content)}" for one in own]
+        yield f"| [`{name}`]({page}) | {own[0].frame.title} | {'; '.join(done)} |"
 
 
-def link(heading: str, text: str = "") -> str:
-    """A link to a heading of the page, as GitHub names it."""
-    words = heading.lstrip("# ")
-    place = re.sub(r"[^\w\- ]", "", words.lower()).replace(" ", "-")
-    return f"[{text or words}](#{place})"
+def done_as(study: Mapping[str, Any]) -> str:
+    """How large a study is, in a few words."""
+    size = "own size" if all(only_seeds(lack) for lack in study["reduced"]) else "reduced"
+    return f"{size}, {counted(len(study['seeds']), 'seed')}"
+
+
+def anchor(heading: str) -> str:
+    """What a heading is called in a link, as GitHub names it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def studies(folders: list[Path]) -> list[Ended]:
@@ -176,21 +202,22 @@ def lack_of(study: Mapping[str, Any]) -> tuple[bool, int, int]:
 
 
 def section(ended: Ended) -> str:
-    """A study as its own table.md says it, one level lower, with its plots and pictures beside this page."""
-    text = re.sub(r"^#", "##", page_of(ended.frame, ended.points, ended.findings, ended.content), flags=re.MULTILINE)
+    """A study on one domain as its own table.md says it, with its plots and pictures beside the pages."""
+    _, _, told = page_of(ended.frame, ended.points, ended.findings, ended.content).partition("\n")
+    text = f"## {ended.frame.domain}\n{told}"
     for plot, kept in zip(ended.frame.plots, ended.content["plots"], strict=True):
         name = f"{ended.frame.called}{kept['svg'].removeprefix('plot')}"
         write_bytes(PLOTS / name, draw(ended.frame, plot, ended.points)["svg"])
-        text = text.replace(f"]({kept['svg']})", f"](images/studies/{name})")
+        text = text.replace(f"]({kept['svg']})", f"]({PICTURES}/{name})")
     for drawn, kept in zip(ended.curves, curves_as_json(ended.curves), strict=True):
         name = f"{ended.frame.called}-{kept['svg']}"
         write_bytes(PLOTS / name, draw_curve(ended.frame, drawn)["svg"])
-        text = text.replace(f"]({kept['svg']})", f"](images/studies/{name})")
+        text = text.replace(f"]({kept['svg']})", f"]({PICTURES}/{name})")
     for picture in ended.pictures:
         name = f"{ended.frame.called}-{picture.file}"
         if (data := picture_bytes(ended.folder, picture)) is not None:
             write_bytes(PLOTS / name, data)
-            text = text.replace(f"]({picture.file})", f"](images/studies/{name})")
+            text = text.replace(f"]({picture.file})", f"]({PICTURES}/{name})")
     recovered = ended.content.get("recovered")
     if not recovered:
         return text

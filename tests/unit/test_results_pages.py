@@ -13,6 +13,7 @@ import pytest
 from gannotate.studies import load_study
 from gannotate.studies.claims import all_claims
 from gannotate.studies.claims_table import as_markdown
+from gannotate.studies.reading import read_study
 from gannotate.studies.tables import markdown
 
 TOOLS = Path(__file__).parents[2] / "tools"
@@ -90,22 +91,24 @@ def test_differences_are_those_that_the_runs_have(told: str, said: str):
 
 
 @pytest.mark.parametrize(
-    ("heading", "link"),
-    [
-        ("### After it?: One, two (K)", "[After it?: One, two (K)](#after-it-one-two-k)"),
-        ("## An encoder's 4-8 px", "[An encoder's 4-8 px](#an-encoders-4-8-px)"),
-    ],
+    ("heading", "anchor"),
+    [("After it?: One, two (K)", "after-it-one-two-k"), ("An encoder's 4-8 px", "an-encoders-4-8-px")],
 )
-def test_links_go_to_headings(heading: str, link: str):
-    assert tool("write_studies").link(heading) == link
+def test_links_go_to_headings(heading: str, anchor: str):
+    assert tool("write_studies").anchor(heading) == anchor
 
 
-def test_the_contents_have_a_line_a_study_and_a_link_a_domain():
-    known = [{"study": name, "domain": {"title": title}} for name, title in (("a", "X"), ("a", "Y"), ("b", "X"))]
-    sections = ["### A b: X\n\ntext", "### A b: Y\n", "### C: X\n"]
-    assert list(tool("write_studies").contents(known, sections)) == [
-        "- `a`: [X](#a-b-x), [Y](#a-b-y)",
-        "- `b`: [X](#c-x)",
+def test_the_contents_have_a_row_a_study_and_say_how_it_was_done(whole: dict[str, Any], tmp_path: Path):
+    few = {"reduced": ["1 seed in place of 3", "steps 200 in place of 500"], "seeds": [0]}
+    own = {"reduced": ["1 seed in place of 3"], "seeds": [0], "domain": whole["domain"] | {"title": "Chest X-rays"}}
+    for name, changed in (("a", few), ("b", own)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "study.json").write_text(json.dumps(whole | changed))
+    found = [read_study(tmp_path / name) for name in ("a", "b")]
+    assert list(tool("write_studies").contents({"taps": found}))[2:] == [
+        "| [`taps`](study-results/taps.md) | Which activations a one-shot decoder reads | "
+        "[Portraits](study-results/taps.md#portraits): reduced, 1 seed; "
+        "[Chest X-rays](study-results/taps.md#chest-x-rays): own size, 1 seed |"
     ]
 
 
@@ -182,21 +185,28 @@ def test_what_is_kept_of_a_study_has_no_path_of_a_machine():
     }
 
 
-def test_the_page_says_what_the_kept_studies_say():
+def test_the_pages_say_what_the_kept_studies_say():
     writer = tool("write_studies")
     ended = writer.studies([writer.KEPT])
-    page = (writer.DOCS / "study-results.md").read_text()
-    assert as_markdown(all_claims(ended)) in page
+    pages = {one.name: f"study-results/{one.name}.md" for one in ended}
+    first = (writer.DOCS / "study-results.md").read_text()
+    assert as_markdown(all_claims(ended), pages) in first
+    assert {f"study-results/{path.name}" for path in writer.KEPT.glob("*.md")} == set(pages.values())
     for one in ended:
-        _, _, tables = page.partition(f"### {one.frame.title}: {one.frame.domain}\n")
-        told = markdown(one.frame, one.points, one.findings).replace("\n### ", "\n#### ")
-        assert tables.partition(f"](images/studies/{one.name}")[0].find(told.rstrip()) > 0, one.folder.name
+        assert f"]({pages[one.name]}#{writer.anchor(one.frame.domain)}): {writer.done_as(one.content)}" in first
+        page = (writer.DOCS / pages[one.name]).read_text()
+        assert page.startswith(f"{writer.BACK}\n\n# {one.frame.title}\n")
+        _, _, tables = page.partition(f"\n## {one.frame.domain}\n")
+        told = markdown(one.frame, one.points, one.findings)
+        assert tables.partition(f"]({writer.PICTURES}/{one.name}")[0].find(told.rstrip()) > 0, one.folder.name
 
 
-def test_no_two_pictures_of_the_page_have_one_text():
-    page = (tool("write_studies").DOCS / "study-results.md").read_text()
-    texts = re.findall(r"^!\[(.*)\]\(images/", page, re.MULTILINE)
-    assert len(texts) == len(set(texts)) == page.count("](images/studies/") > 40
+def test_the_pictures_of_the_pages_are_there_and_no_two_have_one_text():
+    writer = tool("write_studies")
+    pages = "".join(path.read_text() for path in writer.KEPT.glob("*.md"))
+    pictures = re.findall(r"^!\[(.*)\]\((.*)\)$", pages, re.MULTILINE)
+    assert len({text for text, _ in pictures}) == len(pictures) > 40
+    assert {(writer.KEPT / path).resolve() for _, path in pictures} == set(writer.PLOTS.iterdir())
 
 
 def test_only_the_sections_that_are_named_are_written_anew(tmp_path: Path):

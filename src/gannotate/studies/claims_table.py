@@ -76,15 +76,15 @@ def places_text(one: Finding) -> str:
     return f"{one.held} of {one.places} places{f', {close} too close' if close else ''}, {unlearned}"
 
 
-def as_markdown(claims: Sequence[Claim]) -> str:
-    """A table for each paper: every claim in bold, its parts below it."""
+def as_markdown(claims: Sequence[Claim], pages: Mapping[str, str] | None = None) -> str:
+    """A table for each paper: every claim in bold, its parts below it; studies that have one of `pages` as links."""
     lines = ["## What the papers claim, and what we found", "", _summary(claims), ""]
     by_paper: dict[str, list[Claim]] = {}
     for claim in claims:
         by_paper.setdefault(claim.paper.of, []).append(claim)
     for paper, own in by_paper.items():
         lines += [f"### {paper}", "", "| claim | our finding | on what it stands | study |", "|---|---|---|---|"]
-        lines += [line for claim in own for line in _markdown_rows(claim)]
+        lines += [line for claim in own for line in _markdown_rows(claim, pages or {})]
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 
@@ -106,13 +106,14 @@ def _summary(claims: Sequence[Claim]) -> str:
     )
 
 
-def _markdown_rows(claim: Claim) -> Iterator[str]:
+def _markdown_rows(claim: Claim, pages: Mapping[str, str]) -> Iterator[str]:
     if not claim.name:
         (part,) = claim.parts
         yield _row(claim.text, part.verdict.value, told(part), claim.paper.where)
         return
     ran = "" if claim.ran else "no folder of this study"
-    yield _row(f"**{claim.text}**", f"**{finding_text(claim)}**", ran, f"`{claim.name}`: {claim.paper.where}")
+    study = f"[`{claim.name}`]({pages[claim.name]})" if claim.name in pages else f"`{claim.name}`"
+    yield _row(f"**{claim.text}**", f"**{finding_text(claim)}**", ran, f"{study}: {claim.paper.where}")
     for part in claim.parts:
         yield _row(f"- {part.text}{' (our question)' if part.ours else ''}", finding_text(part), told(part), "")
 
