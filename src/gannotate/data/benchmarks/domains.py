@@ -66,10 +66,16 @@ def domain_sources(benchmark: Benchmark, folder: str | Path, choice: DomainChoic
             few for `first`, or no generator, unlabelled or test pictures where they were said to be. GannotateError:
             test pictures without label maps, or of other classes.
     """
+    if choice.test_pictures is None and not any(name != choice.labelled for name in labelled_splits(benchmark)):
+        raise UsageError(
+            f"{benchmark.name} has no pictures to test on; name some with the same classes by --test-pictures, e.g. "
+            "the test.zip of another domain"
+        )
     for name in (choice.labelled, *([] if choice.test_pictures else [choice.test])):
         if not benchmark.split(name).labelled:
-            known = ", ".join(name for name, split in benchmark.splits.items() if split.labelled)
-            raise UsageError(f"{name} of {benchmark.name} has no labels; use one of {known}")
+            raise UsageError(
+                f"{name} of {benchmark.name} has no labels; use one of {', '.join(labelled_splits(benchmark))}"
+            )
     if choice.generator is not None and not choice.generator.is_dir():
         raise UsageError(f"{choice.generator} is no folder; give the folder of a generator")
     labelled = load_benchmark(benchmark, folder, choice.labelled, choice.size).first(choice.first)
@@ -84,9 +90,18 @@ def domain_sources(benchmark: Benchmark, folder: str | Path, choice: DomainChoic
     return sources
 
 
+def labelled_splits(benchmark: Benchmark) -> list[str]:
+    """Names of the splits that have labels."""
+    return [name for name, split in benchmark.splits.items() if split.labelled]
+
+
 def _test(benchmark: Benchmark, folder: str | Path, choice: DomainChoice, labelled: BenchmarkSplit) -> DomainPart:
     """What is tested on, of which nothing is learned from."""
     if choice.test_pictures is not None:
+        if choice.test != DomainChoice.test:
+            raise UsageError(
+                f"the split {choice.test} and {choice.test_pictures} were both given to test on; leave one of them out"
+            )
         # small, as only their classes are looked at: a study would find out after its first training
         read_labelled(choice.test_pictures, len(benchmark.class_names), LOOKED_AT_PX, names=benchmark.class_names)
         return DomainPart("test", None, choice.test_pictures.resolve())

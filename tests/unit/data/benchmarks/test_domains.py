@@ -120,6 +120,7 @@ def test_test_pictures_of_other_classes_are_refused(faces: Path, tmp_path: Path)
         (DomainChoice(generator=Path("nowhere")), "nowhere is no folder; give the folder of a generator"),
         (DomainChoice(unlabelled=Path("nowhere")), "nowhere does not exist; give a folder or a zip of pictures"),
         (DomainChoice(test_pictures=Path("nowhere")), "nowhere does not exist; give a folder or a zip of pictures"),
+        (DomainChoice(test_pictures=Path("t.zip"), test="val"), r"the split val and t\.zip were both given to test on"),
         (DomainChoice(first=1501), "1501 pictures were asked for"),
     ],
 )

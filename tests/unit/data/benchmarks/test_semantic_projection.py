@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from gannotate.data.benchmarks import find_benchmark, load_benchmark
+from gannotate.data.benchmarks.domains import DomainChoice, domain_sources, write_domain
 from gannotate.data.benchmarks.exporting import export_split
 from gannotate.data.benchmarks.inspection import inspect, sheet
 from gannotate.data.labelled import read_labelled
 from gannotate.errors import GannotateError, UsageError
+from gannotate.studies.domain import load_domain
 
 from .trees import ODD, encoded, picture, write
 
@@ -98,6 +100,17 @@ def test_an_export_is_what_every_verb_reads(checkout: Path, tmp_path: Path):
 def test_there_is_nothing_to_test_on():
     with pytest.raises(UsageError, match=r"ffhq-hair-generated has no split 'test'; use one of train"):
         find_benchmark(NAME).split("test")
+
+
+def test_it_is_a_domain_with_the_test_pictures_of_another(checkout: Path, tmp_path: Path):
+    with pytest.raises(UsageError, match=r"generated has no pictures to test on; name some .* --test-pictures"):
+        domain_sources(find_benchmark(NAME), checkout, DomainChoice(size=PX))
+    export_split(load_benchmark(NAME, checkout, "train", PX), tmp_path / "hair")
+    sources = domain_sources(find_benchmark(NAME), checkout, DomainChoice(size=PX, test_pictures=tmp_path / "hair"))
+    done = write_domain(find_benchmark(NAME), sources, tmp_path / "domain", lambda which, count, total: None)
+    assert {name: found.pictures for name, found in done.items()} == {"labelled": 3}
+    domain = load_domain(str(tmp_path / "domain"), environment={})
+    assert domain.paths["test"] == (tmp_path / "hair").resolve()
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path):
