@@ -208,7 +208,7 @@ def test_small_pictures_are_kept_with_what_was_found(written: Write, tmp_path: P
     assert writer.kept_picture(ended, one, own) == one
     assert (own / "picture.png").read_bytes() == png()
     monkeypatch.setattr(writer, "PLOTS", tmp_path / "images")
-    assert "](images/studies/sums-ground-picture.png)" in writer.section(ended)
+    assert "](../images/studies/sums-ground-picture.png)" in writer.section(ended)
     assert (tmp_path / "images" / "sums-ground-picture.png").read_bytes() == png()
     monkeypatch.setattr(writer, "MOST_KEPT_BYTES", len(png()))
     assert writer.kept_picture(ended, one, own).missing == "it is too large to be kept"
