@@ -61,12 +61,17 @@ def frame_of(plan: Plan) -> Frame:
         measures=plan.measures,
         families=plan.families,
         tables=study.tables,
-        plots=study.plots,
+        plots=tuple(plot for plot in study.plots if _is_there(plot, plan.axes)),
         expect=study.expect,
         published=study.published,
         learned=study.learned,
         declared=_declared(study),
     )
+
+
+def _is_there(plot: Plot, axes: Mapping[str, Axis]) -> bool:
+    """Whether the values that a plot is at were chosen."""
+    return all(str(value) in {str(one.value) for one in axes[axis].values} for axis, value in plot.where.items())
 
 
 def frame_as_json(frame: Frame) -> dict[str, Any]:

@@ -230,7 +230,8 @@ def _series(frame: Frame, plot: Plot, points: Sequence[Point]) -> Iterator[tuple
 def _along(frame: Frame, plot: Plot, points: Sequence[Point], at: Mapping[str, Scalar]) -> list[tuple[Scalar, Figure]]:
     """The points of one line that have a mean, along the axis of the plot."""
     order = [value.value for value in frame.axes[plot.x].values]
-    own = [point for point in points if all(point.at[axis] == value for axis, value in at.items())]
+    wanted = {axis: str(value) for axis, value in {**plot.where, **at}.items()}
+    own = [point for point in points if all(str(point.at[axis]) == value for axis, value in wanted.items())]
     found = [(point.at[plot.x], point.figures[plot.measure]) for point in own]
     return sorted((one for one in found if one[1].mean is not None), key=lambda one: order.index(one[0]))
 

@@ -70,12 +70,16 @@ class Table(Strict):
 
 
 class Plot(Strict):
-    """A measure over an axis; one line, or one group of points, for each combination of `series`."""
+    """A measure over an axis; one line, or one group of points, for each combination of `series`.
+
+    where: only at these values of other axes, so that several plots can part what is too much for one.
+    """
 
     title: str = ""
     x: str
     series: tuple[str, ...] = ()
     measure: str
+    where: dict[str, Scalar] = Field(default={})
     scale: Literal["linear", "log"] = "linear"
 
 
@@ -222,7 +226,7 @@ class Study(Strict):
         for where, table in self._tables():
             yield where, (*table.rows, *([table.columns] if table.columns else []))
         for where, plot in self._plots():
-            yield where, (plot.x, *plot.series)
+            yield where, (plot.x, *plot.series, *plot.where)
         for curve in self.curves:
             yield f"curve {curve.title!r}", curve.series
         for one in self.expect:
@@ -237,6 +241,7 @@ class Study(Strict):
             {name: (value,) for name, value in side.items()} for one in self.expect for side in _sides(one)
         ]
         named += [values for one in self.expect for values in (one.where, one.change)]
+        named += [{axis: (value,) for axis, value in plot.where.items()} for plot in self.plots]
         for some in (*named, *self.leave_out, self.quick.axes):
             for axis, values in some.items():
                 try:
@@ -245,7 +250,7 @@ class Study(Strict):
                 except UsageError as error:
                     raise ValueError(f"axis {axis}: {error}") from error
         shown = [(where, {*table.rows, table.columns}) for where, table in self._tables()]
-        shown += [(where, {plot.x, *plot.series}) for where, plot in self._plots()]
+        shown += [(where, {plot.x, *plot.series, *plot.where}) for where, plot in self._plots()]
         shown += [(f"curve {one.title!r}", set(one.series)) for one in self.curves]
         for where, axes in shown:
             missing = [name for name in self.axes if name not in axes and len(self.axes[name].values) > 1]

@@ -14,6 +14,7 @@ from gannotate.studies import Choice, load_domain, load_shared, load_study, make
 from gannotate.studies.cell import words_of
 from gannotate.studies.documents import parse_document
 from gannotate.studies.domain import DomainFile
+from gannotate.studies.frame import frame_of
 from gannotate.studies.plan import only_seeds
 from gannotate.studies.study import Shared, names
 from gannotate.studies.words import Hole, Input, Result, field_of, fill, identify, parse, split
@@ -114,6 +115,13 @@ def test_a_plan_says_what_it_does_less_of(bench: Bench):
         bench.plan(text.replace("Only {ten}", "Only {nine}"))
 
 
+def test_plots_at_values_that_were_not_chosen_are_left_out(bench: Bench):
+    plots = "".join(f"  - {{x: n, where: {{way: {way}}}, measure: value}}\n" for way in ("plain", "twice"))
+    text = STUDY.replace("  - {x: n, series: [way], measure: value}\n", plots)
+    assert [plot.where["way"] for plot in frame_of(bench.plan(text)).plots] == ["plain", "twice"]
+    assert [plot.where["way"] for plot in frame_of(bench.plan(text, only={"way": ("twice",)})).plots] == ["twice"]
+
+
 def test_a_step_may_be_given_more_flags(bench: Bench, tmp_path: Path):
     """What is a file there counts by its content, wherever it lies; other cells stay the same."""
     (weights := tmp_path / "w.pth").write_text("weights")
@@ -210,6 +218,12 @@ def test_names_that_stand_for_nothing_are_told(bench: Bench, old: str, new: str,
         ("rows: [way]", "rows: [wya]", "table 1 names the axis 'wya', which is none; did you mean 'way'"),
         ("series: [way], measure: value", "series: [way], measure: classes", "one figure for every class"),
         ("rows: [way], columns: n", "rows: [way]", "table 1 does not show the axis n"),
+        (
+            "series: [way], measure",
+            "where: {ways: plain}, measure",
+            "plot 1 names the axis 'ways', which is none; did you",
+        ),
+        ("series: [way], measure", "where: {way: plan}, measure", "axis way: .*plan.*did you mean 'plain'"),
         ("measure: value}", "measure: valu}", "names the measure 'valu', which is none; did you mean 'value'"),
         ("better: {way: twice}", "better: {way: twic}", "'twic' is not on this axis; did you mean 'twice'"),
         ("than: {way: plain}", "than: {n: 1}", "better and than name different axes"),

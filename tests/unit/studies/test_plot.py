@@ -229,6 +229,20 @@ def test_a_list_has_its_figures_right_of_dots_and_bars(seeds: int, end: float):
     assert [text.xy for text in figures] == [(end, y) for y in axes.get_yticks()]
 
 
+MEAN_OF = {0.25: "a", 0.75: "b"}
+
+
+@pytest.mark.parametrize("way", ["a", "b"])
+def test_a_plot_may_be_at_one_value_of_an_axis(way: str):
+    frame = frame_of({"n": [1, 5], "way": ["a", "b"]})
+    points = [
+        point for mean in (0.25, 0.75) for point in points_of(frame, mean=mean) if point.at["way"] == MEAN_OF[mean]
+    ]
+    axes = drawn_on(frame, Plot(x="n", where={"way": way}, measure="m"), points)
+    (line,) = axes.containers
+    assert [MEAN_OF[mean] for mean in line.lines[0].get_ydata()] == [way, way]
+
+
 @pytest.mark.parametrize("name", names())
 def test_no_two_plots_of_a_study_have_one_title(name: str):
     study = load_study(name)
