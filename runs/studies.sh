@@ -8,7 +8,7 @@
 # not made again: docs/study-results).
 # Time of one core: portraits 520 cells, 5 hours; X-rays 190, 2.5; cells 150, 1.5. At their own size (FULL=yes NARROW=no, a
 # seed each, a domain) layermatch and, without GCT and SemanticGAN, gradient-matching take an hour each, the others
-# together an hour and a half. DRY=--dry-run says what would be done.
+# together two hours, real-label-methods most of it. DRY=--dry-run says what would be done.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 : "${DOMAINS:=portraits xray wbc}" "${STUDIES:=}" "${SEEDS:=1}" "${NARROW:=yes}" "${FULL:=no}" "${PROCESSES:=1}" "${DRY:=}" "${KNOWN:=}"
