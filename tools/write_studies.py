@@ -60,9 +60,9 @@ The studies that ship, run by `runs/studies.sh` at 64 px.
 {size}
 Trends, not records: a difference of a point or two means nothing on one seed. Where a page says `fit_most 300`,
 gradient matching and MAML stop at a fifth of their steps, long before they are done, and a verdict may fall either way
-by that. On X-rays and blood cells the study `real-label-methods` was done both ways: in 300 steps gradient matching beat
-MAML of one step by far, with all of theirs the two are close to each other on X-rays, and MAML is ahead on cells with
-two labels. [Studies](studies.md) says how to run one and what its parts are.
+by that. On X-rays and blood cells the study `real-label-methods` was done both ways: in 300 steps gradient matching
+beat MAML of one step by far, with all of theirs the two are close to each other on X-rays, and MAML is ahead on cells
+with two labels. [Studies](studies.md) says how to run one and what its parts are.
 """
 
 
