@@ -78,15 +78,15 @@ def main(folders: list[Path]) -> None:
     for one in ended:
         by_study.setdefault(one.name, []).append(one)
     for name, own in by_study.items():
-        write_text(KEPT / page_name(name), "\n".join([BACK, "", *study_page(own)]).rstrip() + "\n")
+        write_text(DOCS / page_place(name), "\n".join([BACK, "", *study_page(own)]).rstrip() + "\n")
     lines = [HEAD.format(size=size_of([dict(one.content) for one in ended])), *contents(by_study), ""]
-    lines += as_markdown(all_claims(ended), {name: f"{KEPT.name}/{page_name(name)}" for name in by_study}).splitlines()
+    lines += as_markdown(all_claims(ended), {name: page_place(name) for name in by_study}).splitlines()
     write_text(DOCS / "study-results.md", "\n".join(lines).rstrip() + "\n")
 
 
-def page_name(study: str) -> str:
-    """The file of a study's page."""
-    return f"{study}.md"
+def page_place(study: str) -> str:
+    """Where a study's page is, from the first page."""
+    return f"{KEPT.name}/{study}.md"
 
 
 def study_page(own: list[Ended]) -> Iterator[str]:
@@ -158,7 +158,7 @@ def contents(by_study: Mapping[str, list[Ended]]) -> Iterator[str]:
     """A row a study: its page, and how large it is on each domain, as a link to that."""
     yield from ("| study | what is asked | how it was done |", "|---|---|---|")
     for name, own in by_study.items():
-        page = f"{KEPT.name}/{page_name(name)}"
+        page = page_place(name)
         done = [f"[{one.frame.domain}]({page}#{anchor(one.frame.domain)}): {done_as(one.content)}" for one in own]
         yield f"| [`{name}`]({page}) | {own[0].frame.title} | {'; '.join(done)} |"
 

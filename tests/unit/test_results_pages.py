@@ -188,7 +188,7 @@ def test_what_is_kept_of_a_study_has_no_path_of_a_machine():
 def test_the_pages_say_what_the_kept_studies_say():
     writer = tool("write_studies")
     ended = writer.studies([writer.KEPT])
-    pages = {one.name: f"study-results/{one.name}.md" for one in ended}
+    pages = {one.name: writer.page_place(one.name) for one in ended}
     first = (writer.DOCS / "study-results.md").read_text()
     assert as_markdown(all_claims(ended), pages) in first
     assert {f"study-results/{path.name}" for path in writer.KEPT.glob("*.md")} == set(pages.values())
