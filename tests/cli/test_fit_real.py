@@ -6,14 +6,21 @@ import json
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from gannotate.cli import fit_real as fit_verb
 from gannotate.cli.app import main
+from gannotate.generators.build import load_generator
+from gannotate.inversion.many import load_latents
+from gannotate.labels import write_label_map
 from gannotate.project import Project
 from gannotate.record import read_record
+from gannotate.training.checkpoint import load_checkpoint
 
-from .conftest import Command
+from .conftest import Command, label
 
 SMALL = ("--segmenter", "unet-classic", "--segmenter-width", 8)
 TINY = ("--from", "real", "--max-steps", 4)
@@ -75,6 +82,41 @@ def test_a_warm_start_from_inverted_pictures(command: Command, project: Path, la
     assert not (Path(found["decoder"]) / "teacher").exists()
 
 
+def test_latents_that_are_known(command: Command, annotated: Path, labelled: Path, tmp_path: Path):
+    given = ("fit", annotated, *TINY, "--labelled", labelled, "--latents", tmp_path / "inverted")
+    command("invert", labelled, "--generator", annotated, "--out", tmp_path / "inverted", "--steps", 30)
+    found = command(*given, "--method", "inversion")
+    parts = load_checkpoint(Path(found["decoder"]) / "inverted" / "000000.safetensors")
+    w, noise = load_latents(tmp_path / "inverted", "b")
+    assert torch.equal(parts["w"][1], w)
+    assert all(torch.equal(parts["noise"][layer][1], single) for layer, single in enumerate(noise))
+    begun = command(*given, *SMALL, "--begin", "inversion")
+    again = load_checkpoint(Path(begun["decoder"]) / "inverted" / "000000.safetensors")
+    assert torch.equal(parts["w"], again["w"])
+
+
+def test_latents_that_drew_generated_pictures(command: Command, annotated: Path, tmp_path: Path):
+    opened = Project.open(annotated)
+    for number, seed in enumerate((3, 1, 0)):
+        picture = np.asarray(Image.open(opened.pool_picture_path(seed)))
+        (tmp_path / "generated" / "images").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(tmp_path / "generated" / "images" / f"image_{number}.png")
+        place = tmp_path / "generated" / "masks" / f"image_{number}.png"
+        write_label_map(place, label(picture), opened.classes)
+    generator = load_generator(opened.generator_folder)
+    z = generator.latents([3, 1, 0]).double().numpy()
+    words = ("fit", annotated, *TINY, "--method", "inversion", "--labelled", tmp_path / "generated")
+    np.save(tmp_path / "z.npy", z)
+    found = command(*words, "--latents", tmp_path / "z.npy", "--shots", 2)
+    parts = load_checkpoint(Path(found["decoder"]) / "inverted" / "000000.safetensors")
+    assert parts["psnr"].min() > 40
+    assert parts["noise"] == "const"
+    np.save(tmp_path / "turned.npy", np.roll(z, 1, axis=0))
+    code, told = command.mistake(*words, "--latents", tmp_path / "turned.npy")
+    assert (code, len(opened.made("decoders"))) == (2, 1)
+    assert "turned.npy does not draw the labelled pictures: 3 of 3 look more like what another one's" in told
+
+
 def test_a_stopped_fit_goes_on(command: Command, project: Path, labelled: Path, monkeypatch: pytest.MonkeyPatch):
     words = ["fit", str(project), *map(str, (*TINY, "--labelled", labelled, *SMALL))]
     whole = fit_verb.fit_real
@@ -121,6 +163,19 @@ def test_dry_run_shows_the_papers_settings(command: Command, project: Path, labe
         (("--from", "real", "--labelled", "L", "--interval", 0), "interval is 0; use 1 or more"),
         (("--from", "real", "--labelled", "L", "--segmenter-size", 20), "size 20 px does not divide by 16"),
         (("--from", "real", "--labelled", "L", "--shots", 9), "9 shots were asked for; there are 4 labelled"),
+        (("--from", "real", "--labelled", "L", "--latents", "L"), "add --method inversion or --begin inversion"),
+        (
+            ("--from", "real", "--labelled", "L", "--begin", "inversion", "--latents", "L", "--inversion-steps", 9),
+            "--inversion-steps is of seeking latents, which --latents gives; leave one out",
+        ),
+        (
+            ("--from", "real", "--labelled", "L", "--method", "inversion", "--latents", "nowhere"),
+            "nowhere does not exist; give a folder of `gannotate invert`, or a .npy array with a row for each picture",
+        ),
+        (
+            ("--from", "real", "--labelled", "L", "--method", "inversion", "--latents", "L"),
+            "is no folder of inversions, it has no inversion.json",
+        ),
         (
             ("--from", "real", "--labelled", "L", "--method", "inversion", "--schedule", "paper"),
             "the paper gives no schedule for inversion; use --schedule ours",

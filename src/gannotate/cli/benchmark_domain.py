@@ -27,6 +27,9 @@ class DomainFlags(Common):
     """New folder of the domain."""
     generator: Path | None = None
     """Folder of a generator of such pictures; its place is noted. `study run --generator DIR` gives one later."""
+    latents: Path | None = None
+    """Latents that draw the labelled pictures: DatasetGAN's latent_stylegan1.npy, or a folder of `gannotate invert`;
+    decoders that read labelled pictures then read them there. The place is noted."""
     unlabelled: Path | None = None
     """Folder or zip of unlabelled pictures in place of the benchmark's own split; its place is noted."""
     labelled: str = "train"
@@ -58,6 +61,7 @@ def domain_verb(name: str, folder: Path, /, *, flags: DomainFlags) -> int:
         test_pictures=flags.test_pictures,
         unlabelled=flags.unlabelled,
         generator=flags.generator,
+        latents=flags.latents,
         size=flags.size,
     )
     sources = domain_sources(benchmark, folder, choice)

@@ -30,6 +30,7 @@ from gannotate.fitting.real import Beginning, Method, check_real, fit_real, real
 from gannotate.fitting.real_task import RealConfig, RealTask, settings_of
 from gannotate.generators.base import DrawOptions, Generator
 from gannotate.generators.build import load_generator
+from gannotate.inversion.known import ACCEPTED, read_known
 from gannotate.pretraining.sources import PictureKind, open_source
 from gannotate.project import Project
 from gannotate.record import peak_rss_mb
@@ -48,7 +49,7 @@ REAL = Parameter(group=Group("Flags of --from real", sort_key=5))
 OF_ANNOTATIONS = ("pick", "only", "hold_out", "pixels", "weight_decay", "label_smoothing", "solver", "accumulate")
 """Flags of `fit` that mean nothing to labels of real pictures."""
 
-NOT_SETTINGS = ("method", "labelled", "begin", "features", "features_weights")
+NOT_SETTINGS = ("method", "labelled", "begin", "features", "features_weights", "latents")
 """Flags here that are no setting of a method."""
 
 
@@ -124,6 +125,9 @@ class RealFlags:
     """inversion: w (one style for all layers) or w+ (one for each)."""
     inversion_steps: Annotated[int | None, REAL] = None
     """inversion, as --method or as --begin: steps of the projector for each picture."""
+    latents: Annotated[Path | None, REAL] = None
+    """inversion, as --method or as --begin: latents that draw the labelled pictures, which are then not sought; a
+    folder of `gannotate invert`, or a .npy whose row k is of the picture with the number k (DatasetGAN's)."""
 
     @property
     def given(self) -> list[str]:
@@ -205,10 +209,26 @@ def _check(flags: FitFlags, real: RealFlags) -> None:
         )
     if real.features_weights is not None and real.features is None:
         raise UsageError("--features-weights are for --features timm:NAME; give that, or leave them out")
+    _check_latents(real)
     if flags.noise_augment:
         raise UsageError("--noise-augment belongs to a project's annotations; use --fresh-noise with --from real")
     if which_taps.is_auto(flags.taps):
         raise UsageError("--taps auto compares annotated pictures; name the taps, e.g. --taps middle, or leave it out")
+
+
+def _check_latents(real: RealFlags) -> None:
+    if real.latents is None:
+        return
+    if "inversion" not in (_method(real), real.begin):
+        raise UsageError(
+            "--latents are read where labelled pictures are inverted; add --method inversion or --begin inversion, or "
+            "leave them out"
+        )
+    for name in ("inversion_steps", "space"):
+        if getattr(real, name) is not None:
+            raise UsageError(f"--{name.replace('_', '-')} is of seeking latents, which --latents gives; leave one out")
+    if not real.latents.exists():
+        raise UsageError(f"{real.latents} does not exist; {ACCEPTED}")
 
 
 def _real_config(flags: FitFlags, real: RealFlags, taps: tuple[str, ...] = ()) -> RealConfig:
@@ -249,12 +269,17 @@ def _task(
     size = how.picture_size(generator)
     labelled = read_all(flags, project, real.labelled, flags.shots, size)
     annotations: list[Any] = project.annotations()[:SCORED] if source is None else []
+    options = DrawOptions(**project.config.draw.model_dump())
+    known = None
+    if real.latents is not None:
+        known = read_known(real.latents, labelled.names, labelled.pictures, generator, options)
     return RealTask(
         generator=generator,
         labelled=labelled,
         classes=project.classes,
-        options=DrawOptions(**project.config.draw.model_dump()),
+        options=options,
         augmentation=Augmentation(mirror=project.mirror, turn90=project.config.turn90),
         held_out=tuple(shots_of.load(project, annotations)),
         source=source,
+        latents=known,
     )

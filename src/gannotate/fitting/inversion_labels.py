@@ -1,5 +1,6 @@
 """Inversion labels (a rival in Yang et al. 2022, appendix C.1; HandsOff, Xu et al. 2023): the labelled real pictures
-are brought into the generator, and the decoder learns from the activations that draw them."""
+are brought into the generator, and the decoder learns from the activations that draw them. Nothing is sought where the
+latents are known: those of generated pictures, as DatasetGAN has them, or found earlier by `gannotate invert`."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from collections.abc import Generator as Steps
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from gannotate.decoders.base import Decoder
 from gannotate.fitting.pupil import LessonTrainer, lesson_loss
 from gannotate.fitting.real_task import RealConfig, RealTask, Watch, check_at_least, check_one_of, check_task
 from gannotate.generators.base import from_uint8
+from gannotate.inversion.projector import InversionConfig, invert, psnr
 from gannotate.training import distributed
 from gannotate.training.checkpoint import load_checkpoint, save_checkpoint
 from gannotate.training.loop import Clock, LoopConfig, Progress, train
@@ -83,17 +85,17 @@ def invert_all(
     """Inverts the labelled pictures, a few at a time; returns the files with their latents and noise maps.
 
     What a stopped run had inverted is taken as it is. Several processes invert a part each, and wait for the others.
+    Latents that the task knows are taken in place of that.
 
     Raises:
         UsageError: the files in `folder` are of other pictures or settings.
     """
-    from gannotate.inversion.projector import InversionConfig, invert
-
     how = InversionConfig(space=config.space, steps=config.inversion_steps)
-    about = plain({"inversion": asdict(how), "labelled": task.about_labelled()})
-    pictures, clock = from_uint8(task.labelled.pictures).to(task.device), Clock()
+    inversion = asdict(how) if task.latents is None else {"latents": task.latents.digest}
+    about = plain({"inversion": inversion, "labelled": task.about_labelled()})
+    count, clock = len(task.labelled), Clock()
     parts, done_now = [], 0
-    for number, start in enumerate(range(0, len(pictures), TOGETHER)):
+    for number, start in enumerate(range(0, count, TOGETHER)):
         part = folder / f"{start:06d}.safetensors"
         parts.append(part)
         if number % distributed.count() != distributed.rank():
@@ -101,12 +103,12 @@ def invert_all(
         if resume and part.exists():
             check_same(load_checkpoint(part)["about"], about, "fit")
             continue
-        some = pictures[start : start + TOGETHER]
-        found = invert(task.generator, some, how)
-        save_checkpoint(part, {"about": about, "w": found.w, "noise": list(found.noise), "psnr": found.psnr})
-        done, done_now = start + len(some), done_now + len(some)
-        eta_s = clock.seconds / done_now * (len(pictures) - done)
-        yield Progress(done, len(pictures), clock.seconds, eta_s, {"psnr_db": float(found.psnr.mean())})
+        some = slice(start, min(start + TOGETHER, count))
+        found = _latents_of(task, some, how)
+        save_checkpoint(part, {"about": about, **found})
+        done, done_now = some.stop, done_now + some.stop - start
+        eta_s = clock.seconds / done_now * (count - done)
+        yield Progress(done, count, clock.seconds, eta_s, {"psnr_db": float(found["psnr"].mean())})
     distributed.from_each(None)
     return parts
 
@@ -127,11 +129,24 @@ def fit_inversion_labels(
     return trainer.finish()
 
 
+def _latents_of(task: RealTask, some: slice, how: InversionConfig) -> dict[str, Any]:
+    """What draws some of the labelled pictures: `w`, `noise` (maps, or a mode of drawing them), and `psnr` in dB."""
+    pictures = from_uint8(task.labelled.pictures[some]).to(task.device)
+    if task.latents is None:
+        found = invert(task.generator, pictures, how)
+        return {"w": found.w, "noise": list(found.noise), "psnr": found.psnr}
+    known = task.latents.part(some)
+    noise = known.noise if isinstance(known.noise, str) else list(known.noise)
+    return {"w": known.w, "noise": noise, "psnr": psnr(known.drawn_by(task.generator).picture, pictures)}
+
+
 @torch.no_grad()
 def _taps_of(task: RealTask, part: Path, names: Sequence[str]) -> dict[str, Tensor]:
-    saved = load_checkpoint(part)
-    noise = [single.to(task.device) for single in saved["noise"]]
-    taps = task.generator.synthesize(saved["w"].to(task.device), noise or "none", taps=names).taps
+    saved: dict[str, Any] = load_checkpoint(part)
+    noise = saved["noise"]
+    if isinstance(noise, list):  # maps; else how they are drawn
+        noise = [single.to(task.device) for single in noise] or "none"
+    taps = task.generator.synthesize(saved["w"].to(task.device), noise, taps=names).taps
     return {name: tensor.half() for name, tensor in taps.items()}
 
 

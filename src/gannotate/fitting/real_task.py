@@ -22,6 +22,7 @@ from gannotate.features.source import FeatureSource, Tapped
 from gannotate.fitting.config import Optimizer
 from gannotate.fitting.shot import Shot, draw_taps
 from gannotate.generators.base import DrawOptions, Generator
+from gannotate.inversion.known import KnownLatents
 from gannotate.labels import IGNORE, ClassInfo
 from gannotate.metrics.confusion import confusion, scores
 from gannotate.segmenters.architectures import Architecture
@@ -44,6 +45,7 @@ class RealTask:
     labelled: pictures of `RealConfig.picture_size` px. options: how the generator's pictures are drawn. augmentation:
     what may happen to a labelled picture. held_out: annotated generated pictures, that score the decoder on its way
     and teach it nothing. source: the network whose activations the decoder reads in place of the generator's.
+    latents: those that draw the labelled pictures, where they are known; else they are sought when they are wanted.
     """
 
     generator: Generator
@@ -53,6 +55,7 @@ class RealTask:
     augmentation: Augmentation = field(default_factory=Augmentation)
     held_out: tuple[Shot, ...] = ()
     source: FeatureSource | None = None
+    latents: KnownLatents | None = None
 
     @property
     def read_from(self) -> Tapped:

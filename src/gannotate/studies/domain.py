@@ -1,7 +1,8 @@
 """Domains as data: which pictures a study is done on. Those that ship are library/domains/*.yaml.
 
-A domain gives four sources (a generator, labelled pictures, unlabelled ones, test pictures), each a place or the
-command that makes it, and what a project of them is told: classes, mirror rule, flags of trainings.
+A domain gives its sources (a generator, labelled pictures, unlabelled ones, test pictures, and latents of the labelled
+ones where they are known), each a place or the command that makes it, and what a project of them is told: classes,
+mirror rule, flags of trainings.
 """
 
 from __future__ import annotations
@@ -99,7 +100,8 @@ class Domain:
     def texts(self) -> dict[str, str]:
         """What {domain.NAME} stands for in a command."""
         about = self.about
-        return {"new": about.new, "gan": about.gan, "real": about.real, "score": about.score}
+        inverted = "--latents {latents}" if "latents" in about.sources else "--inversion-steps {inversion_steps}"
+        return {"new": about.new, "gan": about.gan, "real": about.real, "score": about.score, "inverted": inverted}
 
 
 def names() -> list[str]:
@@ -144,6 +146,8 @@ def _find(name: str, about: DomainFile, places: Mapping[str, Path | None], gener
     for source in SOURCES:
         if source == "generator" and generator is not None:
             paths[source] = generator.resolve()
+        elif source == "latents" and source not in about.sources:
+            continue  # then they are sought, see `texts`
         elif source not in about.sources:
             what = source if source == "generator" else f"{source} pictures"
             how = f"; add them to its folder as {source} or {source}.zip, or name them in its {DOMAIN_FILE}"
@@ -187,7 +191,7 @@ def _read(folder: Path) -> DomainFile:
     """A domain of a folder without domain.yaml: what lies in it by its names."""
     sources: dict[str, str] = {}
     for name in SOURCES:
-        for path in (folder / name, folder / f"{name}.zip"):
+        for path in (folder / name, folder / f"{name}.{'npy' if name == 'latents' else 'zip'}"):
             if path.exists():
                 sources[name] = path.name
     for needed in ("labelled", "test"):

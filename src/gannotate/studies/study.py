@@ -21,8 +21,9 @@ from gannotate.studies.shown import Curve, Picture
 SEED, RESERVED = "seed", ("here", "project", "domain", "seed")
 """Names that a template gives a meaning to."""
 
-SOURCES = ("generator", "labelled", "unlabelled", "test")
-"""What a domain gives: a folder of a generator, labelled pictures, unlabelled ones, labelled test pictures."""
+SOURCES = ("generator", "labelled", "unlabelled", "test", "latents")
+"""What a domain gives: a folder of a generator, labelled pictures, unlabelled ones, labelled test pictures; and the
+latents that draw the labelled ones, where they are known."""
 
 SHARED = "shared"
 

@@ -78,6 +78,10 @@ def test_a_folder_is_a_domain_by_its_names(tmp_path: Path):
         "the domain things has no unlabelled pictures; add them to its folder as unlabelled or unlabelled.zip, or name "
         "them in its domain.yaml"
     )
+    assert found.texts()["inverted"] == "--inversion-steps {inversion_steps}"
+    (folder / "latents.npy").write_bytes(b"rows")
+    known = load_domain(str(folder), environment={})
+    assert (known.paths["latents"], known.texts()["inverted"]) == (folder / "latents.npy", "--latents {latents}")
     (folder / "generator").rmdir()
     alone = load_domain(str(folder), environment={})
     told = "the domain things has no generator; give one with --generator DIR"

@@ -18,7 +18,7 @@ from gannotate.errors import UsageError, nearest
 from gannotate.labels import ClassInfo, Mirror, make_classes
 from gannotate.metrics.protocols import Protocol, find_protocol
 from gannotate.parsing import Malformed, load_yaml
-from gannotate.project_config import MirrorEntry, Strict
+from gannotate.project_config import DrawEntry, MirrorEntry, Strict
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -56,10 +56,13 @@ class Benchmark(Strict):
     The dataset's own when empty."""
     size_px: int = Field(ge=8, le=LARGEST_PX)
     """Side at which is trained and scored."""
-    fit: Literal["stretch", "short-side"] = "stretch"
-    """How pictures come to that size: stretched to a square, or scaled so that the shorter side has it."""
+    fit: Literal["stretch", "short-side", "pad"] = "stretch"
+    """How pictures come to that size: stretched to a square, scaled so that the shorter side has it, or scaled so that
+    the longer side has it and put in the middle of a black square, whose bars have no label."""
     splits: Mapping[str, Split] = Field(min_length=1)
     """The splits by name."""
+    draw: DrawEntry | None = None
+    """How its generated pictures were drawn from their latents."""
     protocol: str
     """Name of the protocol that its figures are made by."""
     mirror: MirrorEntry = MirrorEntry()

@@ -45,6 +45,9 @@ class DomainChoice:
     """Folder or zip of unlabelled pictures in place of the benchmark's own; named, not copied."""
     generator: Path | None = None
     """The generator; named, not copied. `study run --generator` gives it when None."""
+    latents: Path | None = None
+    """Latents with which that generator draws the labelled pictures: an array or a folder, see
+    `inversion.known`; named, not copied."""
     size: int | None = None
     """Side in px; the benchmark's own when None."""
 
@@ -79,6 +82,8 @@ def domain_sources(benchmark: Benchmark, folder: str | Path, choice: DomainChoic
     if choice.generator is not None and not choice.generator.is_dir():
         raise UsageError(f"{choice.generator} is no folder; give the folder of a generator")
     labelled = load_benchmark(benchmark, folder, choice.labelled, choice.size).first(choice.first)
+    if choice.latents is not None:
+        _check_latents(choice.latents, labelled)
     sources = [DomainPart("labelled", labelled), _test(benchmark, folder, choice, labelled)]
     if choice.unlabelled is not None:
         PictureSource(choice.unlabelled)  # says what is wrong with it
@@ -87,7 +92,24 @@ def domain_sources(benchmark: Benchmark, folder: str | Path, choice: DomainChoic
         sources.append(DomainPart("unlabelled", load_benchmark(benchmark, folder, "unlabelled", choice.size)))
     if choice.generator is not None:
         sources.append(DomainPart("generator", None, choice.generator.resolve()))
+    if choice.latents is not None:
+        sources.append(DomainPart("latents", None, choice.latents.resolve()))
     return sources
+
+
+def _check_latents(latents: Path, labelled: BenchmarkSplit) -> None:
+    """Refuses latents that are not there, and those of pictures that would not be as the generator draws them."""
+    if not latents.exists():
+        raise UsageError(f"{latents} does not exist; give an array of latents, e.g. latent_stylegan1.npy")
+    if labelled.benchmark.fit == "pad" or not len(labelled):
+        return
+    width, height = labelled.items[0].picture().size
+    if width != height:
+        name = labelled.benchmark.name
+        raise UsageError(
+            f"the pictures of {name} are {width}x{height} px, and made square they are no longer what the latents draw; "
+            "use a benchmark that pads them, as car-20-padded does, or leave the latents out"
+        )
 
 
 def labelled_splits(benchmark: Benchmark) -> list[str]:
@@ -143,13 +165,22 @@ def _domain(benchmark: Benchmark, sources: list[DomainPart], labelled: int) -> d
     flips, protocol = benchmark.flips, benchmark.scored_by
     scored = f"scored by the protocol {protocol.name}: {protocol.about}"
     pairs = ",".join(f"{a}:{b}" for a, b in flips.pairs)  # ids, as names may have blanks
+    drawn = _drawn(benchmark) if any(one.name == "latents" for one in sources) else ""
     return {
         "title": benchmark.name,
         "about": " ".join(f"{text[:1].upper()}{text[1:]}." for text in (benchmark.about, *benchmark.notes, scored)),
         "classes": list(benchmark.class_names),
-        "new": f"--swap {pairs}" if pairs else f"--mirror {flips.rule}",
+        "new": (f"--swap {pairs}" if pairs else f"--mirror {flips.rule}") + drawn,
         "gan": "" if flips.rule == "no" else "--mirror",
         "score": f"--protocol {protocol.name}",
         "most": {"shots": labelled},
         "sources": {one.name: f"{one.name}.zip" if one.path is None else str(one.path) for one in sources},
     }
+
+
+def _drawn(benchmark: Benchmark) -> str:
+    """Flags of `gannotate new` by which its generated pictures come out of their latents again."""
+    if benchmark.draw is None:
+        return ""
+    told = benchmark.draw.model_dump(exclude_defaults=True)
+    return "".join(f" --{name} {value}" for name, value in told.items())

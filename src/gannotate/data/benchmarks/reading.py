@@ -64,7 +64,10 @@ class BenchmarkSplit:
         width, height = self._size(image)
         small = Image.fromarray(labels).resize((width, height), Image.Resampling.NEAREST)
         picture = np.asarray(resize_picture(image, width, height), np.uint8).reshape(height, width, self.channels)
-        return LabelledPicture(item.name, picture, np.asarray(small, np.uint8))
+        label_map = np.asarray(small, np.uint8)
+        if self.benchmark.fit == "pad":
+            picture, label_map = _in_a_square(picture, 0), _in_a_square(label_map, IGNORE)
+        return LabelledPicture(item.name, picture, label_map)
 
     def __iter__(self) -> Iterator[LabelledPicture]:
         self.skipped = []
@@ -116,6 +119,9 @@ class BenchmarkSplit:
     def _size(self, image: Image.Image) -> tuple[int, int]:
         if self.benchmark.fit == "stretch":
             return self.size_px, self.size_px
+        if self.benchmark.fit == "pad":
+            width, height = (max(1, side * self.size_px // max(image.size)) for side in image.size)
+            return width, height
         short = min(image.size)
         width, height = (max(self.size_px, side * self.size_px // short) for side in image.size)
         return width, height
@@ -153,6 +159,16 @@ def shared_names(first: BenchmarkSplit, second: BenchmarkSplit) -> int:
     if (one.folder, one.pictures) != (other.folder, other.pictures):
         return 0  # equal names mean nothing
     return len({item.name for item in first.items} & {item.name for item in second.items})
+
+
+def _in_a_square(array: UInt8[np.ndarray, "h w *c"], bars: int) -> UInt8[np.ndarray, "s s *c"]:
+    """The array in the middle of a square of `bars`."""
+    height, width = array.shape[:2]
+    side = max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    square = np.full((side, side, *array.shape[2:]), bars, np.uint8)
+    square[top : top + height, left : left + width] = array
+    return square
 
 
 def _label_source(tree: Tree) -> str:

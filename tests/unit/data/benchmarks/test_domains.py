@@ -14,7 +14,7 @@ from gannotate.data.pictures import PictureSource
 from gannotate.errors import GannotateError, UsageError
 from gannotate.studies.cell import words_of
 from gannotate.studies.domain import DOMAIN_FILE, load_domain
-from gannotate.studies.plan import make_plan
+from gannotate.studies.plan import Choice, make_plan
 from gannotate.studies.study import load_shared, load_study
 
 from .trees import celeba, encoded, numbered, picture, write
@@ -47,7 +47,9 @@ def test_a_domain_has_its_splits_classes_and_mirror_rule(faces: Path, tmp_path: 
     assert domain.paths["generator"] == generator.resolve()
     assert domain.about.classes == find_benchmark("celebamask-hq-19").class_names
     score = "--protocol layermatch"
-    assert domain.texts() == {"new": "--swap 4:5,6:7,8:9", "gan": "--mirror", "real": "", "score": score}
+    sought = "--inversion-steps {inversion_steps}"
+    new = "--swap 4:5,6:7,8:9"
+    assert domain.texts() == {"new": new, "gan": "--mirror", "real": "", "score": score, "inverted": sought}
     assert "Scored by the protocol layermatch: mean IoU over" in domain.about.about
     assert domain.about.most == {"shots": 3}
     learned = read_labelled(domain.paths["labelled"], 19)
@@ -82,7 +84,8 @@ def test_unlabelled_pictures_of_ones_own_and_a_domain_without_a_generator(tmp_pa
     domain = load_domain(str(tmp_path / "d"), environment={})
     assert domain.paths["unlabelled"] == (tmp_path / "more").resolve()
     assert set(domain.missing) == {"generator"}
-    assert domain.texts() == {"new": "--mirror no", "gan": "", "real": "", "score": "--protocol datasetgan-cv"}
+    texts = domain.texts()
+    assert (texts["new"], texts["gan"], texts["score"]) == ("--mirror no", "", "--protocol datasetgan-cv")
     given = load_domain(str(tmp_path / "d"), generator=tmp_path / "more", environment={})
     assert given.paths["generator"] == (tmp_path / "more").resolve()
 
@@ -141,3 +144,49 @@ def test_a_folder_in_use_is_left_alone(faces: Path, tmp_path: Path):
     with pytest.raises(UsageError, match="exists and is not an empty folder"):
         written("celebamask-hq-8", faces, tmp_path / "d", DomainChoice(size=16))
     assert [path.name for path in (tmp_path / "d").iterdir()] == ["mine.txt"]
+
+
+def generated(folder: Path, benchmark_folder: str, test: str, shape: tuple[int, int]) -> Path:
+    """Three generated pictures to learn from and five to test on, in DatasetGAN's layout."""
+    for place, count in ((benchmark_folder, 3), (test, 5)):
+        labels = {str(number): np.full(shape, number) for number in range(count)}
+        numbered(folder / place, labels, "image_{}.png", "image_mask{}.npy")
+    return folder
+
+
+def test_latents_that_drew_the_pictures_are_noted_with_how_they_were_drawn(tmp_path: Path):
+    cats = generated(tmp_path / "cats", "training_data/cat_processed", "testing_data/cat_16_class", (10, 10))
+    (tmp_path / "latent_stylegan1.npy").write_bytes(b"")
+    (tmp_path / "generator").mkdir()
+    write(tmp_path / "more/1.png", encoded(picture(20, 20)))
+    places = {name: tmp_path / name for name in ("generator", "more")}
+    choice = DomainChoice(
+        latents=tmp_path / "latent_stylegan1.npy", generator=places["generator"], unlabelled=places["more"], size=16
+    )
+    written("cat-16", cats, tmp_path / "d", choice)
+    domain = load_domain(str(tmp_path / "d"), environment={})
+    assert domain.paths["latents"] == (tmp_path / "latent_stylegan1.npy").resolve()
+    assert domain.texts()["new"] == "--mirror no --psi 0.7 --cutoff 7"
+    asked = Choice(only={"shots": (2,)})
+    plan = make_plan("released-labels", load_study("released-labels"), load_shared(), domain, asked)
+    fits = {cell.at["way"]: words_of(cell) for cell in plan.cells.values() if cell.step == "fit"}
+    for way in ("datasetgan", "light"):
+        assert fits[way][fits[way].index("--latents") + 1] == str(domain.paths["latents"])
+        assert "--inversion-steps" not in fits[way]
+    assert "--latents" not in fits["gradient-matching"]
+    (tmp_path / "latent_stylegan1.npy").unlink()  # then they are missed, and not sought in silence
+    gone = load_domain(str(tmp_path / "d"), environment={})
+    with pytest.raises(UsageError, match=r"latent_stylegan1.npy is not there, the latents of the domain d"):
+        make_plan("released-labels", load_study("released-labels"), load_shared(), gone, asked)
+    with pytest.raises(UsageError, match=r"latent_stylegan1.npy does not exist; give an array of latents"):
+        written("cat-16", cats, tmp_path / "e", choice)
+
+
+def test_latents_want_pictures_as_the_generator_draws_them(tmp_path: Path):
+    folder, test = "training_data/car_processed", "testing_data/car_20_class"
+    cars = generated(tmp_path / "cars", folder, test, (12, 16))
+    (tmp_path / "z.npy").write_bytes(b"")
+    choice = DomainChoice(latents=tmp_path / "z.npy", size=32)
+    with pytest.raises(UsageError, match=r"of car-20 are 16x12 px, and made square .* as car-20-padded does"):
+        written("car-20", cars, tmp_path / "d", choice)
+    assert written("car-20-padded", cars, tmp_path / "d", choice) == {"labelled": 3, "test": 5}

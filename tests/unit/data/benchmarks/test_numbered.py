@@ -78,6 +78,21 @@ def test_pictures_are_stretched_and_labels_keep_their_ids(release: Path):
     assert found.label_map.shape == (16, 16)
 
 
+@pytest.mark.parametrize("size", [32, 33])
+def test_padded_pictures_lie_in_the_middle_and_their_bars_teach_nothing(release: Path, size: int):
+    data = load_benchmark("car-20-padded", release, "train", size)  # of 16x12 px
+    found = data[next(place for place, item in enumerate(data.items) if item.name == "image_3")]
+    rows = slice(4, 4 + size * 12 // 16)
+    assert found.picture.shape == (size, size, 3)
+    assert np.unique(found.label_map[rows]).tolist() == [3, 4]
+    stretched = load_benchmark("car-20", release, "train", size)
+    whole = stretched[next(place for place, item in enumerate(stretched.items) if item.name == "image_3")]
+    assert np.array_equal(found.label_map[rows.start], whole.label_map[0])  # across, they are the same
+    bars = np.delete(np.arange(size), np.arange(size)[rows])
+    assert (found.label_map[bars] == 255).all()
+    assert (found.picture[bars] == 0).all()
+
+
 def test_classes_with_few_pixels_of_train_become_background(tmp_path: Path):
     array = np.full((10, 10), 3)
     array[0, : 29 - 20] = 5  # 9 px of it

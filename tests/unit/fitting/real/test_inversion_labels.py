@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from gannotate.fitting import inversion_labels
 from gannotate.fitting.inversion_labels import InversionLabelsConfig, InvertedLessons, invert_all
 from gannotate.fitting.real import fit_real
 from gannotate.generators.stylegan2 import StyleGAN2
+from gannotate.inversion.known import KnownLatents
 from gannotate.training.checkpoint import load_checkpoint
 
 from .tasks import bright_task, changed
@@ -62,6 +64,36 @@ def test_a_stopped_inversion_goes_on_with_the_next_part(
     other = InversionLabelsConfig(**changed(QUICK, space="w"))
     with pytest.raises(UsageError, match="had other inversion"):
         list(invert_all(task, other, tmp_path, True))
+
+
+def test_known_latents_are_taken_as_they_are(tiny: StyleGAN2, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inversion_labels, "TOGETHER", 2)
+    monkeypatch.setattr(inversion_labels, "invert", None)  # nothing is sought
+    task, config = bright_task(tiny, 3), InversionLabelsConfig(**QUICK)
+    w = tiny.map(tiny.latents(range(1000, 1003)))  # those that drew them
+    known = replace(task, latents=KnownLatents(w, "const"))
+    progress = list(fit_real(known, config, tmp_path))
+    assert [(one.done, one.steps) for one in progress][:2] == [(2, 3), (3, 3)]
+    assert all(one.metrics["psnr_db"] > 45 for one in progress[:2]), "but for rounding to 256 greys"
+    decoder = load_decoder(tmp_path)
+    parts = drain(invert_all(known, config, tmp_path / "inverted", True))
+    taps = InvertedLessons(known, 2, parts, decoder).taps
+    own = tiny.synthesize(w, "const", taps=decoder.tap_names).taps
+    for name, tensor in taps.items():  # drawn in other passes, and kept in half precision
+        torch.testing.assert_close(tensor.float(), own[name], atol=2e-3, rtol=2e-3)
+    moved = replace(task, latents=KnownLatents(w + 1, "const"))
+    with pytest.raises(UsageError, match="had other inversion"):
+        list(invert_all(moved, config, tmp_path / "inverted", True))
+
+
+def test_noise_maps_of_known_latents_are_drawn_with(tiny: StyleGAN2, tmp_path: Path) -> None:
+    task, config = bright_task(tiny, 3), InversionLabelsConfig(**QUICK)
+    w, noise = tiny.map(tiny.latents(range(3))), tiny.noise_of_seeds(range(3))
+    task = replace(task, latents=KnownLatents(w, tuple(noise)))
+    decoder = make_decoder("light", tiny, 2)
+    taps = InvertedLessons(task, 2, drain(invert_all(task, config, tmp_path, True)), decoder).taps
+    own = tiny.synthesize(w, noise, taps=decoder.tap_names).taps
+    assert all(tensor.equal(own[name].half()) for name, tensor in taps.items())
 
 
 def test_wrong_settings() -> None:
