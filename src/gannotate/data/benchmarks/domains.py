@@ -107,7 +107,7 @@ def _check_latents(latents: Path, labelled: BenchmarkSplit) -> None:
     if width != height:
         name = labelled.benchmark.name
         raise UsageError(
-            f"the pictures of {name} are {width}x{height} px, and made square they are no longer what the latents draw; "
+            f"the pictures of {name} are {width}x{height} px, and as squares they are no longer what the latents draw; "
             "use a benchmark that pads them, as car-20-padded does, or leave the latents out"
         )
 

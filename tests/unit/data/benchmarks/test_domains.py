@@ -187,6 +187,6 @@ def test_latents_want_pictures_as_the_generator_draws_them(tmp_path: Path):
     cars = generated(tmp_path / "cars", folder, test, (12, 16))
     (tmp_path / "z.npy").write_bytes(b"")
     choice = DomainChoice(latents=tmp_path / "z.npy", size=32)
-    with pytest.raises(UsageError, match=r"of car-20 are 16x12 px, and made square .* as car-20-padded does"):
+    with pytest.raises(UsageError, match=r"of car-20 are 16x12 px, and as squares .* as car-20-padded does"):
         written("car-20", cars, tmp_path / "d", choice)
     assert written("car-20-padded", cars, tmp_path / "d", choice) == {"labelled": 3, "test": 5}
