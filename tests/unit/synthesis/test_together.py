@@ -14,7 +14,6 @@ from typing import Any
 
 import fsspec
 import pytest
-import torch
 
 from gannotate import synthesis
 from gannotate.data.manifest import Manifest, part_notes, write_first_manifest
@@ -22,28 +21,15 @@ from gannotate.data.shards import read_dataset, write_part
 from gannotate.data.sharing import PartNotes, Worker
 from gannotate.decoders.light import LightDecoder
 from gannotate.errors import GannotateError, UsageError
-from gannotate.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from gannotate.labels import make_classes
+from gannotate.generators.stylegan2 import StyleGAN2
 from gannotate.synthesis import DatasetConfig, write_dataset
 from gannotate.training.loop import Progress
 
-TINY = StyleGAN2Config(size=16, z_dim=8, w_dim=8, mapping_layers=1, channel_base=128, channel_max=16)
-CLASSES = make_classes(["background", "nucleus", "cytoplasm"])
+from .tiny import CLASSES
+
 COUNT = 27
 
 Write = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def generator() -> StyleGAN2:
-    torch.manual_seed(2)
-    return StyleGAN2(TINY).eval().requires_grad_(False)
-
-
-@pytest.fixture(scope="module")
-def decoder(generator: StyleGAN2) -> LightDecoder:
-    torch.manual_seed(3)
-    return LightDecoder.of_generator(generator, len(CLASSES)).eval().requires_grad_(False)
 
 
 @pytest.fixture

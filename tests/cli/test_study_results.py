@@ -1,0 +1,80 @@
+"""What a study left: its page, and the table of claims over several; what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gannotate.studies.study import names
+
+from .conftest import Command
+
+
+def test_report_writes_the_page_of_a_study(command: Command, tiny: Path, tmp_path: Path):
+    folder = Path(command("study", "run", tiny, "--out", tmp_path / "out")["folder"])
+    assert command("report", folder, "--dry-run")["would"] == [f"write {folder / 'report' / 'index.html'}"]
+    assert not (folder / "report").exists()
+    result = command("report", folder)
+    page = Path(result["page"])
+    assert page == folder / "report" / "index.html"
+    assert result["bytes"] == page.stat().st_size > 5000
+    assert "Twice as many are more." in page.read_text()
+    assert f"next: open {page} in a browser" in command.text("report", folder)
+
+
+def test_report_says_what_a_folder_is_not(command: Command, tiny: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    out.mkdir()
+    code, told = command.mistake("report", out)
+    assert code == 2
+    assert told.startswith(f"{out} is neither a project (no project.yaml) nor a study's folder (no study.json) nor")
+    command("study", "run", tiny, "--out", out)
+    code, told = command.mistake("report", out)
+    assert (code, told.endswith(f"it holds studies, give one of them, e.g. {out / 'renders-portraits'}")) == (2, True)
+    (out / "renders-portraits" / "study.json").write_text("{}")
+    code, told = command.mistake("report", out / "renders-portraits")
+    assert code == 1
+    assert told.endswith("study.json is damaged ('format_version'); `gannotate study run` writes it again")
+
+
+def test_claims_are_a_table_of_what_was_found(command: Command, tiny: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    folder = command("study", "run", tiny, "--out", out)["folder"]
+    result = command("study", "claims", out)
+    assert result["studies"] == [folder]
+    own = next(claim for claim in result["claims"] if claim["study"] == "renders")
+    assert (own["claim"], own["finding"], own["where"]) == ("Twice as many are more.", "holds", "nowhere")
+    assert own["parts"][0]["found"][0]["differences"][0]["difference"] == 2
+    assert {claim["study"] for claim in result["claims"]} >= set(names())
+    assert result["verdicts"]["holds"] == 1
+    assert "| - Four are more | holds | Portraits: +2, 1 seed |  |" in command.text("study", "claims", out)
+    for ending, start in ((".md", "## What the papers claim"), (".csv", "paper,where,study"), (".json", "[")):
+        table = tmp_path / f"claims{ending}"
+        would = command("study", "claims", folder, "--write", table, "--dry-run")["would"]
+        assert would == [f"read {folder}", f"write {table}"]
+        assert not table.exists()
+        assert command("study", "claims", folder, "--write", table)["file"] == str(table)
+        assert table.read_text().startswith(start)
+    assert "1 holds" in command.text("study", "claims", folder, "--write", tmp_path / "claims.md")
+
+
+def test_claims_without_any_folder_are_not_run(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    result = command("study", "claims")
+    assert result["studies"] == []
+    assert result["verdicts"]["holds"] == 0
+    assert result["verdicts"]["not run"] > 50
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["nowhere"], "nowhere is not there; give the --out of `gannotate study run`, or a study's folder in it"),
+        (["."], ". holds no study; give the --out of `gannotate study run`, or a study's folder in it"),
+        (["--write", "claims.txt"], "--write is claims.txt; give a name that ends with .md, .csv, .json"),
+    ],
+)
+def test_claims_mistakes(command: Command, words: list[str], error: str, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert command.mistake("study", "claims", *words) == (2, error)
