@@ -109,12 +109,32 @@ def test_latents_that_drew_generated_pictures(command: Command, annotated: Path,
     np.save(tmp_path / "z.npy", z)
     found = command(*words, "--latents", tmp_path / "z.npy", "--shots", 2)
     parts = load_checkpoint(Path(found["decoder"]) / "inverted" / "000000.safetensors")
-    assert parts["psnr"].min() > 40
+    assert found["latents_psnr_db"] > 40, "but for rounding to 256 greys"
     assert parts["noise"] == "const"
+    record = read_record(Path(found["decoder"]))
+    assert record is not None
+    assert not {"inversion_steps", "space"} & set(record["config"]["resolved"]), "nothing was sought"
     np.save(tmp_path / "turned.npy", np.roll(z, 1, axis=0))
     code, told = command.mistake(*words, "--latents", tmp_path / "turned.npy")
     assert (code, len(opened.made("decoders"))) == (2, 1)
-    assert "turned.npy does not draw the labelled pictures: 3 of 3 look more like what another one's" in told
+    assert "turned.npy does not draw the labelled pictures: 3 of 3, image_0 the first, look at least as much" in told
+
+
+def test_doubtful_latents_are_said(
+    generator: Path, annotated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    drawn, network = Project.open(annotated), load_generator(generator)
+    (tmp_path / "generated" / "images").mkdir(parents=True)
+    for seed in range(4):
+        picture = np.asarray(Image.open(drawn.pool_picture_path(seed)))
+        noisy = np.clip(picture.astype(int) + np.random.default_rng(seed).integers(-30, 31, picture.shape), 0, 255)
+        Image.fromarray(noisy.astype(np.uint8)).save(tmp_path / "generated" / "images" / f"{seed}.png")
+        write_label_map(tmp_path / "generated" / "masks" / f"{seed}.png", label(picture), drawn.classes)
+    np.save(tmp_path / "z.npy", network.latents(range(4)).numpy())
+    words = ("fit", annotated, *TINY, "--method", "inversion", "--labelled", tmp_path / "generated")
+    assert main([str(word) for word in (*words, "--latents", tmp_path / "z.npy")]) == 0
+    told = capsys.readouterr().err
+    assert "dB from what their latents draw, little for those that drew them: see whether psi 1 and cutoff None" in told
 
 
 def test_a_stopped_fit_goes_on(command: Command, project: Path, labelled: Path, monkeypatch: pytest.MonkeyPatch):

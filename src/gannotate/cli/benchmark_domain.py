@@ -29,7 +29,7 @@ class DomainFlags(Common):
     """Folder of a generator of such pictures; its place is noted. `study run --generator DIR` gives one later."""
     latents: Path | None = None
     """Latents that draw the labelled pictures: DatasetGAN's latent_stylegan1.npy, or a folder of `gannotate invert`;
-    decoders that read labelled pictures then read them there. The place is noted."""
+    the studies released-labels and real-label-methods then seek none. The place is noted."""
     unlabelled: Path | None = None
     """Folder or zip of unlabelled pictures in place of the benchmark's own split; its place is noted."""
     labelled: str = "train"

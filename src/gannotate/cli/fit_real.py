@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,7 +30,7 @@ from gannotate.fitting.real import Beginning, Method, check_real, fit_real, real
 from gannotate.fitting.real_task import RealConfig, RealTask, settings_of
 from gannotate.generators.base import DrawOptions, Generator
 from gannotate.generators.build import load_generator
-from gannotate.inversion.known import ACCEPTED, read_known
+from gannotate.inversion.known import ACCEPTED, DOUBTFUL_DB, KnownLatents, read_known
 from gannotate.pretraining.sources import PictureKind, open_source
 from gannotate.project import Project
 from gannotate.record import peak_rss_mb
@@ -48,6 +48,9 @@ REAL = Parameter(group=Group("Flags of --from real", sort_key=5))
 
 OF_ANNOTATIONS = ("pick", "only", "hold_out", "pixels", "weight_decay", "label_smoothing", "solver", "accumulate")
 """Flags of `fit` that mean nothing to labels of real pictures."""
+
+SEEKING = ("inversion_steps", "space")
+"""Settings of seeking latents, which mean nothing where they are known."""
 
 NOT_SETTINGS = ("method", "labelled", "begin", "features", "features_weights", "latents")
 """Flags here that are no setting of a method."""
@@ -127,7 +130,8 @@ class RealFlags:
     """inversion, as --method or as --begin: steps of the projector for each picture."""
     latents: Annotated[Path | None, REAL] = None
     """inversion, as --method or as --begin: latents that draw the labelled pictures, which are then not sought; a
-    folder of `gannotate invert`, or a .npy whose row k is of the picture with the number k (DatasetGAN's)."""
+    folder of `gannotate invert`, or a .npy whose row k is of the picture with the number k (DatasetGAN's; z is
+    truncated as the project draws)."""
 
     @property
     def given(self) -> list[str]:
@@ -148,7 +152,9 @@ def fit_from_real(project: Path, flags: FitFlags, real: RealFlags) -> int:
     how = _real_config(flags, real)  # wrong settings are told before anything is read
     taught = flags.decoder_kind(how.kind)
     given = json.loads(json.dumps(asdict(real), default=str))
-    config = settings(flags, decoder=taught, **given, resolved=settings_of(how))
+    idle = SEEKING if real.latents else ()
+    resolved = {key: value for key, value in settings_of(how).items() if key not in idle}
+    config = settings(flags, decoder=taught, **given, resolved=resolved)
     name = f"{taught}-{_method(real)}"
     if flags.dry_run:
         folder = where(opened, "decoders", name, flags, config)
@@ -158,6 +164,8 @@ def fit_from_real(project: Path, flags: FitFlags, real: RealFlags) -> int:
     how = _real_config(flags, real, which_taps.named(flags.taps, source or generator))
     task = _task(flags, opened, generator, how, real, source)
     check_real(task, how)
+    if real.latents is not None:
+        task = replace(task, latents=_latents(flags, opened, real.latents, task))
     folder = distributed.from_first(lambda: open_run(opened, "decoders", name, flags, config))
     with recorded_once(folder, "fit", config, flags.seed) as record:
         record.about = {"label_sources": {"real": len(task.labelled)}}
@@ -177,6 +185,8 @@ def fit_from_real(project: Path, flags: FitFlags, real: RealFlags) -> int:
             "parameters": sum(parameter.numel() for parameter in load_decoder(folder).parameters()),
             "peak_rss_mb": round(peak_rss_mb()),
         }
+        if task.latents is not None:
+            record.result["latents_psnr_db"] = round(float(task.latents.psnr.median()), 1)
     drop_checkpoint(folder)
     labels = f"{counted(len(task.labelled), 'real picture')} ({_method(real)})"
     text = f"decoder in {folder}, from {labels}, {show.clock(record.wall_s)}"
@@ -224,7 +234,7 @@ def _check_latents(real: RealFlags) -> None:
             "--latents are read where labelled pictures are inverted; add --method inversion or --begin inversion, or "
             "leave them out"
         )
-    for name in ("inversion_steps", "space"):
+    for name in SEEKING:
         if getattr(real, name) is not None:
             raise UsageError(f"--{name.replace('_', '-')} is of seeking latents, which --latents gives; leave one out")
     if not real.latents.exists():
@@ -269,17 +279,26 @@ def _task(
     size = how.picture_size(generator)
     labelled = read_all(flags, project, real.labelled, flags.shots, size)
     annotations: list[Any] = project.annotations()[:SCORED] if source is None else []
-    options = DrawOptions(**project.config.draw.model_dump())
-    known = None
-    if real.latents is not None:
-        known = read_known(real.latents, labelled.names, labelled.pictures, generator, options)
     return RealTask(
         generator=generator,
         labelled=labelled,
         classes=project.classes,
-        options=options,
+        options=DrawOptions(**project.config.draw.model_dump()),
         augmentation=Augmentation(mirror=project.mirror, turn90=project.config.turn90),
         held_out=tuple(shots_of.load(project, annotations)),
         source=source,
-        latents=known,
     )
+
+
+def _latents(flags: FitFlags, project: Project, path: Path, task: RealTask) -> KnownLatents:
+    """Those of --latents; says so where what they draw is not much like the labelled pictures."""
+    known = read_known(path, task.labelled.names, task.labelled.pictures, task.generator, task.options)
+    median = float(known.likeness.median())
+    if path.is_file() and median < DOUBTFUL_DB:
+        drawn = project.config.draw
+        show.say(
+            flags,
+            f"the pictures are at {median:.0f} dB from what their latents draw, little for those that drew them: see "
+            f"whether psi {drawn.psi:g} and cutoff {drawn.cutoff} of {project.folder / 'project.yaml'} were theirs",
+        )
+    return known

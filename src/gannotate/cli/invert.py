@@ -16,10 +16,9 @@ from gannotate.cli.app import OK
 from gannotate.cli.device import prepare
 from gannotate.cli.flags import Resumable, settings
 from gannotate.cli.generate import generator_folder
-from gannotate.cli.predict_pictures import out_names
 from gannotate.cli.processes import recorded_once
 from gannotate.cli.runs import drop_checkpoint
-from gannotate.data.pictures import SUFFIXES, PictureSet, decode_picture, load_pictures, to_array
+from gannotate.data.pictures import SUFFIXES, PictureSet, decode_picture, load_pictures, stems, to_array
 from gannotate.data.writing import encode_picture
 from gannotate.errors import UsageError
 from gannotate.files import make_folder, write_bytes
@@ -240,11 +239,6 @@ def _calibrate(flags: InvertFlags, inverter: Inverter, held_out: PictureSet) -> 
     gate = calibrate(statistics_of(rows), flags.refusals, inverter.settings)
     save_gate(flags.out / GATE, gate)
     return gate
-
-
-def stems(names: Sequence[str]) -> list[str]:
-    """Names of the files of each picture, without their ending."""
-    return [name.removesuffix(".png") for name in out_names(tuple(names))]
 
 
 def _write_grid(folder: Path, given: PictureSet, rows: Sequence[dict[str, Any]]) -> None:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from PIL import Image
 
 from gannotate.cli.predict_shared import Item
-from gannotate.data.pictures import PictureSource, decode_picture
+from gannotate.data.pictures import PictureSource, decode_picture, stems
 from gannotate.data.writing import Add, encode_picture, new_pictures
 from gannotate.errors import GannotateError
 from gannotate.inversion.labelling import GeneratorLabeller, Redrawn
@@ -166,9 +165,7 @@ def _add_answer(
 
 def out_names(names: tuple[str, ...]) -> list[str]:
     """NAME.png for each picture, its folder kept but for a leading images/; NAME.jpg.png where two would be one."""
-    inside = [PurePosixPath(name.removeprefix("images/")) for name in names]
-    stems = Counter(name.with_suffix("") for name in inside)
-    return [f"{name.with_suffix('') if stems[name.with_suffix('')] == 1 else name}.png" for name in inside]
+    return [f"{stem}.png" for stem in stems(names)]
 
 
 def _read(source: PictureSource | None, name: str, progress: Predicted) -> np.ndarray | None:

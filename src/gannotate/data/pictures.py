@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -24,11 +24,19 @@ __all__ = [
     "decode_picture",
     "load_pictures",
     "read_picture",
+    "stems",
     "to_array",
 ]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 """Endings that count as pictures."""
+
+
+def stems(names: Sequence[str]) -> list[str]:
+    """Pictures' names without endings, folders kept but for a leading images/; with them where two would be one."""
+    inside = [PurePosixPath(name.removeprefix("images/")) for name in names]
+    often = Counter(name.with_suffix("") for name in inside)
+    return [str(name.with_suffix("") if often[name.with_suffix("")] == 1 else name) for name in inside]
 
 
 @dataclass(frozen=True)

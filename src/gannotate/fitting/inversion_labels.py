@@ -19,7 +19,7 @@ from gannotate.decoders.base import Decoder
 from gannotate.fitting.pupil import LessonTrainer, lesson_loss
 from gannotate.fitting.real_task import RealConfig, RealTask, Watch, check_at_least, check_one_of, check_task
 from gannotate.generators.base import from_uint8
-from gannotate.inversion.projector import InversionConfig, invert, psnr
+from gannotate.inversion.projector import InversionConfig, invert
 from gannotate.training import distributed
 from gannotate.training.checkpoint import load_checkpoint, save_checkpoint
 from gannotate.training.loop import Clock, LoopConfig, Progress, train
@@ -131,13 +131,13 @@ def fit_inversion_labels(
 
 def _latents_of(task: RealTask, some: slice, how: InversionConfig) -> dict[str, Any]:
     """What draws some of the labelled pictures: `w`, `noise` (maps, or a mode of drawing them), and `psnr` in dB."""
-    pictures = from_uint8(task.labelled.pictures[some]).to(task.device)
     if task.latents is None:
+        pictures = from_uint8(task.labelled.pictures[some]).to(task.device)
         found = invert(task.generator, pictures, how)
         return {"w": found.w, "noise": list(found.noise), "psnr": found.psnr}
-    known = task.latents.part(some)
-    noise = known.noise if isinstance(known.noise, str) else list(known.noise)
-    return {"w": known.w, "noise": noise, "psnr": psnr(known.drawn_by(task.generator).picture, pictures)}
+    known = task.latents
+    noise = known.noise if isinstance(known.noise, str) else [single[some] for single in known.noise]
+    return {"w": known.w[some], "noise": noise, "psnr": known.psnr[some]}
 
 
 @torch.no_grad()

@@ -1,18 +1,20 @@
 """Latents of pictures that are known before a decoder learns their labels: found earlier, or those that drew them.
 
-a folder of `gannotate invert`    latents/NAME.safetensors: w+ and noise maps
-an array (.npy)                   row k is of the picture whose name ends with the number k: z (n, z_dim), or
-                                  w+ (n, styles, w_dim). So DatasetGAN has them, in latent_stylegan1.npy
+    a folder of `gannotate invert`    latents/NAME.safetensors: w+ and noise maps
+    an array (.npy)                   row k is of the picture whose name ends with the number k: z (n, z_dim), or
+                                      w+ (n, styles, w_dim). So DatasetGAN has them, in latent_stylegan1.npy
+
+Labels that lie beside their activations teach nonsense, and nobody would see it. So it is made sure that the latents
+are those of the pictures: a folder tells which pictures it is of; what an array draws is compared with them.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,45 +23,56 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from gannotate.data.formats.arrays import decode
+from gannotate.data.pictures import stems
 from gannotate.errors import GannotateError, UsageError
-from gannotate.generators.base import Drawing, DrawOptions, Generator, NoiseMode, from_uint8, in_passes
-from gannotate.inversion.many import SETTINGS, latents_path, load_latents
+from gannotate.generators.base import DrawOptions, Generator, NoiseMode, from_uint8
+from gannotate.inversion.many import SETTINGS, load_latents, picture_hash, read_inversions, read_settings
+from gannotate.inversion.projector import psnr
 from gannotate.synthesis import fingerprint
+from gannotate.wording import counted
+
+AT_ONCE = 8
+"""Pictures that are drawn together, as many as are sought together."""
 
 LOOKED_AT_PX = 32
-"""Longest side at which pictures are compared: finer than that is noise, which the latents do not tell."""
+"""Longest side at which pictures are compared: finer than that is noise, which an array does not tell."""
+
+RIVALS = 16
+"""Rows of other pictures that a picture is compared with too."""
+
+LEAST_DB, DOUBTFUL_DB = 20.0, 30.0
+"""PSNR at LOOKED_AT_PX, in the median, below which an array's latents are refused, and below which they are doubtful.
+
+With the portraits' generator: 65 dB for the right latents, 48 with other noise, 24 where psi is 1 in place of 0.7, and
+12 to 22 for cut, stretched or mirrored pictures and for other latents."""
 
 ACCEPTED = "give a folder of `gannotate invert`, or a .npy array with a row for each picture"
 
 
 @dataclass(frozen=True)
 class KnownLatents:
-    """Latents of pictures, in the pictures' order.
+    """Latents of pictures, in the pictures' order, on the CPU.
 
     w: w+ (n, styles, w_dim). noise: maps (n, 1, h, w) of each layer that takes them, or how all pictures get theirs.
+    digest: sha256 of what they were read from. psnr, likeness: PSNR of what they draw to the pictures in dB, (n,), as
+    they are and at LOOKED_AT_PX.
     """
 
     w: Float[Tensor, "n styles w"]
     noise: tuple[Float[Tensor, "n 1 _h _w"], ...] | NoiseMode
+    digest: str
+    psnr: Float[Tensor, " n"]
+    likeness: Float[Tensor, " n"]
 
-    def part(self, some: slice) -> KnownLatents:
-        """The latents of some of the pictures."""
-        noise = self.noise if isinstance(self.noise, str) else tuple(single[some] for single in self.noise)
-        return KnownLatents(self.w[some], noise)
 
-    @property
-    def digest(self) -> str:
-        """sha256 of all of it."""
-        tensors = [self.w, *(() if isinstance(self.noise, str) else self.noise)]
-        told = hashlib.sha256(self.noise.encode() if isinstance(self.noise, str) else b"maps")
-        for tensor in tensors:
-            told.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-        return told.hexdigest()
+@dataclass(frozen=True)
+class _Read:
+    """What a file or folder tells. rivals: w+ of other pictures, (m, styles, w_dim)."""
 
-    @torch.no_grad()
-    def drawn_by(self, generator: Generator) -> Drawing:
-        """The pictures that the latents draw, without taps."""
-        return in_passes(generator, self.w, self.noise)
+    w: Float[Tensor, "n styles w"]
+    noise: tuple[Float[Tensor, "n 1 _h _w"], ...] | NoiseMode
+    digest: str
+    rivals: Float[Tensor, "m styles w"] | None = None
 
 
 def read_known(
@@ -69,7 +82,7 @@ def read_known(
     generator: Generator,
     options: DrawOptions | None = None,
 ) -> KnownLatents:
-    """The latents of labelled `pictures`, on the generator's device.
+    """The latents of labelled `pictures`.
 
     Args:
         path: a folder of `gannotate invert`, or a .npy array (see the module).
@@ -83,94 +96,164 @@ def read_known(
     path, options = Path(path), options or DrawOptions()
     if not path.exists():
         raise UsageError(f"{path} does not exist; {ACCEPTED}")
-    plain = [_plain(name) for name in names]
-    twice = next((name for name in plain if plain.count(name) > 1), None)
-    if twice:
-        raise UsageError(f"two labelled pictures are called {twice}; latents are found by name, give each its own")
-    read = _of_folder(path, names, generator) if path.is_dir() else _of_array(path, plain, generator, options)
-    like = next(generator.parameters())
-    noise = read.noise if isinstance(read.noise, str) else tuple(single.to(like) for single in read.noise)
-    known = KnownLatents(read.w.to(like), noise)
-    _check_drawn(path, plain, pictures, known.drawn_by(generator).picture)
-    return known
+    if path.is_dir():
+        read = _of_folder(path, names, pictures, generator)
+        _, found, likeness = _drawn(read.w, read.noise, pictures, generator)
+        return KnownLatents(read.w, read.noise, read.digest, found, likeness)
+    plain = stems(names)
+    read = _of_array(path, plain, generator, options)
+    small, found, likeness = _drawn(read.w, read.noise, pictures, generator)
+    rivals = [_small(picture) for picture in _pictures(read.rivals, read.noise, generator)]
+    _check_drawn(path, plain, pictures, torch.cat([small, *rivals]), likeness)
+    return KnownLatents(read.w, read.noise, read.digest, found, likeness)
 
 
-def _plain(name: str) -> str:
-    """A picture's name as inversions have it: without the leading images/ and the ending."""
-    return str(PurePosixPath(name.removeprefix("images/")).with_suffix(""))
-
-
-def _of_folder(folder: Path, names: Sequence[str], generator: Generator) -> KnownLatents:
-    settings = folder / SETTINGS
-    if not settings.exists():
+def _of_folder(
+    folder: Path, names: Sequence[str], pictures: UInt8[np.ndarray, "n h w c"], generator: Generator
+) -> _Read:
+    if not (folder / SETTINGS).exists():
         raise UsageError(f"{folder} is no folder of inversions, it has no {SETTINGS}; {ACCEPTED}")
-    try:
-        made_with = str(json.loads(settings.read_text())["settings"]["generator"])
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise GannotateError(f"{settings} is damaged ({error}); invert the pictures again") from error
-    if not fingerprint(generator).startswith(made_with):
+    if read_settings(folder).get("generator") != fingerprint(generator)[:16]:
         raise UsageError(f"{folder} holds latents of another generator than the project's; invert the pictures with it")
-    found = []
-    for name in names:
+    rows = {row["name"]: row.get("sha256") for row in read_inversions(folder)}
+    told = hashlib.sha256()
+    found: list[tuple[Tensor, list[Tensor]]] = []
+    for name, picture in zip(names, pictures, strict=True):
         inside = name.removeprefix("images/")  # the ending is kept where two pictures differ in it alone
-        there = [one for one in (_plain(name), inside) if latents_path(folder, one).exists()]
-        if not there:
+        called = next((one for one in (*stems([name]), inside) if one in rows), None)
+        if called is None:
             raise UsageError(f"{folder} has no latents of {inside}; invert all labelled pictures into it")
-        found.append(load_latents(folder, there[0]))
-    shapes = {(tuple(w.shape), *(tuple(single.shape) for single in noise)) for w, noise in found}
-    wanted = ((generator.style_count, generator.w_dim), *((1, *shape) for shape in generator.noise_shapes))
-    if shapes != {wanted}:
-        raise GannotateError(f"{folder} has latents of other shapes than this generator's; invert the pictures again")
+        if rows[called] != picture_hash(picture):
+            raise UsageError(
+                f"{folder} has the latents of another picture {called} than the labelled one, or of a part of it "
+                "(--crop); invert the labelled pictures as they are"
+            )
+        w, noise = load_latents(folder, called)
+        for tensor in (w, *noise):
+            told.update(tensor.numpy().tobytes())
+        found.append((w, noise))
+    _check_tensors(folder, found, generator)
     maps = tuple(torch.stack(layer) for layer in zip(*(noise for _, noise in found), strict=True))
-    return KnownLatents(torch.stack([w for w, _ in found]), maps or "none")
+    return _Read(torch.stack([w for w, _ in found]), maps or "none", told.hexdigest())
 
 
-def _of_array(path: Path, names: Sequence[str], generator: Generator, options: DrawOptions) -> KnownLatents:
+def _check_tensors(folder: Path, found: Sequence[tuple[Tensor, list[Tensor]]], generator: Generator) -> None:
+    wanted = [(generator.style_count, generator.w_dim), *((1, *shape) for shape in generator.noise_shapes)]
+    for w, noise in found:
+        tensors = [w, *noise]
+        fit = [tuple(tensor.shape) for tensor in tensors] == wanted
+        if not fit or not all(tensor.dtype == torch.float32 and tensor.isfinite().all() for tensor in tensors):
+            raise GannotateError(
+                f"{folder} has latents of other shapes than this generator's, or no finite numbers; invert the "
+                "pictures again"
+            )
+
+
+def _of_array(path: Path, names: Sequence[str], generator: Generator, options: DrawOptions) -> _Read:
     try:
         rows = decode(path.read_bytes(), kinds="f")
     except OSError as error:
         raise GannotateError(f"{path} cannot be read ({error.strerror}); {ACCEPTED}") from error
     except GannotateError as error:
-        raise UsageError(f"{path} {error}; {ACCEPTED}") from error
+        raise UsageError(f"{path} {error}; give floating numbers in a .npy, a row for each picture") from error
     is_z, is_w = rows.shape[1:] == (generator.z_dim,), rows.shape[1:] == (generator.style_count, generator.w_dim)
-    if not (is_z or is_w) or not np.isfinite(rows).all():
+    if not (is_z or is_w):
         raise UsageError(
-            f"{path} is an array {rows.shape}, or has infinite numbers; give z of this generator, (pictures, "
-            f"{generator.z_dim}), or w+, (pictures, {generator.style_count}, {generator.w_dim})"
+            f"{path} is an array {rows.shape}; give z of this generator, (pictures, {generator.z_dim}), or w+, "
+            f"(pictures, {generator.style_count}, {generator.w_dim})"
         )
-    if generator.label_dim:
-        raise UsageError(f"this generator draws {generator.label_dim} classes, which an array of latents does not tell")
-    places = [_place(path, name, len(rows)) for name in names]
-    latents = torch.from_numpy(rows[places].astype(np.float32)).to(next(generator.parameters()))
+    places = _places(path, names, len(rows))
+    with np.errstate(over="ignore"):
+        rows = rows.astype(np.float32)
+    finite = np.array([np.isfinite(row).all() for row in rows], bool)
+    if not finite[places].all():
+        raise UsageError(f"{path} has infinite numbers, or what is no number, in the rows of these pictures")
+    others = [place for place in np.flatnonzero(finite).tolist() if place not in places][:RIVALS]
+    used = rows[[*places, *others]]
+    latents = torch.from_numpy(used).to(next(generator.parameters()))
     with torch.no_grad():
         w = generator.map(latents, psi=options.psi, cutoff=options.cutoff) if is_z else latents
-    return KnownLatents(w, "none" if options.noise == "none" else "const")
+    how = f"{options.psi} {options.cutoff} {options.noise}"
+    digest = hashlib.sha256(how.encode() + used[: len(places)].tobytes()).hexdigest()
+    noise = "none" if options.noise == "none" else "const"
+    return _Read(w[: len(places)].cpu(), noise, digest, w[len(places) :].cpu())
 
 
-def _place(path: Path, name: str, rows: int) -> int:
-    number = re.search(r"(\d+)$", name)
-    if number is None or int(number[1]) >= rows:
-        lacks = "has no number at the end" if number is None else f"is beyond its {rows} rows"
-        raise UsageError(f"{path} has a row for each picture by its number, from 0, and {name} {lacks}; rename it")
-    return int(number[1])
+def _places(path: Path, names: Sequence[str], rows: int) -> list[int]:
+    """The row of each picture."""
+    taken: dict[int, str] = {}
+    for name in names:
+        number = re.search(r"(?<!\d)\d{1,9}$", name)
+        if number is None:
+            raise UsageError(f"{path} has a row for each picture by its number, and {name} ends with none; rename it")
+        place = int(number[0])
+        if place >= rows:
+            raise UsageError(f"{path} has {counted(rows, 'row')}, counted from 0, and none for {name}; give all rows")
+        if place in taken:
+            raise UsageError(f"{path} has one row for both {taken[place]} and {name}; rename one, or leave it out")
+        taken[place] = name
+    return list(taken)
+
+
+def _drawn(
+    w: Float[Tensor, "n styles w"],
+    noise: tuple[Tensor, ...] | NoiseMode,
+    pictures: UInt8[np.ndarray, "n h w c"],
+    generator: Generator,
+) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"], Float[Tensor, " n"]]:
+    """What latents draw, small and flat, and how like the pictures it is: PSNR in dB as drawn, and small."""
+    small, whole, likeness, start = [], [], [], 0
+    for drawn in _pictures(w, noise, generator):
+        given = from_uint8(pictures[start : start + len(drawn)])
+        small.append(_small(drawn))
+        whole.append(psnr(drawn, given))
+        likeness.append(psnr(small[-1][:, None, None], _small(given)[:, None, None]))
+        start += len(drawn)
+    return torch.cat(small), torch.cat(whole), torch.cat(likeness)
+
+
+@torch.no_grad()
+def _pictures(
+    w: Float[Tensor, "n styles w"] | None, noise: tuple[Tensor, ...] | NoiseMode, generator: Generator
+) -> Iterator[Float[Tensor, "m c h w"]]:
+    """The pictures that latents draw, some at a time, on the CPU."""
+    like = next(generator.parameters())
+    for start in range(0, 0 if w is None else len(w), AT_ONCE):
+        assert w is not None
+        some = slice(start, start + AT_ONCE)
+        maps = noise if isinstance(noise, str) else [single[some].to(like) for single in noise]
+        yield generator.synthesize(w[some].to(like), maps).picture.float().cpu()
+
+
+def _small(pictures: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    return F.adaptive_avg_pool2d(pictures.clamp(-1, 1), min(LOOKED_AT_PX, pictures.shape[-1])).flatten(1)
 
 
 def _check_drawn(
-    path: Path, names: Sequence[str], pictures: UInt8[np.ndarray, "n h w c"], drawn: Float[Tensor, "n c h w"]
+    path: Path,
+    names: Sequence[str],
+    pictures: UInt8[np.ndarray, "n h w c"],
+    drawn: Float[Tensor, "m d"],
+    likeness: Float[Tensor, " n"],
 ) -> None:
-    """Refuses latents most of which draw another picture than their own: shuffled ones, or of another generator.
+    """Refuses latents most of which draw another picture than their own, or none that is like it.
 
-    Not all, as a picture that the generator cannot draw well may come out more like another.
+    Not all, as some may be JPEGs, or were drawn with other noise. drawn: by the pictures' latents, then by rivals.
     """
-    side = min(LOOKED_AT_PX, drawn.shape[-1])
-    given = F.adaptive_avg_pool2d(from_uint8(pictures), side).flatten(1)
-    found = F.adaptive_avg_pool2d(drawn.cpu().float().clamp(-1, 1), side).flatten(1)
-    apart = torch.cdist(given, found)
-    wrong = (apart.diag() > apart.min(dim=1).values).nonzero().flatten().tolist()
+    apart = torch.cdist(_small(from_uint8(pictures)), drawn)
+    own = apart.diag()
+    others = apart.scatter(1, torch.arange(len(own))[:, None], torch.inf)
+    wrong = (~(own < others.min(dim=1).values)).nonzero().flatten().tolist()
     if 2 * len(wrong) > len(names):
-        first = wrong[0]
         raise UsageError(
-            f"{path} does not draw the labelled pictures: {len(wrong)} of {len(names)} look more like what another "
-            f"one's latents draw, {names[first]} like {names[int(apart[first].argmin())]}'s; give their own latents, "
-            "and the generator, psi and cutoff that drew them"
+            f"{path} does not draw the labelled pictures: {len(wrong)} of {len(names)}, {names[wrong[0]]} the first, "
+            "look at least as much like what other latents draw; row k has to be of the picture with the number k, "
+            "and the generator the one that drew it"
+        )
+    median = float(likeness.median())
+    if not median >= LEAST_DB:
+        raise UsageError(
+            f"{path} does not draw the labelled pictures: half of them are at {median:.0f} dB or less from what their "
+            "latents draw; give the generator, psi and cutoff that drew them, and the pictures as they were drawn, "
+            "neither cut nor stretched nor flipped"
         )

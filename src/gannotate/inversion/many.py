@@ -28,6 +28,7 @@ from gannotate.inversion.gate import STATISTICS, Gate
 from gannotate.inversion.inverter import Inverter
 from gannotate.inversion.projector import Inverted
 from gannotate.jsonlines import read_rows, write_rows
+from gannotate.parsing import DAMAGED, load_json
 from gannotate.viz import contact_sheet, enlarge
 
 BATCH = 16
@@ -70,7 +71,7 @@ def invert_pictures(
     if len(set(names)) != len(names):
         raise UsageError("two pictures have the same name; give each its own")
     _open(folder, inverter.settings | {"batch": batch})
-    hashes = [hashlib.sha256(picture.tobytes()).hexdigest()[:16] for picture in pictures]
+    hashes = [picture_hash(picture) for picture in pictures]
     kept = {row["name"]: row for row in read_rows(folder / ROWS, ("name", "sha256", "psnr", *STATISTICS))}
     batches = [range(first, min(first + batch, len(names))) for first in range(0, len(names), batch)]
     todo = [places for places in batches if not _is_done(folder, [(names[i], hashes[i]) for i in places], kept)]
@@ -87,6 +88,24 @@ def invert_pictures(
             eta_s = seconds / done * (total - before - done)
             yield InversionProgress(before + done, total, seconds, eta_s, {"distance": distance})
     write_rows(folder / ROWS, (kept[name] for name in names))
+
+
+def picture_hash(picture: UInt8[np.ndarray, "h w c"]) -> str:
+    """What a row of inversion.jsonl knows its picture by."""
+    return hashlib.sha256(picture.tobytes()).hexdigest()[:16]
+
+
+def read_settings(folder: str | Path) -> dict[str, Any]:
+    """The settings that a folder's pictures were inverted with, see `Inverter.settings`.
+
+    Raises:
+        GannotateError: inversion.json is missing or damaged.
+    """
+    path = Path(folder) / SETTINGS
+    try:
+        return dict(load_json(path.read_bytes())["settings"])
+    except DAMAGED as error:
+        raise GannotateError(f"{path} is damaged ({error}); invert the pictures into another --out") from error
 
 
 def read_inversions(folder: str | Path) -> list[dict[str, Any]]:
@@ -156,10 +175,7 @@ def _open(folder: Path, settings: dict[str, Any]) -> None:
     """Checks that the folder is of the same inversion, or writes its settings."""
     path, settings = folder / SETTINGS, json.loads(json.dumps(settings))
     if path.exists():
-        try:
-            before = json.loads(path.read_text())["settings"]
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            raise GannotateError(f"{path} is damaged ({error}); give another --out") from error
+        before = read_settings(folder)
         changed = sorted(name for name in settings if before.get(name) != settings[name])
         if changed:
             raise UsageError(

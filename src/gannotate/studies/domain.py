@@ -112,7 +112,8 @@ def names() -> list[str]:
 def load_domain(
     name: str, data: Path | None = None, generator: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> Domain:
-    """A domain by its name, or a folder: with domain.yaml, or with labelled/, test/, unlabelled/ and generator/.
+    """A domain by its name, or a folder: with domain.yaml, or with labelled/, test/, unlabelled/ and generator/ (and
+    latents/ or latents.npy, where they are known).
 
     Args:
         data: the folder that holds xray/pool.zip and the like; else the environment's DATA.
@@ -149,7 +150,7 @@ def _find(name: str, about: DomainFile, places: Mapping[str, Path | None], gener
         elif source == "latents" and source not in about.sources:
             continue  # then they are sought, see `texts`
         elif source not in about.sources:
-            what = source if source == "generator" else f"{source} pictures"
+            what = _called(source)
             how = f"; add them to its folder as {source} or {source}.zip, or name them in its {DOMAIN_FILE}"
             how = how if places["folder"] else ""
             how = "; give one with --generator DIR" if source == "generator" else how
@@ -161,11 +162,17 @@ def _find(name: str, about: DomainFile, places: Mapping[str, Path | None], gener
             if isinstance(found, Path):
                 paths[source] = found
             else:
-                missing[source] = f"the domain {name} needs its {source} pictures, {one.path}: {found}"
+                missing[source] = f"the domain {name} needs its {_called(source)}, {one.path}: {found}"
     for source, path in paths.items():
         if not path.exists():
-            missing[source] = f"{path} is not there, the {source} of the domain {name}; {HOW[source]}"
+            named = about.sources[source].path if source != "generator" and source in about.sources else None
+            how = f"correct its place in {DOMAIN_FILE}" if named and "{" not in named else HOW[source]
+            missing[source] = f"{path} is not there, the {source} of the domain {name}; {how}"
     return Domain(name, about, {key: path for key, path in paths.items() if key not in missing}, made, missing)
+
+
+def _called(source: str) -> str:
+    return source if source in ("generator", "latents") else f"{source} pictures"
 
 
 HOW = dict.fromkeys(SOURCES, "give the folder that holds it with --data DIR, or in the environment as DATA") | {

@@ -113,7 +113,9 @@ def make_plan(name: str, study: Study, shared: Shared, domain: Domain, choice: C
         raise UsageError(f"nothing of the study {name} is left; give --only other values")
     settings = {name: value for name, value in resolver.settings.items() if name in resolver.used}
     for idle in (one for one in choice.settings if one not in settings):
-        raise UsageError(f"--set {idle} changes nothing in the study {name}; it has {', '.join(settings)}")
+        raise UsageError(
+            f"--set {idle} changes nothing in the study {name} on {domain.name}; it has {', '.join(settings)}"
+        )
     for idle in (one for one in choice.also if one not in resolver.added):
         steps = list(resolver.resolved)
         raise UsageError(

@@ -99,7 +99,7 @@ def test_a_setting_is_filled_in_and_may_be_set(bench: Bench):
         UsageError, match="there is no setting 'tenn'; did you mean 'ten'"
     ):  # whether it is quick or not
         bench.plan(text.replace("  axes: {n: [1]}", "  settings: {tenn: 1}"))
-    with pytest.raises(UsageError, match="--set idle changes nothing in the study sums; it has ten"):
+    with pytest.raises(UsageError, match="--set idle changes nothing in the study sums on ground; it has ten"):
         bench.plan(text, settings={"idle": 3})
 
 

@@ -19,7 +19,7 @@ from gannotate.data.benchmarks.reading import BenchmarkSplit, load_benchmark, sh
 from gannotate.data.labelled import read_labelled
 from gannotate.data.pictures import PictureSource
 from gannotate.data.writing import check_new
-from gannotate.errors import UsageError
+from gannotate.errors import GannotateError, UsageError
 from gannotate.files import appearing, write_text
 from gannotate.wording import counted
 
@@ -101,15 +101,17 @@ def _check_latents(latents: Path, labelled: BenchmarkSplit) -> None:
     """Refuses latents that are not there, and those of pictures that would not be as the generator draws them."""
     if not latents.exists():
         raise UsageError(f"{latents} does not exist; give an array of latents, e.g. latent_stylegan1.npy")
-    if labelled.benchmark.fit == "pad" or not len(labelled):
-        return
-    width, height = labelled.items[0].picture().size
-    if width != height:
-        name = labelled.benchmark.name
-        raise UsageError(
-            f"the pictures of {name} are {width}x{height} px, and as squares they are no longer what the latents draw; "
-            "use a benchmark that pads them, as car-20-padded does, or leave the latents out"
-        )
+    for item in labelled.items if labelled.benchmark.fit != "pad" else ():
+        try:
+            width, height = item.picture().size
+        except GannotateError:
+            continue  # it is left out when it is written, and told then
+        if width != height:
+            raise UsageError(
+                f"the picture {item.name} of {labelled.benchmark.name} is {width}x{height} px, and as a square it is "
+                "not what its latents draw; use a benchmark that pads pictures, as car-20-padded does those of car-20, "
+                "or leave the latents out"
+            )
 
 
 def labelled_splits(benchmark: Benchmark) -> list[str]:
@@ -165,12 +167,12 @@ def _domain(benchmark: Benchmark, sources: list[DomainPart], labelled: int) -> d
     flips, protocol = benchmark.flips, benchmark.scored_by
     scored = f"scored by the protocol {protocol.name}: {protocol.about}"
     pairs = ",".join(f"{a}:{b}" for a, b in flips.pairs)  # ids, as names may have blanks
-    drawn = _drawn(benchmark) if any(one.name == "latents" for one in sources) else ""
+    z = any(one.name == "latents" and one.path is not None and one.path.is_file() for one in sources)
     return {
         "title": benchmark.name,
         "about": " ".join(f"{text[:1].upper()}{text[1:]}." for text in (benchmark.about, *benchmark.notes, scored)),
         "classes": list(benchmark.class_names),
-        "new": (f"--swap {pairs}" if pairs else f"--mirror {flips.rule}") + drawn,
+        "new": (f"--swap {pairs}" if pairs else f"--mirror {flips.rule}") + (_drawn(benchmark) if z else ""),
         "gan": "" if flips.rule == "no" else "--mirror",
         "score": f"--protocol {protocol.name}",
         "most": {"shots": labelled},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -176,7 +177,10 @@ def test_latents_that_drew_the_pictures_are_noted_with_how_they_were_drawn(tmp_p
     assert "--latents" not in fits["gradient-matching"]
     (tmp_path / "latent_stylegan1.npy").unlink()  # then they are missed, and not sought in silence
     gone = load_domain(str(tmp_path / "d"), environment={})
-    with pytest.raises(UsageError, match=r"latent_stylegan1.npy is not there, the latents of the domain d"):
+    with pytest.raises(
+        UsageError,
+        match=r"latent_stylegan1.npy is not there, the latents of the domain d; correct its place in domain.yaml",
+    ):
         make_plan("released-labels", load_study("released-labels"), load_shared(), gone, asked)
     with pytest.raises(UsageError, match=r"latent_stylegan1.npy does not exist; give an array of latents"):
         written("cat-16", cats, tmp_path / "e", choice)
@@ -185,8 +189,13 @@ def test_latents_that_drew_the_pictures_are_noted_with_how_they_were_drawn(tmp_p
 def test_latents_want_pictures_as_the_generator_draws_them(tmp_path: Path):
     folder, test = "training_data/car_processed", "testing_data/car_20_class"
     cars = generated(tmp_path / "cars", folder, test, (12, 16))
+    (cars / folder / "image_0.png").write_bytes(b"damaged")  # left out when it is written, as without latents
     (tmp_path / "z.npy").write_bytes(b"")
     choice = DomainChoice(latents=tmp_path / "z.npy", size=32)
-    with pytest.raises(UsageError, match=r"of car-20 are 16x12 px, and as squares .* as car-20-padded does"):
+    with pytest.raises(UsageError, match=r"of car-20 is 16x12 px, and as a square .* as car-20-padded does"):
         written("car-20", cars, tmp_path / "d", choice)
-    assert written("car-20-padded", cars, tmp_path / "d", choice) == {"labelled": 3, "test": 5}
+    assert written("car-20-padded", cars, tmp_path / "d", choice) == {"labelled": 2, "test": 5}
+    (tmp_path / "inverted").mkdir()
+    written("car-20-padded", cars, tmp_path / "e", replace(choice, latents=tmp_path / "inverted"))
+    news = [load_domain(str(tmp_path / name), environment={}).texts()["new"] for name in ("d", "e")]
+    assert news == ["--mirror yes --psi 0.7 --cutoff 8", "--mirror yes"], "w+ that was found knows no psi"
