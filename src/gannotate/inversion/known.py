@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -67,12 +67,21 @@ class KnownLatents:
 
 @dataclass(frozen=True)
 class _Read:
-    """What a file or folder tells. rivals: w+ of other pictures, (m, styles, w_dim)."""
+    """What a file or folder tells; fields as in `KnownLatents`."""
 
     w: Float[Tensor, "n styles w"]
     noise: tuple[Float[Tensor, "n 1 _h _w"], ...] | NoiseMode
     digest: str
-    rivals: Float[Tensor, "m styles w"] | None = None
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """What latents draw beside the pictures: both small and flat, and the PSNRs of `KnownLatents`."""
+
+    drawn: Float[Tensor, "n d"]
+    pictures: Float[Tensor, "n d"]
+    psnr: Float[Tensor, " n"]
+    likeness: Float[Tensor, " n"]
 
 
 def read_known(
@@ -98,14 +107,12 @@ def read_known(
         raise UsageError(f"{path} does not exist; {ACCEPTED}")
     if path.is_dir():
         read = _of_folder(path, names, pictures, generator)
-        _, found, likeness = _drawn(read.w, read.noise, pictures, generator)
-        return KnownLatents(read.w, read.noise, read.digest, found, likeness)
-    plain = stems(names)
-    read = _of_array(path, plain, generator, options)
-    small, found, likeness = _drawn(read.w, read.noise, pictures, generator)
-    rivals = [_small(picture) for picture in _pictures(read.rivals, read.noise, generator)]
-    _check_drawn(path, plain, pictures, torch.cat([small, *rivals]), likeness)
-    return KnownLatents(read.w, read.noise, read.digest, found, likeness)
+        found = _compared(read, pictures, generator)
+    else:
+        read, rivals = _of_array(path, stems(names), generator, options)
+        found = _compared(read, pictures, generator)
+        _check_drawn(path, stems(names), found, [_small(one) for one in _pictures(rivals, read.noise, generator)])
+    return KnownLatents(read.w, read.noise, read.digest, found.psnr, found.likeness)
 
 
 def _of_folder(
@@ -149,7 +156,10 @@ def _check_tensors(folder: Path, found: Sequence[tuple[Tensor, list[Tensor]]], g
             )
 
 
-def _of_array(path: Path, names: Sequence[str], generator: Generator, options: DrawOptions) -> _Read:
+def _of_array(
+    path: Path, names: Sequence[str], generator: Generator, options: DrawOptions
+) -> tuple[_Read, Float[Tensor, "m styles w"]]:
+    """What the array tells of these pictures, and w+ of some others of its rows."""
     try:
         rows = decode(path.read_bytes(), kinds="f")
     except OSError as error:
@@ -176,7 +186,7 @@ def _of_array(path: Path, names: Sequence[str], generator: Generator, options: D
     how = f"{options.psi} {options.cutoff} {options.noise}"
     digest = hashlib.sha256(how.encode() + used[: len(places)].tobytes()).hexdigest()
     noise = "none" if options.noise == "none" else "const"
-    return _Read(w[: len(places)].cpu(), noise, digest, w[len(places) :].cpu())
+    return _Read(w[: len(places)].cpu(), noise, digest), w[len(places) :].cpu()
 
 
 def _places(path: Path, names: Sequence[str], rows: int) -> list[int]:
@@ -195,31 +205,22 @@ def _places(path: Path, names: Sequence[str], rows: int) -> list[int]:
     return list(taken)
 
 
-def _drawn(
-    w: Float[Tensor, "n styles w"],
-    noise: tuple[Tensor, ...] | NoiseMode,
-    pictures: UInt8[np.ndarray, "n h w c"],
-    generator: Generator,
-) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"], Float[Tensor, " n"]]:
-    """What latents draw, small and flat, and how like the pictures it is: PSNR in dB as drawn, and small."""
-    small, whole, likeness, start = [], [], [], 0
-    for drawn in _pictures(w, noise, generator):
-        given = from_uint8(pictures[start : start + len(drawn)])
-        small.append(_small(drawn))
-        whole.append(psnr(drawn, given))
-        likeness.append(psnr(small[-1][:, None, None], _small(given)[:, None, None]))
-        start += len(drawn)
-    return torch.cat(small), torch.cat(whole), torch.cat(likeness)
+def _compared(read: _Read, pictures: UInt8[np.ndarray, "n h w c"], generator: Generator) -> _Compared:
+    parts: list[_Compared] = []
+    for number, drawn in enumerate(_pictures(read.w, read.noise, generator)):
+        given = from_uint8(pictures[number * AT_ONCE : (number + 1) * AT_ONCE])
+        small, wanted = _small(drawn), _small(given)
+        parts.append(_Compared(small, wanted, psnr(drawn, given), psnr(small[:, None, None], wanted[:, None, None])))
+    return _Compared(*(torch.cat([getattr(part, one.name) for part in parts]) for one in fields(_Compared)))
 
 
 @torch.no_grad()
 def _pictures(
-    w: Float[Tensor, "n styles w"] | None, noise: tuple[Tensor, ...] | NoiseMode, generator: Generator
+    w: Float[Tensor, "n styles w"], noise: tuple[Tensor, ...] | NoiseMode, generator: Generator
 ) -> Iterator[Float[Tensor, "m c h w"]]:
     """The pictures that latents draw, some at a time, on the CPU."""
     like = next(generator.parameters())
-    for start in range(0, 0 if w is None else len(w), AT_ONCE):
-        assert w is not None
+    for start in range(0, len(w), AT_ONCE):
         some = slice(start, start + AT_ONCE)
         maps = noise if isinstance(noise, str) else [single[some].to(like) for single in noise]
         yield generator.synthesize(w[some].to(like), maps).picture.float().cpu()
@@ -229,18 +230,12 @@ def _small(pictures: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
     return F.adaptive_avg_pool2d(pictures.clamp(-1, 1), min(LOOKED_AT_PX, pictures.shape[-1])).flatten(1)
 
 
-def _check_drawn(
-    path: Path,
-    names: Sequence[str],
-    pictures: UInt8[np.ndarray, "n h w c"],
-    drawn: Float[Tensor, "m d"],
-    likeness: Float[Tensor, " n"],
-) -> None:
+def _check_drawn(path: Path, names: Sequence[str], found: _Compared, rivals: Sequence[Float[Tensor, "m d"]]) -> None:
     """Refuses latents most of which draw another picture than their own, or none that is like it.
 
-    Not all, as some may be JPEGs, or were drawn with other noise. drawn: by the pictures' latents, then by rivals.
+    Not all, as some may be JPEGs, or were drawn with other noise. rivals: what other latents draw, small and flat.
     """
-    apart = torch.cdist(_small(from_uint8(pictures)), drawn)
+    apart = torch.cdist(found.pictures, torch.cat([found.drawn, *rivals]))
     own = apart.diag()
     others = apart.scatter(1, torch.arange(len(own))[:, None], torch.inf)
     wrong = (~(own < others.min(dim=1).values)).nonzero().flatten().tolist()
@@ -250,7 +245,7 @@ def _check_drawn(
             "look at least as much like what other latents draw; row k has to be of the picture with the number k, "
             "and the generator the one that drew it"
         )
-    median = float(likeness.median())
+    median = float(found.likeness.median())
     if not median >= LEAST_DB:
         raise UsageError(
             f"{path} does not draw the labelled pictures: half of them are at {median:.0f} dB or less from what their "
