@@ -121,6 +121,21 @@ def test_decoders_learn_from_real_labels_together(
     assert Project.open(project).find("decoders", None).name == f"0001-light-{method}"
 
 
+def test_decoders_learn_at_known_latents_together(
+    project: Path, labelled: Path, tmp_path: Path, together: Together
+) -> None:
+    latents = str(tmp_path / "latents")
+    invert = ["invert", str(labelled), "--generator", str(project), "--out", latents, "--steps", "30"]
+    assert said(invert)[0] == 0
+    words = ["fit", str(project), "--from", "real", "--labelled", str(labelled), "--method", "inversion"]
+    words += ["--latents", latents, "--steps", "2"]
+    first, second = together(lambda: said([*words, "--json"]), 2)
+    assert first[0] == second[0] == 0, (first[2], second[2])
+    assert second[1:] == ("", "")
+    assert json.loads(first[1])["latents_psnr_db"] > 0
+    assert Project.open(project).find("decoders", None).name == "0001-light-inversion"
+
+
 @pytest.mark.parametrize("method", ["vae", "simclr"])
 def test_networks_learn_unlabelled_pictures_together(
     project: Path, labelled: Path, tmp_path: Path, together: Together, method: str
