@@ -49,9 +49,12 @@ def overlay(
 
 
 def contact_sheet(
-    pictures: Sequence[UInt8[np.ndarray, "h w c"]], columns: int, gap_px: int = 2
-) -> UInt8[np.ndarray, "H W 3"]:
+    pictures: Sequence[UInt8[np.ndarray, "h w c"]], columns: int, gap_px: int = 2, clear: bool = False
+) -> UInt8[np.ndarray, "H W channels"]:
     """Pictures of one size in rows of `columns`, white between them; an unfilled last row ends white.
+
+    Args:
+        clear: what is white is see-through instead, for pages that may be dark: a fourth channel, opacity.
 
     Raises:
         UsageError: no pictures, of several sizes, or fewer than one column.
@@ -63,12 +66,13 @@ def contact_sheet(
         raise UsageError(f"columns is {columns}; give 1 or more")
     (height, width), columns = sizes[0], min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
-    sheet = np.full((rows * (height + gap_px) - gap_px, columns * (width + gap_px) - gap_px, 3), PAPER, np.uint8)
+    sheet = np.full((rows * (height + gap_px) - gap_px, columns * (width + gap_px) - gap_px, 4), PAPER, np.uint8)
+    sheet[..., 3] = 0
     for index, picture in enumerate(pictures):
         row, column = divmod(index, columns)
         top, left = row * (height + gap_px), column * (width + gap_px)
-        sheet[top : top + height, left : left + width] = to_rgb(picture)
-    return sheet
+        sheet[top : top + height, left : left + width] = np.insert(to_rgb(picture), 3, 255, axis=2)
+    return sheet if clear else np.ascontiguousarray(sheet[..., :3])
 
 
 def legend(classes: Sequence[ClassInfo], text_px: int = 16) -> UInt8[np.ndarray, "h w 3"]:

@@ -62,6 +62,10 @@ def test_a_sheet_holds_every_picture_in_order(count: int, columns: int, gap: int
     for index, one in enumerate(pictures):
         top, left = index // used * (6 + gap), index % used * (8 + gap)
         assert (sheet[top : top + 6, left : left + 8] == one).all()
+    clear = contact_sheet(pictures, columns, gap, clear=True)
+    assert (clear[..., :3] == sheet).all()
+    assert (clear[..., 3] == 255).sum() == count * 6 * 8, "what is no picture is see-through"
+    assert set(np.unique(clear[..., 3])) <= {0, 255}
 
 
 def test_sheets_refuse_mixed_sizes_and_nothing():

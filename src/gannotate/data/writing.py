@@ -20,7 +20,7 @@ Add = Callable[[str, bytes], None]
 
 
 def encode_picture(picture: np.ndarray) -> bytes:
-    """PNG bytes of a picture, uint8 (h, w, 1 or 3)."""
+    """PNG bytes of a picture, uint8 (h, w, 1, 3 or 4: the last its opacity)."""
     buffer = io.BytesIO()
     Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(buffer, "PNG")
     return buffer.getvalue()

@@ -38,10 +38,10 @@ def annotated_cards(found: Findings) -> str:
 
 def _annotated_card(item: Annotated, classes: Sequence[ClassInfo]) -> str:
     seed = item.annotation.seed
-    sheet = contact_sheet([item.picture, overlay(item.picture, item.label_map, classes)], 2)
+    layers = [item.picture, overlay(item.picture, item.label_map, classes)]
     alt = f"Pool picture {seed} and its label map: {_contents(item.label_map, classes)}"
     mark = "<b>learned from</b>" if item.used else "<span>not used</span>"
-    return _card(sheet, alt, f"<span>seed {seed}</span>{mark}")
+    return _card(layers, alt, f"<span>seed {seed}</span>{mark}")
 
 
 def generated_pictures(found: Findings) -> str:
@@ -68,7 +68,7 @@ def _generated_card(data: LabelledSet, index: int, classes: Sequence[ClassInfo])
         layers.append(heat(entropy_levels(np.asarray(data.soft[index], np.float32))))
         top = _columns("picture", "labels", "uncertainty")
     alt = f"Generated picture {seed} with its labels: {_contents(label_map, classes)}"
-    return _card(contact_sheet(layers, len(layers)), alt, f"<span>seed {seed}</span>", top)
+    return _card(layers, alt, f"<span>seed {seed}</span>", top)
 
 
 TITLES = {
@@ -124,7 +124,7 @@ def _example_card(item: Example, truth: str, classes: Sequence[ClassInfo]) -> st
         f'<span class="name">{escape(name)}</span><span>{100 * wrong:.1f} % wrong</span>'
         f"<span>mean IoU <b>{item.choice.miou:.3f}</b></span>"
     )
-    return _card(contact_sheet([item.picture, *layers], len(names)), alt, caption, _columns(*names))
+    return _card([item.picture, *layers], alt, caption, _columns(*names))
 
 
 def heat(levels: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
@@ -137,7 +137,9 @@ def _columns(*names: str) -> str:
     return f'<div class="columns" style="--columns:{len(names)}">{spans}</div>'
 
 
-def _card(sheet: UInt8[np.ndarray, "h w 3"], alt: str, caption: str, top: str = "") -> str:
+def _card(layers: Sequence[UInt8[np.ndarray, "h w c"]], alt: str, caption: str, top: str = "") -> str:
+    """A figure of one picture's layers beside each other, in which the page's own colour shows between them."""
+    sheet = contact_sheet(layers, len(layers), clear=True)
     data = base64.b64encode(encode_picture(sheet)).decode()
     height, width = sheet.shape[:2]
     return (

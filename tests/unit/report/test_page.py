@@ -64,7 +64,7 @@ def test_the_pictures_are_those_of_the_project(whole: Project, text: str):
     shown = np.asarray(Image.open(io.BytesIO(data)))
     with Image.open(whole.pool_picture_path(4)) as stored:
         picture = np.asarray(stored)[..., None]
-    expected = contact_sheet([picture, overlay(picture, whole.read_annotation(4), whole.classes)], 2)
+    expected = contact_sheet([picture, overlay(picture, whole.read_annotation(4), whole.classes)], 2, clear=True)
     assert (shown == expected).all()
 
 
