@@ -145,12 +145,12 @@ def shortened(command: str) -> str:
 
 def size_of(known: list[dict[str, Any]]) -> str:
     """How many are as large as they ask to be, and what the others lack."""
-    own = [one for one in known if not one["reduced"]]
-    few = [one for one in known if one["reduced"] and all(only_seeds(lack) for lack in one["reduced"])]
+    sized = [one for one in known if all(only_seeds(lack) for lack in one["reduced"])]
+    own = [one for one in sized if not one["reduced"] and not missing(one)]
     return (
         f"Of {counted(len(known), 'study', 'studies')} (on a domain each) {len(own)} are as large as they ask to be, "
-        f"{len(few)} but for the number of seeds; what is fewer in the others (steps, pictures, values of the axes) "
-        "their pages say."
+        f"{len(sized) - len(own)} but for the number of seeds or commands that were not run; what is fewer in the "
+        "others (steps, pictures, values of the axes) their pages say."
     )
 
 
@@ -166,7 +166,13 @@ def contents(by_study: Mapping[str, list[Ended]]) -> Iterator[str]:
 def done_as(study: Mapping[str, Any]) -> str:
     """How large a study is, in a few words."""
     size = "own size" if all(only_seeds(lack) for lack in study["reduced"]) else "reduced"
-    return f"{size}, {counted(len(study['seeds']), 'seed')}"
+    lacks = f", {lacking} of {len(study['cells'])} commands not run" if (lacking := missing(study)) else ""
+    return f"{size}, {counted(len(study['seeds']), 'seed')}{lacks}"
+
+
+def missing(study: Mapping[str, Any]) -> int:
+    """How many of its commands failed or were not run."""
+    return sum(one["status"] != "done" for one in study.get("cells", {}).values())
 
 
 def anchor(heading: str) -> str:

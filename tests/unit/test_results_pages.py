@@ -112,6 +112,16 @@ def test_the_contents_have_a_row_a_study_and_say_how_it_was_done(whole: dict[str
     ]
 
 
+def test_a_study_whose_commands_did_not_all_run_is_not_whole(whole: dict[str, Any]):
+    tell = tool("write_studies")
+    begun = whole | {"cells": {"a": {"status": "done"}, "b": {"status": "not run"}, "c": {"status": "failed"}}}
+    assert tell.done_as(begun) == "own size, 3 seeds, 2 of 3 commands not run"
+    assert tell.done_as(whole) == "own size, 3 seeds"
+    assert tell.size_of([whole, begun]).startswith(
+        "Of 2 studies (on a domain each) 1 are as large as they ask to be, 1 but for the number of seeds or commands"
+    )
+
+
 @pytest.fixture(scope="module")
 def whole() -> dict[str, Any]:
     """A study.json of three seeds, with nothing reduced."""
