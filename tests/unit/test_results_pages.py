@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,12 @@ from gannotate.studies.tables import markdown
 TOOLS = Path(__file__).parents[2] / "tools"
 
 
-@pytest.fixture(autouse=True)
-def _found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tools import each other by name."""
-    monkeypatch.syspath_prepend(str(TOOLS))
+@pytest.fixture(autouse=True, scope="module")
+def tools_found() -> Iterator[None]:
+    """The tools import each other by name; those of this module's fixtures do, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(TOOLS))
+        yield
 
 
 def tool(name: str) -> Any:
