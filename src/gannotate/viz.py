@@ -54,7 +54,7 @@ def contact_sheet(
     """Pictures of one size in rows of `columns`, white between them; an unfilled last row ends white.
 
     Args:
-        clear: what is white is see-through instead, for pages that may be dark: a fourth channel, opacity.
+        clear: what is white is see-through, for pages that may be dark: four channels, the last opacity, in place of 3.
 
     Raises:
         UsageError: no pictures, of several sizes, or fewer than one column.

@@ -98,9 +98,12 @@ class Legend:
 
 
 def _seeds(plot: Plot, points: Sequence[Point]) -> str:
-    """What the bars are, or that there are none as there is one seed."""
-    most = max((point.figures[plot.measure].count for point in points), default=0)
-    return f"mean of {most} seeds, bars from smallest to largest" if most > 1 else "one seed" if most else "no figures"
+    """What the bars are, or that there are none as there is one seed; and that some figures lack seeds."""
+    figures = [point.figures[plot.measure] for point in points if point.figures[plot.measure].count]
+    most = max((one.count for one in figures), default=0)
+    least = min((one.count for one in figures if one.failed or one.not_run), default=most)
+    over = f"{least} to {most}" if least < most else f"{most}"
+    return f"mean of {over} seeds, bars from smallest to largest" if most > 1 else "one seed" if most else "no figures"
 
 
 def fill(

@@ -330,6 +330,16 @@ def test_a_plot_says_over_how_many_seeds_it_is(seeds: int, said: str):
     assert f">{said}<" in draw(frame, Plot(x="n", measure="m"), points)["svg"].decode()
 
 
+@pytest.mark.parametrize(("not_run", "said"), [(2, "mean of 1 to 3 seeds, "), (0, "mean of 3 seeds, ")])
+def test_a_plot_says_that_figures_lack_seeds(not_run: int, said: str):
+    """But not of those that are the same with every seed."""
+    frame = frame_of({"n": [1, 2]})
+    first, second = points_of(frame, 3)
+    lone = replace(second.figures["m"], count=1, asked=1 + not_run, not_run=not_run)
+    points = [first, replace(second, figures={"m": lone})]
+    assert f">{said}bars from smallest to largest<" in draw(frame, Plot(x="n", measure="m"), points)["svg"].decode()
+
+
 @pytest.mark.parametrize(
     ("scale", "values", "named"),
     [
