@@ -9,7 +9,7 @@ from pathlib import Path
 from cyclopts import Parameter
 
 from gannotate.cli import show
-from gannotate.cli.benchmarks import told
+from gannotate.cli.benchmarks import Counting
 from gannotate.cli.flags import Common, settings
 from gannotate.data.benchmarks import Benchmark, find_benchmark
 from gannotate.data.benchmarks.domains import DomainChoice, DomainPart, domain_sources, write_domain
@@ -67,9 +67,7 @@ def domain_verb(name: str, folder: Path, /, *, flags: DomainFlags) -> int:
     sources = domain_sources(benchmark, folder, choice)
     if flags.dry_run:
         return show.plan(flags, [_would(source, flags.out) for source in sources], settings(flags))
-    done = write_domain(
-        benchmark, sources, flags.out, lambda which, count, total: told(flags, f"domain, {which}", count, total)
-    )
+    done = write_domain(benchmark, sources, flags.out, Counting(flags, "domain, "))
     lacking = [one for one in ("unlabelled", "generator") if one not in {source.name for source in sources}]
     notes = _notes(benchmark, sources, done, lacking)
     for note in notes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from gannotate.data.benchmarks.networks import HuggingFaceLabeller, Labeller, On
 from gannotate.data.writing import check_new, encode_picture
 from gannotate.errors import UsageError
 from gannotate.files import write_bytes
-from gannotate.wording import quoted
+from gannotate.wording import counted, quoted
 
 TOLD_EVERY = 200
 """Pictures between two lines of progress."""
@@ -99,7 +100,7 @@ def check_verb(name: str, folder: Path, /, *, flags: CheckFlags = CheckFlags()) 
     target = flags.sheet or Path(f"benchmark-{benchmark.name}.png")
     if flags.dry_run:
         return show.plan(flags, [f"look for {benchmark.name} in {folder}", f"write {target}"], settings(flags))
-    report = inspect(benchmark, folder, flags.full)
+    report = inspect(benchmark, folder, flags.full, Counting(flags, "check, "))
     shown = any(seen for _, seen in report.shown)
     if shown:
         write_bytes(target, encode_picture(sheet(benchmark, report)))
@@ -107,7 +108,10 @@ def check_verb(name: str, folder: Path, /, *, flags: CheckFlags = CheckFlags()) 
     for note in notes:
         show.say(flags, note)
     result = report.as_dict() | {"notes": notes, "sheet": str(target) if shown else None}
-    step = f"gannotate data export-benchmark {name} {quoted(folder)} --split {next(iter(benchmark.splits))} --out DIR"
+    there = [split.name for split in report.splits if split.complete]
+    step = f"gannotate data benchmarks {name}"  # which files it wants
+    if there:
+        step = f"gannotate data export-benchmark {name} {quoted(folder)} --split {there[0]} --out DIR"
     if _by_network(benchmark) and not any(split.complete for split in report.splits if split.labelled):
         step = f"gannotate data label {name} {quoted(folder)} --network NETWORK"
     return show.finish(flags, result, report_text(report, str(target) if shown else ""), step)
@@ -125,7 +129,8 @@ def export_benchmark_verb(name: str, folder: Path, /, *, flags: ExportBenchmarkF
     data = load_benchmark(benchmark, folder, flags.split, flags.size, 1 if flags.grey else 3).first(flags.first)
     if flags.dry_run:
         return show.plan(flags, [f"write {len(data)} pictures into {flags.out}"], settings(flags))
-    done = export_split(data, flags.out, lambda count: told(flags, "export", count, len(data)))
+    counting = Counting(flags)
+    done = export_split(data, flags.out, lambda count: counting("export", count, len(data)))
     for item in done.skipped[:NAMED]:
         show.say(flags, f"left out {item.name}: {item.reason}")
     if len(done.skipped) > NAMED:
@@ -165,7 +170,7 @@ def label_verb(name: str, folder: Path, /, *, flags: LabelFlags) -> int:
     if flags.dry_run:
         would = [f"{cls} from {', '.join(names) or 'nothing'}" for cls, names in used.items()]
         return show.plan(flags, [f"label the pictures in {folder}/images", *would], settings(flags))
-    counts, skipped = {"labelled": 0, "kept": 0}, []
+    counts, skipped, counting = {"labelled": 0, "kept": 0}, [], Counting(flags)
     for one in label_pictures(
         benchmark, folder, labeller, flags.network.name, fingerprint(flags.network), flags.replace
     ):
@@ -174,7 +179,7 @@ def label_verb(name: str, folder: Path, /, *, flags: LabelFlags) -> int:
             show.say(flags, f"left out {one.skipped.name}: {one.skipped.reason}")
         else:
             counts["kept" if one.kept else "labelled"] += 1
-        told(flags, "label", one.done, one.total)
+        counting("label", one.done, one.total)
     result = {"folder": str(folder), **counts, "skipped": skipped, "classes": used}
     text = f"{counts['labelled']} pictures labelled in {folder}/masks, {counts['kept']} were labelled already"
     return show.finish(flags, result, text, f"gannotate data check {name} {quoted(folder)}")
@@ -263,7 +268,12 @@ def notes_of(benchmark: Benchmark, report: Report) -> list[str]:
     for split in report.splits:
         if split.error:
             notes.append(f"{split.name}: {split.error}")
-        elif split.missing_files:
+            continue
+        if not split.pictures:
+            notes.append(f"{split.name}: no picture found in {split.place}")
+        elif split.expected not in (None, split.pictures):
+            notes.append(f"{split.name}: {counted(split.pictures, 'picture')}, {split.expected} as published")
+        if split.missing_files:
             more = f", ... ({split.missing_files} in all)" if split.missing_files > len(split.missing) else ""
             notes.append(f"{split.name} misses {', '.join(split.missing)}{more}")
         notes += [f"{split.name}: {item.name} is damaged: {item.reason}" for item in split.damaged[:NAMED]]
@@ -274,7 +284,7 @@ def notes_of(benchmark: Benchmark, report: Report) -> list[str]:
             )
         if len(split.damaged) > NAMED:
             notes.append(f"{split.name}: ... and {len(split.damaged) - NAMED} more damaged pictures")
-    return notes + list(benchmark.notes)
+    return [*notes, *benchmark.notes, *benchmark.scored_by.notes()]
 
 
 def report_text(report: Report, target: str) -> str:
@@ -303,7 +313,16 @@ def _next_step(benchmark: Benchmark, size_px: int, flags: ExportBenchmarkFlags) 
     return f"gannotate new PROJECT --classes {words} --pictures {quoted(flags.out)} --size {size_px}{mirror}{crop}"
 
 
-def told(flags: Common, what: str, done: int, total: int) -> None:
-    """A line of progress, now and then."""
-    if done % TOLD_EVERY == 0:
-        show.say(flags, f"{what}: {done}/{total}")
+class Counting:
+    """Lines of progress: how many of what are done, and how long the others will take."""
+
+    def __init__(self, flags: Common, before: str = "") -> None:
+        self.flags, self.before = flags, before
+        self._began_s: dict[str, float] = {}
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """A line now and then. It is called before the first one is done, or when it is."""
+        began_s = self._began_s.setdefault(what, time.monotonic())
+        if done % TOLD_EVERY == 0 and done < total:
+            left_s = (time.monotonic() - began_s) * (total - done) / done
+            show.say(self.flags, f"{self.before}{what}: {done}/{total}, about {show.clock(left_s)} left")

@@ -32,7 +32,9 @@ class OnnxSegmenter(Predictor):
             self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime has a dozen kinds, none of them public
             reason = " ".join(str(error).split())[:200]
-            raise GannotateError(f"{name} cannot be run ({reason}); export the segmenter again") from error
+            raise GannotateError(
+                f"{name} cannot be run ({reason}); it is damaged or no ONNX file: export it again"
+            ) from error
         self.metadata: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
         self.config = _config(self.metadata, name)
 

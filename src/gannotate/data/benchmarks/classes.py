@@ -64,9 +64,13 @@ def merged(ids: Shaped[np.ndarray, "h w"], source: Sequence[str], merge: Merge, 
 
 
 def without_specks(ids: Shaped[np.ndarray, "h w"], smallest_px: int) -> Shaped[np.ndarray, "h w"]:
-    """DatasetGAN's cleaning: a class with fewer pixels than that in a picture becomes background (0)."""
+    """DatasetGAN's cleaning: a class with fewer pixels than that in a picture becomes background (0).
+
+    Pixels without a label (255) are no class and stay.
+    """
     found, counts = np.unique(ids, return_counts=True)
-    return np.where(np.isin(ids, found[counts < smallest_px]), np.zeros((), ids.dtype), ids)
+    specks = found[(counts < smallest_px) & (found != IGNORE)]
+    return np.where(np.isin(ids, specks), np.zeros((), ids.dtype), ids)
 
 
 def words_of(label: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
@@ -11,6 +12,7 @@ from jaxtyping import Float, Shaped
 from gannotate.errors import GannotateError
 
 MOST_XML_BYTES = 1 << 20
+MOST_PX = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,12 @@ def read_boxes(data: bytes, kind: str, file: str) -> list[Box]:
     """The boxes of a picture's objects of one kind, in the order of VOC's XML.
 
     Raises:
-        GannotateError: not XML, larger than such a file is, or with entities, which could grow without bound.
+        GannotateError: not XML, larger than such a file is, with a box that is no box, or with entities, which could
+            grow without bound.
     """
-    if len(data) > MOST_XML_BYTES or b"<!" in data.replace(b"<!--", b""):
-        raise GannotateError(f"{file} is no annotation of VOC: it is too large, or declares entities")
+    # no 0 bytes: in UTF-16 and UTF-32 a declaration of entities would look otherwise
+    if len(data) > MOST_XML_BYTES or b"\0" in data or b"<!" in data.replace(b"<!--", b""):
+        raise GannotateError(f"{file} is no annotation of VOC: it is no plain text, too large, or declares entities")
     try:
         objects = ElementTree.fromstring(data).iterfind("object")
         return [_box(one.find("bndbox")) for one in objects if one.findtext("name", "").strip() == kind]
@@ -66,7 +70,10 @@ def read_boxes(data: bytes, kind: str, file: str) -> list[Box]:
 def _box(element: ElementTree.Element | None) -> Box:
     if element is None:
         raise ValueError("an object has no box")
-    return Box(*(float(element.findtext(side, "")) for side in ("xmin", "ymin", "xmax", "ymax")))
+    sides = [float(element.findtext(side, "")) for side in ("xmin", "ymin", "xmax", "ymax")]
+    if not all(math.isfinite(side) and abs(side) <= MOST_PX for side in sides):
+        raise ValueError(f"a box is {', '.join(map(str, sides))}, in px")
+    return Box(*sides)
 
 
 def overlaps(boxes: list[Box]) -> Float[np.ndarray, "n n"]:

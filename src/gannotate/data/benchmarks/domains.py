@@ -16,6 +16,7 @@ import yaml
 from gannotate.data.benchmarks.declaration import Benchmark
 from gannotate.data.benchmarks.exporting import Exported, export_split
 from gannotate.data.benchmarks.reading import BenchmarkSplit, load_benchmark, shared_names
+from gannotate.data.benchmarks.tree import Tree
 from gannotate.data.labelled import read_labelled
 from gannotate.data.pictures import PictureSource
 from gannotate.data.writing import check_new
@@ -81,15 +82,16 @@ def domain_sources(benchmark: Benchmark, folder: str | Path, choice: DomainChoic
             )
     if choice.generator is not None and not choice.generator.is_dir():
         raise UsageError(f"{choice.generator} is no folder; give the folder of a generator")
-    labelled = load_benchmark(benchmark, folder, choice.labelled, choice.size).first(choice.first)
+    tree = benchmark.tree(folder)
+    labelled = load_benchmark(benchmark, tree, choice.labelled, choice.size).first(choice.first)
     if choice.latents is not None:
         _check_latents(choice.latents, labelled)
-    sources = [DomainPart("labelled", labelled), _test(benchmark, folder, choice, labelled)]
+    sources = [DomainPart("labelled", labelled), _test(benchmark, tree, choice, labelled)]
     if choice.unlabelled is not None:
         PictureSource(choice.unlabelled)  # says what is wrong with it
         sources.append(DomainPart("unlabelled", None, choice.unlabelled.resolve()))
     elif "unlabelled" in benchmark.splits:
-        sources.append(DomainPart("unlabelled", load_benchmark(benchmark, folder, "unlabelled", choice.size)))
+        sources.append(DomainPart("unlabelled", load_benchmark(benchmark, tree, "unlabelled", choice.size)))
     if choice.generator is not None:
         sources.append(DomainPart("generator", None, choice.generator.resolve()))
     if choice.latents is not None:
@@ -119,7 +121,7 @@ def labelled_splits(benchmark: Benchmark) -> list[str]:
     return [name for name, split in benchmark.splits.items() if split.labelled]
 
 
-def _test(benchmark: Benchmark, folder: str | Path, choice: DomainChoice, labelled: BenchmarkSplit) -> DomainPart:
+def _test(benchmark: Benchmark, tree: Tree, choice: DomainChoice, labelled: BenchmarkSplit) -> DomainPart:
     """What is tested on, of which nothing is learned from."""
     if choice.test_pictures is not None:
         if choice.test != DomainChoice.test:
@@ -129,7 +131,7 @@ def _test(benchmark: Benchmark, folder: str | Path, choice: DomainChoice, labell
         # small, as only their classes are looked at: a study would find out after its first training
         read_labelled(choice.test_pictures, len(benchmark.class_names), LOOKED_AT_PX, names=benchmark.class_names)
         return DomainPart("test", None, choice.test_pictures.resolve())
-    test = load_benchmark(benchmark, folder, choice.test, choice.size)
+    test = load_benchmark(benchmark, tree, choice.test, choice.size)
     shared = shared_names(labelled, test)
     if shared:
         raise UsageError(

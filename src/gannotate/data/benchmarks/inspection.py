@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from gannotate.data.benchmarks.declaration import Benchmark
 from gannotate.data.benchmarks.reading import BenchmarkSplit, LabelledPicture, load_benchmark, shared_names
+from gannotate.data.benchmarks.tree import Told
 from gannotate.data.pictures import Skipped
 from gannotate.errors import GannotateError
 from gannotate.labels import IGNORE
@@ -28,6 +29,10 @@ NAMED = 5
 """Missing files that are named; the others are counted."""
 
 
+def _silent(what: str, done: int, total: int) -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class SplitReport:
     """What a folder has of one split.
@@ -35,7 +40,7 @@ class SplitReport:
     pictures: that the split should have, as far as the files tell. expected: as published. complete: with all files.
     missing: files of the others, the first few, and missing_files how many. looked_at: read from start to end.
     damaged: of those. pixels: of the read label maps by class name; `ignore` are those without a label. error: why the
-    split cannot be listed at all.
+    split cannot be listed at all. place: where its pictures lie, or are told.
     """
 
     name: str
@@ -50,6 +55,7 @@ class SplitReport:
     damaged: tuple[Skipped, ...] = ()
     pixels: dict[str, int] | None = None
     error: str = ""
+    place: str = ""
 
     @property
     def whole(self) -> bool:
@@ -81,23 +87,27 @@ class Report:
         return {"benchmark": self.benchmark, "splits": splits, "shared": self.shared}
 
 
-def inspect(benchmark: Benchmark, folder: str | Path, full: bool = False) -> Report:
+def inspect(benchmark: Benchmark, folder: str | Path, full: bool = False, told: Told = _silent) -> Report:
     """Looks for the files of every split; reads some pictures of each, or all when `full`.
+
+    Args:
+        told: called while many files are looked through.
 
     Raises:
         UsageError: no such folder, or nothing of the dataset in it.
     """
-    benchmark.tree(folder)
+    tree = benchmark.tree(folder)
+    tree.told = told
     reports: list[SplitReport] = []
     loaded: list[BenchmarkSplit] = []
     shown: list[tuple[str, tuple[LabelledPicture, ...]]] = []
     for name, split in benchmark.splits.items():
         try:
-            data = load_benchmark(benchmark, folder, name)
+            data = load_benchmark(benchmark, tree, name)
         except GannotateError as error:
             reports.append(SplitReport(name, split.about, split.labelled, expected=split.count, error=str(error)))
             continue
-        report, seen = _inspect(data, full)
+        report, seen = _inspect(data, full, told)
         reports.append(report)
         loaded.append(data)
         shown.append((name, seen))
@@ -106,7 +116,7 @@ def inspect(benchmark: Benchmark, folder: str | Path, full: bool = False) -> Rep
     return Report(benchmark.name, tuple(reports), shared, tuple(shown))
 
 
-def _inspect(data: BenchmarkSplit, full: bool) -> tuple[SplitReport, tuple[LabelledPicture, ...]]:
+def _inspect(data: BenchmarkSplit, full: bool, told: Told) -> tuple[SplitReport, tuple[LabelledPicture, ...]]:
     split = data.benchmark.splits[data.name]
     lacking = [item.missing() for item in data.items]
     files = [file for missing in lacking for file in missing]
@@ -114,7 +124,8 @@ def _inspect(data: BenchmarkSplit, full: bool) -> tuple[SplitReport, tuple[Label
     chosen = complete if full else [complete[i] for i in _spread(len(complete), LOOKED_AT)]
     pixels, damaged, seen = np.zeros(256, np.int64), [], []
     some = {chosen[i] for i in _spread(len(chosen), LOOKED_AT)}
-    for index in chosen:
+    for done, index in enumerate(chosen, 1):
+        told(data.name, done, len(chosen))
         try:
             found = data[index]
         except GannotateError as error:
@@ -136,6 +147,7 @@ def _inspect(data: BenchmarkSplit, full: bool) -> tuple[SplitReport, tuple[Label
         looked_at=len(chosen),
         damaged=tuple(damaged),
         pixels=counted if split.labelled else None,
+        place=data.benchmark.layout.place(split),
     )
     return report, tuple(seen)
 

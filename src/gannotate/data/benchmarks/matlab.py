@@ -25,6 +25,8 @@ MOST_CELLS = 10_000
 
 DEEPEST = 8
 
+MOST_SIDES = 32
+
 HEADER = 128
 MATRIX, COMPRESSED = 14, 15
 CELLS, STRUCTS, TEXT = 1, 2, 4
@@ -120,7 +122,7 @@ def _next(elements: Iterator[tuple[int, memoryview]], what: str) -> tuple[int, m
 def _shape(form: int, sides: memoryview) -> tuple[int, ...]:
     shape = tuple(int(side) for side in np.frombuffer(sides, "<i4"))
     most = MOST_CELLS if form in (CELLS, STRUCTS) else MAX_PIXELS if form == TEXT or form in NUMBERS else 0
-    if len(shape) < 2 or min(shape) < 0 or _count(shape) > most:
+    if not 2 <= len(shape) <= MOST_SIDES or min(shape) < 0 or _count(shape) > most:
         raise ValueError(f"an array of kind {form} claims to be {'x'.join(map(str, shape[:5])) or 'without sides'}")
     return shape
 

@@ -128,12 +128,13 @@ class BenchmarkSplit:
 
 
 def load_benchmark(
-    name: str | Benchmark, folder: str | Path, split: str, size: int | None = None, channels: int = 3
+    name: str | Benchmark, folder: str | Path | Tree, split: str, size: int | None = None, channels: int = 3
 ) -> BenchmarkSplit:
     """A split of a benchmark from the folder that its dataset was unpacked in.
 
     Args:
         name: of a benchmark (see `gannotate data benchmarks`), FILE.yaml, or FILE.yaml:NAME.
+        folder: or its `Benchmark.tree`, by which several splits read what they share once.
         size: side in px; the benchmark's own when not given.
         channels: 3 (RGB) or 1 (grey).
 
@@ -148,9 +149,10 @@ def load_benchmark(
         raise UsageError(
             f"size {size} px with {channels} channel(s) was asked for; give 8 to {LARGEST_PX} px, and 1 or 3"
         )
-    tree = benchmark.tree(folder)
+    tree = folder if isinstance(folder, Tree) else benchmark.tree(folder)
     items = benchmark.layout.items(tree, chosen, benchmark.source, benchmark.merge)
-    return BenchmarkSplit(benchmark, split, tuple(items), size, channels, _label_source(tree))
+    source = _label_source(tree) if chosen.labelled else "dataset"
+    return BenchmarkSplit(benchmark, split, tuple(items), size, channels, source)
 
 
 def shared_names(first: BenchmarkSplit, second: BenchmarkSplit) -> int:
@@ -177,7 +179,8 @@ def _label_source(tree: Tree) -> str:
     try:
         return f"network {load_json(tree.read(LABELLED_BY))['network']}"
     except DAMAGED as error:
-        raise GannotateError(f"{LABELLED_BY} is damaged ({error}); it tells which network made the labels") from error
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise GannotateError(f"{LABELLED_BY} is damaged ({reason}); it tells which network made the labels") from error
 
 
 def _check_shape(name: str, image: Image.Image, labels: np.ndarray) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
 
 from PIL import Image
 
@@ -12,9 +14,16 @@ from gannotate.data.formats.files import MOST_BYTES
 from gannotate.data.pictures import SUFFIXES, decode_picture
 from gannotate.errors import GannotateError, UsageError
 
+T = TypeVar("T")
+
+Told = Callable[[str, int, int], object]
+"""Called with what is read, how many files so far, and of how many."""
+
 
 class Tree:
     """The dataset's own top folder, wherever in `folder` it lies.
+
+    told: called while many files must be read before it is known which pictures there are.
 
     Args:
         folder: what the user gave. roots: places below it to look at, first one first. anchors: names that must be in
@@ -38,20 +47,56 @@ class Tree:
                 f"{'it' if len(anchors) == 1 else 'one of them'} (`gannotate data benchmarks NAME` shows the layout)"
             )
         self.path = found
+        self.told: Told = lambda what, done, total: None
         self.listing = functools.cache(self._listing)
+        self._known: dict[Hashable, Any] = {}
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` finds in the files; made once for all splits that ask by the same key."""
+        if key not in self._known:
+            self._known[key] = make()
+        return self._known[key]
 
     def _listing(self, folder: str) -> frozenset[str]:
         """Names of the files in one folder, hidden ones left out; none when there is no such folder."""
-        place = self.path / folder
-        if not place.is_dir():
+        if not self._is(Path.is_dir, folder):
             return frozenset()
-        return frozenset(item.name for item in place.iterdir() if not item.name.startswith(".") and item.is_file())
+        try:
+            items = [item for item in (self.path / folder).iterdir() if not item.name.startswith(".")]
+        except OSError as error:
+            raise unreadable(folder, error) from error
+        return frozenset(item.name for item in items if item.is_file())
 
     def below(self, folder: str) -> list[str]:
-        """Files below a folder, with / between folders and relative to it, sorted; hidden ones are left out."""
-        place = self.path / folder
-        names = (item.relative_to(place) for item in place.rglob("*") if item.is_file()) if place.is_dir() else ()
-        return sorted(name.as_posix() for name in names if not any(part.startswith(".") for part in name.parts))
+        """Files below a folder, with / between folders and relative to it, sorted; hidden ones are left out.
+
+        Links to folders are not followed: they may lead round in circles.
+
+        Raises:
+            GannotateError: a folder in it cannot be read.
+        """
+
+        def refuse(error: OSError) -> None:
+            raise unreadable(folder, error) from error
+
+        if not self._is(Path.is_dir, folder):
+            return []
+        found: list[str] = []
+        for place, folders, files in os.walk(self.path / folder, onerror=refuse):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            here = Path(place).relative_to(self.path / folder)
+            found += [(here / name).as_posix() for name in files if not name.startswith(".")]
+        return sorted(name for name in found if (self.path / folder / name).is_file())
+
+    def is_file(self, name: str) -> bool:
+        """Whether there is such a file, wherever it lies; see `has` for names that files tell."""
+        return self._is(Path.is_file, name)
+
+    def _is(self, kind: Callable[[Path], bool], name: str) -> bool:
+        try:
+            return kind(self.path / name)
+        except OSError:  # a name that is longer than names may be
+            return False
 
     def has(self, name: str) -> bool:
         """Whether there is such a file; never for a name that leads out of the folder."""
@@ -79,7 +124,7 @@ class Tree:
             with (self.path / name).open("rb") as file:
                 data = file.read(MOST_BYTES + 1)
         except OSError as error:
-            raise GannotateError(f"{name} cannot be read ({error.strerror or error})") from error
+            raise unreadable(name, error) from error
         if len(data) > MOST_BYTES:
             raise GannotateError(f"{name} has more than {MOST_BYTES >> 20} MB")
         return data
@@ -106,6 +151,11 @@ class Tree:
         except UnicodeDecodeError as error:
             raise GannotateError(f"{name} is no text file ({error.reason})") from error
         return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def unreadable(name: str, error: OSError) -> GannotateError:
+    """The error of a file or folder that the system does not let us read."""
+    return GannotateError(f"{name} cannot be read ({error.strerror or error})")
 
 
 def safe(name: str) -> bool:

@@ -76,6 +76,10 @@ BOMB = b'<!DOCTYPE a [<!ENTITY b "bbbbbbbb">]><annotation><folder>&b;</folder></
         (b"<annotation><object><name>horse</name></object></annotation>", "an object has no box"),
         (boxes_xml(9, 9, [("horse", (1, 1, 2, 2))]).replace(b"<xmax>2", b"<xmax>two"), "could not convert"),
         (BOMB, "too large, or declares entities"),
+        (BOMB.decode().encode("utf-16"), "no plain text, too large, or declares entities"),
+        (boxes_xml(9, 9, [("horse", (1, 1, 2, 2))]).replace(b"<ymax>2", b"<ymax>nan"), "a box is 1.0, 1.0, 2.0, nan"),
+        (boxes_xml(9, 9, [("horse", (1, 1, 2, 2))]).replace(b"<xmin>1", b"<xmin>-inf"), "a box is -inf, 1.0, 2.0"),
+        (boxes_xml(9, 9, [("horse", (1, 1, 2, 2))]).replace(b"<xmax>2", b"<xmax>1e308"), "a box is 1.0, 1.0, 1e"),
         (b"<annotation>" + b" " * (1 << 20) + b"</annotation>", "too large, or declares entities"),
     ],
 )

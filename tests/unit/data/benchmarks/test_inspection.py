@@ -11,7 +11,7 @@ import pytest
 from gannotate.cli.benchmarks import notes_of
 from gannotate.data.benchmarks import find_benchmark, load_benchmark
 from gannotate.data.benchmarks.exporting import export_split, protocol_of
-from gannotate.data.benchmarks.inspection import THUMB_PX, inspect, sheet
+from gannotate.data.benchmarks.inspection import THUMB_PX, Report, inspect, sheet
 from gannotate.data.labelled import read_labelled
 from gannotate.errors import GannotateError, UsageError
 from gannotate.viz import legend
@@ -58,8 +58,34 @@ def test_labels_that_are_255_where_their_class_should_be_are_told_apart(
 def test_fewer_pictures_than_published_are_not_whole(cats: Path):
     (cats / "testing_data/cat_16_class/image_3.png").unlink()
     (cats / "testing_data/cat_16_class/image_mask3.npy").unlink()
-    test = inspect(find_benchmark("cat-16"), cats).splits[1]
+    report = inspect(find_benchmark("cat-16"), cats)
+    test = report.splits[1]
     assert (test.pictures, test.expected, test.complete, test.whole) == (19, 20, 19, False)
+    assert "test: 19 pictures, 20 as published" in notes_of(find_benchmark("cat-16"), report)
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "file", "note"),
+    [
+        ("cat-16", "training_data/cat_processed/x", "test: no picture found in testing_data/cat_16_class"),
+        (
+            "cgpart-car-10",
+            "CGPart_real/Images/car_imagenet_cropped/x",
+            "train: no picture found in CGPart_render/car/image/*",
+        ),
+        ("ffhq-hair-generated", "data/IMG_000001.JPG", "train: no picture found in data/img_*.jpg"),
+    ],
+)
+def test_a_split_without_any_picture_says_where_they_would_be(tmp_path: Path, benchmark: str, file: str, note: str):
+    write(tmp_path / file, encoded(np.zeros((8, 8), np.uint8)))
+    found = find_benchmark(benchmark)
+    notes = notes_of(found, inspect(found, tmp_path))
+    assert any(one.startswith(note) for one in notes), notes
+
+
+def test_what_one_must_know_of_the_protocol_is_said(cats: Path):
+    car = find_benchmark("ade-car-12")
+    assert set(car.scored_by.notes()) <= set(notes_of(car, Report(car.name, (), {}, ())))
 
 
 def test_a_split_that_cannot_be_listed_does_not_hide_the_others(tmp_path: Path):

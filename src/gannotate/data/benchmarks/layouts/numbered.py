@@ -7,7 +7,7 @@ img_0.png    img_0.npy ...                                           DDPM segmen
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import PurePosixPath
 from typing import ClassVar, Literal
@@ -25,6 +25,10 @@ from gannotate.errors import GannotateError
 from gannotate.labels import IGNORE
 from gannotate.project_config import Strict
 
+PICTURE = re.compile(r"(image|img)_\d+")
+ARRAY = re.compile(r"(image_mask|img_)\d+")
+"""How the published files are called; of several with one number these count."""
+
 
 class Numbered(Strict):
     """Arrays are never unpickled. `part` of a split counts by number; pictures then go by name, as folds do."""
@@ -36,10 +40,19 @@ class Numbered(Strict):
         """Names one of which is in the dataset's own folder."""
         return tuple(dict.fromkeys(split.folder for split in splits))
 
+    def place(self, split: Split) -> str:
+        """Where the split's pictures lie, for messages."""
+        return split.folder
+
     def items(self, tree: Tree, split: Split, source: Sequence[str], merge: Merge) -> list[Item]:
-        """One item for each number that has a picture or an array; what has no number belongs to nothing."""
-        pictures = _by_number(name for name in tree.listing(split.folder) if name.lower().endswith(SUFFIXES))
-        arrays = _by_number(name for name in tree.listing(split.folder) if name.lower().endswith(".npy"))
+        """One item for each number that has a picture or an array; what has no number belongs to nothing.
+
+        Raises:
+            GannotateError: two pictures or two arrays have one number, and both or none are called as published.
+        """
+        names = tree.listing(split.folder)
+        pictures = _by_number([name for name in names if name.lower().endswith(SUFFIXES)], PICTURE, split.folder)
+        arrays = _by_number([name for name in names if name.lower().endswith(".npy")], ARRAY, split.folder)
         numbers = split.take(sorted(pictures.keys() | arrays.keys(), key=int))
         items = []
         for number in numbers:
@@ -58,14 +71,21 @@ class Numbered(Strict):
         return sorted(items, key=lambda item: item.name)
 
 
-def _by_number(names: Iterable[str]) -> dict[str, str]:
+def _by_number(names: Sequence[str], published: re.Pattern[str], folder: str) -> dict[str, str]:
     """Each name by the number at the end of its stem, without leading zeros."""
-    found: dict[str, str] = {}
+    several: dict[str, list[str]] = {}
     for name in sorted(names):
         number = re.search(r"(\d+)$", PurePosixPath(name).stem)
         if number:
-            found.setdefault(str(int(number[1])), name)
-    return found
+            several.setdefault(str(int(number[1])), []).append(name)
+    return {number: _one_of(found, published, folder) for number, found in several.items()}
+
+
+def _one_of(names: list[str], published: re.Pattern[str], folder: str) -> str:
+    usual = [name for name in names if published.fullmatch(PurePosixPath(name).stem)] or names
+    if len(usual) > 1:
+        raise GannotateError(f"{folder} has {usual[0]} and {usual[1]}, which have one number; move one away")
+    return usual[0]
 
 
 def _label_map(tree: Tree, split: Split, file: str, source: tuple[str, ...], merge: Merge) -> LabelMap:

@@ -52,15 +52,20 @@ class Pairs(Strict):
         """Names one of which is in the dataset's own folder."""
         return tuple(dict.fromkeys(_before(split.pictures) for split in splits))
 
+    def place(self, split: Split) -> str:
+        """Where the split's pictures are told or lie, for messages."""
+        return split.names or split.pictures.replace(NAME, "*")
+
     def items(self, tree: Tree, split: Split, source: Sequence[str], merge: Merge) -> list[Item]:
         """One item for each name of the list; without a list, for each picture.
 
         Raises:
-            GannotateError: no list, a name in it that leads out of the folder, or two pictures of one name.
+            GannotateError: no list, a name in it that leads out of the folder, or two pictures of one name. A name
+            that is listed twice counts once.
         """
         if split.merged:
             source, merge = tuple(merge.table), Merge({name: (name,) for name in merge.table})
-        listed = tree.lines(split.names) if split.names else _found(tree, split.pictures)
+        listed = list(dict.fromkeys(tree.lines(split.names))) if split.names else _found(tree, split.pictures)
         return [self._item(tree, split, name, tuple(source), merge) for name in split.take(listed)]
 
     def _item(self, tree: Tree, split: Split, name: str, source: tuple[str, ...], merge: Merge) -> Item:
@@ -109,8 +114,8 @@ def _found(tree: Tree, pattern: str) -> list[str]:
     """The names of the pictures that are there."""
     folder, (head, ending) = _before(pattern), pattern.split(NAME)
     first = head.rpartition("/")[2]  # of the pictures' names, as img_
-    endings = SUFFIXES if ending == ".*" else (ending.lower(),)
-    files = [name for name in tree.below(folder) if name.startswith(first) and name.lower().endswith(endings)]
+    named = (name for name in tree.below(folder) if name.startswith(first))
+    files = [name for name in named if (name.lower().endswith(SUFFIXES) if ending == ".*" else name.endswith(ending))]
     check_apart(files, folder)
     return sorted(str(PurePosixPath(name).with_suffix("")).removeprefix(first) for name in files)
 

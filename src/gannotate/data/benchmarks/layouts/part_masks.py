@@ -42,6 +42,10 @@ class PartMasks(Strict):
         """Names one of which is in the dataset's own folder."""
         return (self.pictures, self.masks)
 
+    def place(self, split: Split) -> str:
+        """Where the split's pictures lie, for messages."""
+        return self.pictures
+
     def items(self, tree: Tree, split: Split, source: Sequence[str], merge: Merge) -> list[Item]:
         """One item for each number of the split, whether its files are there or not."""
         return [

@@ -7,6 +7,7 @@ Annotations_Part/2008_000003.mat   (also in part_segmentation/)                 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
 
@@ -20,10 +21,22 @@ from gannotate.data.benchmarks.crops import Square, cut_square, overlaps, read_b
 from gannotate.data.benchmarks.items import Item, LabelMap
 from gannotate.data.benchmarks.part_annotations import Thing, read_things
 from gannotate.data.benchmarks.splits import Split
-from gannotate.data.benchmarks.tree import Tree, safe
+from gannotate.data.benchmarks.tree import Tree, safe, unreadable
 from gannotate.data.formats.files import MOST_BYTES
 from gannotate.errors import GannotateError
 from gannotate.project_config import Strict
+
+
+@dataclass(frozen=True)
+class Crop:
+    """One object of a picture, and the size in px of the annotation that it is cut out of."""
+
+    place: int
+    """Among the picture's objects of its kind."""
+    square: Square
+    width: int
+    height: int
+
 
 PARTS = ("Annotations_Part", "part_segmentation/Annotations_Part", "../Annotations_Part", "../../Annotations_Part")
 """Where Pascal-Part's folder is, seen from VOC's."""
@@ -51,43 +64,56 @@ class PascalPart(Strict):
         """Names one of which is in the dataset's own folder."""
         return ("JPEGImages", "ImageSets")
 
+    def place(self, split: Split) -> str:
+        """Where the split's pictures are told, for messages."""
+        return f"ImageSets/Main/{self.thing}_{split.names}.txt"
+
     def items(self, tree: Tree, split: Split, source: Sequence[str], merge: Merge) -> list[Item]:
         """One item for each crop, sorted by name (picture, then place among its objects).
 
-        Which crops there are is told by the labelled area, so this reads the split's annotations: some seconds. A
-        picture with a file missing or damaged is an item of its own, which cannot be read.
+        Which crops there are is told by the labelled area, so this reads all annotations of VOC's list: seconds, and
+        of persons minutes. A picture without them, or with damaged ones, is one item, which cannot be read.
         """
+        crops = tree.once((repr(self), repr(merge), split.names), lambda: self._listed(tree, split, merge))
         items: list[Item] = []
-        for name in self._pictures(tree, split):
-            files = _files(tree, name)
-            missing = [file for file in files.values() if not _there(tree, file)]
-            if missing:
-                items.append(_broken(name, f"has no {missing[0]}", missing))
-                continue
-            try:
-                squares = self._crops(tree, files, merge)
-            except GannotateError as error:
-                items.append(_broken(name, str(error), []))
-                continue
-            for place, square in squares:
-                picture, labels = (
-                    partial(_picture, tree, files, square),
-                    partial(self._read, tree, files, square, merge),
-                )
-                items.append(Item(f"{name}_{place}", picture, labels if split.labelled else None))
+        for name, found in crops.items():
+            if isinstance(found, GannotateError):
+                items.append(_broken(tree, name, found, split))
+            else:
+                items += [self._item(tree, name, crop, split, merge) for crop in found]
         items.sort(key=lambda item: item.name)
         return split.cut(items)
 
+    def _item(self, tree: Tree, name: str, crop: Crop, split: Split, merge: Merge) -> Item:
+        files = _files(tree, name)
+        return Item(
+            name=f"{name}_{crop.place}",
+            picture=partial(_picture, tree, files["picture"], crop),
+            label_map=partial(self._read, tree, files, crop.square, merge) if split.labelled else None,
+            missing=lambda: [files["picture"]] if not tree.has(files["picture"]) else [],
+        )
+
+    def _listed(self, tree: Tree, split: Split, merge: Merge) -> dict[str, list[Crop] | GannotateError]:
+        """The crops of each picture of VOC's list, or why they cannot be told; the picture itself is not read."""
+        names, found = self._pictures(tree, split), {}
+        for done, name in enumerate(names, 1):
+            try:
+                found[name] = self._crops(tree, _files(tree, name), merge)
+            except GannotateError as error:
+                found[name] = error
+            tree.told(self.place(split), done, len(names))
+        return found
+
     def _pictures(self, tree: Tree, split: Split) -> list[str]:
-        file = f"ImageSets/Main/{self.thing}_{split.names}.txt"
+        file = self.place(split)
         rows = [line.split() for line in tree.lines(file)]
         wrong = next((row for row in rows if len(row) != 2 or not safe(row[0])), None)
         if wrong is not None:
             raise GannotateError(f"{file} has the line {' '.join(wrong)!r}; a line is a name and 1, 0 or -1")
-        return [name for name, flag in rows if flag == "1"]
+        return list(dict.fromkeys(name for name, flag in rows if flag == "1"))  # one that is listed twice counts once
 
-    def _crops(self, tree: Tree, files: dict[str, str], merge: Merge) -> list[tuple[int, Square]]:
-        """Place among the picture's objects, and square, of each object that is taken."""
+    def _crops(self, tree: Tree, files: dict[str, str], merge: Merge) -> list[Crop]:
+        """Each object of the picture that is taken."""
         boxes = read_boxes(tree.read(files["boxes"]), self.thing, files["boxes"])
         apart = overlaps(boxes).max(axis=1, initial=0) <= self.overlap
         large = [min(box.width, box.height) >= self.smallest_px for box in boxes]
@@ -97,12 +123,9 @@ class PascalPart(Strict):
         if labels is None:
             return []
         height, width = labels.shape
-        squares = [(place, square_around(box, width, height)) for place, box in enumerate(boxes)]
-        return [
-            (place, square)
-            for place, square in squares
-            if apart[place] and large[place] and square.side_px and (cut_square(labels, square) > 0).mean() >= self.area
-        ]
+        crops = [Crop(place, square_around(box, width, height), width, height) for place, box in enumerate(boxes)]
+        taken = [one for one in crops if apart[one.place] and large[one.place] and one.square.side_px]
+        return [one for one in taken if (cut_square(labels, one.square) > 0).mean() >= self.area]
 
     def _whole(self, tree: Tree, files: dict[str, str], merge: Merge) -> UInt8[np.ndarray, "h w"] | None:
         """The label map of the whole picture; None when the annotation has no object of the kind."""
@@ -125,21 +148,26 @@ class PascalPart(Strict):
         return cut_square(labels, square)
 
 
-def _picture(tree: Tree, files: dict[str, str], square: Square) -> Image.Image:
-    image = tree.picture(files["picture"]).convert("RGB")
-    if square.right > image.width or square.bottom > image.height:
-        raise GannotateError(f"{files['picture']} is {image.width}x{image.height} px, smaller than its annotation")
-    return Image.fromarray(cut_square(np.asarray(image), square))
+def _picture(tree: Tree, file: str, crop: Crop) -> Image.Image:
+    image = tree.picture(file).convert("RGB")
+    if image.size != (crop.width, crop.height):
+        raise GannotateError(
+            f"{file} is {image.width}x{image.height} px and its annotation {crop.width}x{crop.height}; they must be of "
+            "one size"
+        )
+    return Image.fromarray(cut_square(np.asarray(image), crop.square))
 
 
 def _things(tree: Tree, file: str) -> tuple[Thing, ...]:
     path = tree.path / file  # may lie beside VOC's folder, where Pascal-Part was unpacked
+    if not tree.is_file(file):
+        raise GannotateError(f"{tree.path} has no {file}")
     try:
         if path.stat().st_size > MOST_BYTES:
             raise GannotateError(f"{file} has more than {MOST_BYTES >> 20} MB")
         return read_things(path.read_bytes(), file)
     except OSError as error:
-        raise GannotateError(f"{file} cannot be read ({error.strerror or error})") from error
+        raise unreadable(file, error) from error
 
 
 def _files(tree: Tree, name: str) -> dict[str, str]:
@@ -151,11 +179,13 @@ def _files(tree: Tree, name: str) -> dict[str, str]:
     }
 
 
-def _there(tree: Tree, file: str) -> bool:
-    return (tree.path / file).is_file()
+def _broken(tree: Tree, name: str, error: GannotateError, split: Split) -> Item:
+    """A picture whose crops cannot be told. It counts as one."""
+    missing = [file for file in _files(tree, name).values() if not tree.is_file(file)]
+    reason = f"has no {missing[0]}" if missing else str(error)
+    if split.ranges != ((0, None),):
+        reason += "; how many crops it has is not known, so that those behind it may be of another split than published"
 
-
-def _broken(name: str, reason: str, missing: list[str]) -> Item:
     def fail() -> Image.Image:
         raise GannotateError(reason)
 
