@@ -23,6 +23,7 @@ from typing import Any
 from gannotate.files import write_bytes, write_json, write_text
 from gannotate.studies.claims import all_claims
 from gannotate.studies.claims_table import as_markdown
+from gannotate.studies.current import as_declared
 from gannotate.studies.curve_plot import draw_curve
 from gannotate.studies.curves import curves_as_json
 from gannotate.studies.pictures import ShownPicture, picture_bytes
@@ -61,8 +62,8 @@ The studies that ship, run by `runs/studies.sh` at 64 px.
 Trends, not records: a difference of a point or two means nothing on one seed. Where a page says `fit_most 300`,
 gradient matching and MAML stop at a fifth of their steps, long before they are done, and a verdict may fall either way
 by that. On X-rays and blood cells the study `real-label-methods` was done both ways: in 300 steps gradient matching
-beat MAML of one step by far, with all of theirs the two are close to each other on X-rays, and MAML is ahead on cells
-with two labels. [Studies](studies.md) says how to run one and what its parts are.
+beat MAML of one step by far, with all of theirs one seed cannot tell the two apart. [Studies](studies.md) says how to
+run one and what its parts are.
 """
 
 
@@ -187,7 +188,7 @@ def studies(folders: list[Path]) -> list[Ended]:
     """
     order = {name: place for place, name in enumerate(names())}
     largest: dict[str, Ended] = {}
-    for one in map(read_study, find_studies(folders)):
+    for one in map(as_declared, map(read_study, find_studies(folders))):
         if one.name not in order or one.frame.quick:
             continue
         before = largest.get(one.frame.called)

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 
 from pydantic import Field
 
-from gannotate.studies.comparison import check
+from gannotate.studies.current import as_declared
 from gannotate.studies.documents import Strict, read_document
 from gannotate.studies.findings import Finding, Verdict
 from gannotate.studies.frame import Frame
 from gannotate.studies.plan import only_seeds
 from gannotate.studies.reading import Ended
-from gannotate.studies.study import Expectation, Paper, Study, library, load_study, names
+from gannotate.studies.study import Paper, See, Study, Untestable, library, load_study, names
 
 UNTESTED = "claims/untested.yaml"
 """In the library: claims that no study is of, and why."""
@@ -37,7 +37,7 @@ class UntestedFile(Strict):
     claims: tuple[Untested, ...] = Field(min_length=1)
 
 
-NOT_LOOKED_UP = (Verdict.UNTESTABLE, Verdict.NOT_RUN, Verdict.NOTHING)
+NOT_LOOKED_UP = (Verdict.UNTESTABLE, Verdict.UNTESTED, Verdict.NOT_RUN, Verdict.NOTHING)
 
 
 @dataclass(frozen=True)
@@ -66,27 +66,35 @@ class OnDomain:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a claim. found: what each folder says. why: it cannot be tested here, because of this.
+    """A part of a claim. found: what each folder says. why: its study does not ask it, because of this.
 
-    ours: a question that the paper does not ask.
+    ours: a question that the paper does not ask. possible: it could be asked here, and was not. see, seen: the study
+    that asks it, and its part.
     """
 
     text: str
     found: tuple[OnDomain, ...] = ()
     why: str = ""
     ours: bool = False
+    possible: bool = False
+    see: See | None = None
+    seen: Part | None = None
 
     @property
     def counted(self) -> tuple[OnDomain, ...]:
         """Those that speak for the verdict: studies in full, and quick forms only where there is nothing else."""
+        if self.seen is not None:
+            return self.seen.counted
         full = tuple(one for one in self.found if not one.quick and one.finding.places)
         return full or tuple(one for one in self.found if one.finding.places)
 
     @property
     def verdict(self) -> Verdict:
         """Over all places of all folders that are counted."""
+        if self.seen is not None:
+            return self.seen.verdict
         if self.why:
-            return Verdict.UNTESTABLE
+            return Verdict.UNTESTED if self.possible else Verdict.UNTESTABLE
         if self.found and all(one.finding.verdict is Verdict.NOTHING for one in self.found):
             return Verdict.NOTHING
         return _together([one.finding.verdict for one in self.counted])
@@ -119,9 +127,10 @@ class Claim:
     @property
     def verdict(self) -> Verdict:
         """What the paper's parts say that could be looked up."""
-        if all(part.verdict is Verdict.UNTESTABLE for part in self.own):
-            return Verdict.UNTESTABLE
-        if all(part.verdict in (Verdict.UNTESTABLE, Verdict.NOTHING) for part in self.own):
+        verdicts = {part.verdict for part in self.own}
+        if verdicts <= {Verdict.UNTESTABLE, Verdict.UNTESTED}:
+            return Verdict.UNTESTED if Verdict.UNTESTED in verdicts else Verdict.UNTESTABLE
+        if verdicts <= {Verdict.UNTESTABLE, Verdict.UNTESTED, Verdict.NOTHING}:
             return Verdict.NOTHING
         return _together([part.verdict for part in self.looked_up])
 
@@ -144,25 +153,36 @@ def all_claims(ended: Sequence[Ended]) -> list[Claim]:
     untested = read_document(library() / UNTESTED, UntestedFile).claims
     found += [Claim("", one.paper, one.text, (Part(one.text, why=one.why),)) for one in untested]
     order = list(dict.fromkeys(claim.paper.of for claim in found))
-    return sorted(found, key=lambda claim: order.index(claim.paper.of))
+    return sorted(_linked(found), key=lambda claim: order.index(claim.paper.of))
+
+
+def _linked(claims: Sequence[Claim]) -> list[Claim]:
+    """The claims with the finding of another study at every part that this asks."""
+    parts = {(claim.name, part.text): part for claim in claims for part in claim.parts}
+
+    def linked(part: Part) -> Part:
+        return replace(part, seen=parts.get((part.see.study, part.see.part))) if part.see else part
+
+    return [replace(claim, parts=tuple(map(linked, claim.parts))) for claim in claims]
 
 
 def count_verdicts(claims: Sequence[Claim]) -> dict[str, int]:
-    """How many of the papers' parts came to each verdict."""
-    verdicts = [part.verdict for claim in claims for part in claim.own]
+    """How many of the papers' parts came to each verdict; what another study asks counts there alone."""
+    verdicts = [part.verdict for claim in claims for part in claim.own if part.seen is None]
     return {verdict.value: verdicts.count(verdict) for verdict in Verdict}
 
 
 def _claim(name: str, study: Study, ended: Sequence[Ended]) -> Claim:
-    # what tells whether anything was learned is today's too
-    ended = [replace(folder, frame=replace(folder.frame, learned=_learned(study, folder))) for folder in ended]
-    parts = [Part(one.text, tuple(_on(folder, one) for folder in ended), ours=one.ours) for one in study.expect]
-    parts += [Part(one.text, why=one.why) for one in study.untestable]
-    return Claim(name, study.paper, study.claim, tuple(parts))
+    today = [as_declared(folder) for folder in ended]
+    parts = [
+        Part(one.text, tuple(_told(folder, folder.findings[place]) for folder in today), ours=one.ours)
+        for place, one in enumerate(study.expect)
+    ]
+    return Claim(name, study.paper, study.claim, (*parts, *map(_unasked, study.untestable)))
 
 
-def _learned(study: Study, ended: Ended) -> str | None:
-    return study.learned if study.learned in ended.frame.measures else None
+def _unasked(one: Untestable) -> Part:
+    return Part(one.text, why=one.why, possible=one.possible, see=one.see)
 
 
 def _foreign(ended: Sequence[Ended]) -> Claim:
@@ -178,16 +198,9 @@ def _foreign(ended: Sequence[Ended]) -> Claim:
         )
         for text in texts
     ]
-    parts += [Part(str(one["text"]), why=str(one["why"])) for one in content.get("untestable", ())]
+    parts += [_unasked(Untestable.model_validate(one)) for one in content.get("untestable", ())]
     paper = Paper.model_validate(content["paper"])
     return Claim(ended[-1].name, paper, str(content["claim"]), tuple(parts))
-
-
-def _on(ended: Ended, one: Expectation) -> OnDomain:
-    if one.measure is not None and one.measure not in ended.frame.families:
-        why = f"its figures have no {one.measure}"
-        return _told(ended, Finding(one.text, Verdict.NOT_RUN, 0, 0, (), why))
-    return _told(ended, check(ended.frame, ended.points, one))
 
 
 def _told(ended: Ended, finding: Finding) -> OnDomain:

@@ -10,6 +10,7 @@ from gannotate.studies.claims import Claim, OnDomain, Part, count_verdicts
 from gannotate.studies.comparison import NOISE
 from gannotate.studies.findings import Finding
 from gannotate.studies.tables import difference_text
+from gannotate.wording import counted
 
 COLUMNS: tuple[str, ...] = ("paper", "where", "study", "claim", "part", "finding", "told")
 
@@ -53,6 +54,8 @@ def told(part: Part) -> str:
 
     Empty where there is no folder of the study.
     """
+    if part.seen is not None and part.see is not None:
+        return f"{part.why} {part.see.study}: {told(part.seen) or 'no folder of this study'}"
     if part.why:
         return part.why
     return "; ".join(dict.fromkeys(_said(one) for one in part.counted or part.found))
@@ -96,8 +99,13 @@ def _summary(claims: Sequence[Claim]) -> str:
     alone = f" ({quick} by quick forms alone)" if quick else ""
     ours = sum(part.ours for claim in claims for part in claim.parts)
     asked = f" {ours} more parts are questions of ours, and have no say in a claim's own verdict." if ours else ""
+    linked = sum(part.seen is not None for claim in claims for part in claim.own)
+    if linked:
+        more = counted(linked, "part is", "parts are")
+        asked += f" {more} asked by another study than the claim's, and counted there."
+    parts = f"{counted(sum(counts.values()), 'part')} of {counted(len(claims), 'claim')}"
     return (
-        f"{sum(counts.values())} parts of {len(claims)} claims: {told}{alone}.{asked} A part holds partly where it "
+        f"{parts}: {told}{alone}.{asked} A part holds partly where it "
         f"holds at some values of the other axes or on some pictures, but not at all. {NOISE} Differences are those of "
         "the means over the seeds that both sides have, plus when the claim's side is ahead (smallest to largest over "
         "the places in brackets). Reduced: "

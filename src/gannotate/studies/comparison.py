@@ -14,17 +14,22 @@ from gannotate.studies.findings import Figure, Finding, Point, Verdict
 from gannotate.studies.frame import Frame
 from gannotate.studies.study import Expectation, Format
 
-FRACTION_NOISE, OTHER_NOISE = 0.035, 0.1
+FRACTION_NOISE, FEW_NOISE, OTHER_NOISE = 0.035, 0.12, 0.1
 """Without seeds to tell it: what two runs that differ in nothing but their draws seldom differ by. Of fractions (IoU)
-absolute: twice the deviation of such differences, .017 in 135 pairs of decoders with two or three seeds (X-rays .010,
-portraits .018, cells .034). Of others, seconds of a shared machine above all, as a part of the larger side."""
+absolute, twice the deviation over seeds of the difference of two ways, as the kept studies with three seeds have it
+(tools/seed_noise.py): with fewer than `FEW` labels .06, as one unlucky picture decides, with more .003 to .019. Of
+others, seconds of a shared machine above all, as a part of the larger side."""
+
+FEW, LABELS = 5, "shots"
+"""Labelled pictures below which `FEW_NOISE` is usual, and the axis that tells how many there are."""
 
 T95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13, 2.12, 2.11, 2.10)
 """Student's t, 95 % on both sides, for 1, 2, ... degrees of freedom: two or three seeds are often alike by luck."""
 
 NOISE = (
     "Too close to tell: the difference is within its 95 % interval over the seeds (Student's t) or, where a side has "
-    f"one seed, within {FRACTION_NOISE:g} for fractions and {OTHER_NOISE:.0%} for seconds and the like. What the seeds "
+    f"one seed, within {FRACTION_NOISE:g} for fractions ({FEW_NOISE:g} with fewer than {FEW} labelled pictures) and "
+    f"{OTHER_NOISE:.0%} for seconds and the like; more for a difference of differences. What the seeds "
     "do not change (test pictures, the simulated annotator) is no part of it, and each place is judged by itself: of "
     "twenty that are in truth alike about one is called one way or the other."
 )
@@ -68,7 +73,7 @@ def check(frame: Frame, points: Sequence[Point], one: Expectation) -> Finding:
                 continue
             if frame.families[asked] != (asked,) and not any(figure.mean for figure in figures):
                 continue  # a class that neither side finds
-            if not _learned(frame, than):
+            if not _learned(frame, than, known):
                 unlearned += 1
                 continue
             found = _difference(frame, better, than)
@@ -112,16 +117,19 @@ def verdict_of(held: int, lost: int, places: int, enough: float = 1.0) -> Verdic
     return Verdict.AGAINST if lost > (1 - enough) * places + ROUNDING else Verdict.CLOSE
 
 
-def noise(form: Format, figures: Sequence[Figure], values: Sequence[Sequence[float]]) -> float:
+def noise(
+    form: Format, figures: Sequence[Figure], values: Sequence[Sequence[float]], few: Sequence[bool] = ()
+) -> float:
     """What a sum and difference of means must exceed to mean something: half of its 95 % interval over the seeds.
 
     The sides' seeds are taken as independent, which makes the interval too large rather than too small: a seed draws
     the same pictures to label for both sides, so that its differences vary less (a correlation of .24 in the pairs of
     `FRACTION_NOISE`, too little to be worth the degrees of freedom that pairing costs). Where a side has a single
-    seed, what is usual; nothing is usual of a count.
+    seed, what is usual of two terms, and more of four; nothing is usual of a count.
 
     Args:
-        figures: what is compared. values: of each of them, those of the seeds that all have.
+        figures: what is compared. values: of each of them, those of the seeds that all have. few: whether it is of few
+            labels.
     """
     count = min(min(map(len, values)), *(figure.count for figure in figures))
     if count > 1:
@@ -130,8 +138,8 @@ def noise(form: Format, figures: Sequence[Figure], values: Sequence[Sequence[flo
     if form == "count":
         return 0.0
     if form == "fraction":
-        return FRACTION_NOISE
-    return OTHER_NOISE * max(abs(figure.mean or 0.0) for figure in figures)
+        return math.sqrt(sum((FEW_NOISE if one else FRACTION_NOISE) ** 2 for one in few or [False] * len(figures)) / 2)
+    return math.sqrt(len(figures) / 2) * OTHER_NOISE * max(abs(figure.mean or 0.0) for figure in figures)
 
 
 def _places(frame: Frame, one: Expectation) -> Iterator[dict[str, Scalar]]:
@@ -176,16 +184,31 @@ def _difference(frame: Frame, better: Side, than: Side) -> dict[str, Any] | None
     return {
         "difference": sum(sign * fmean(values) for (sign, _), values in zip(terms, shared, strict=True)),
         "seeds": min(len(seeds), *(figure.count for figure in figures)),
-        "noise": noise(measure.format, figures, shared),
+        "noise": noise(measure.format, figures, shared, [_few(point) for _, point in (*better.terms, *than.terms)]),
     }
 
 
-def _learned(frame: Frame, side: Side) -> bool:
-    """Whether this side is more than a network that calls everything background."""
-    if frame.learned is None:
-        return True
-    found = [point.figures[frame.learned].mean for _, point in side.terms]
-    return all(mean is None or mean >= LEARNED for mean in found)
+def _few(point: Point) -> bool:
+    labels = point.at.get(LABELS, FEW)
+    return isinstance(labels, int | float) and labels < FEW
+
+
+def _learned(frame: Frame, side: Side, known: Mapping[frozenset[tuple[str, str]], Point]) -> bool:
+    """Whether this side is more than a network that calls everything background, and above the study's floor."""
+    for _, point in side.terms:
+        told = point.figures[frame.learned].mean if frame.learned else None
+        if told is not None and told < LEARNED:
+            return False
+        floor = known.get(_key({**point.at, **frame.floor}))
+        if floor not in (None, point) and not _above(frame, side.name, point, floor):
+            return False
+    return True
+
+
+def _above(frame: Frame, name: str, point: Point, floor: Point) -> bool:
+    """Whether a quality is better than where nothing was learned; of costs that says nothing."""
+    mean, least = point.figures[name].mean, floor.figures[name].mean if name in floor.figures else None
+    return frame.measures[name].better == "lower" or mean is None or least is None or mean > least
 
 
 def _nothing(frame: Frame, one: Expectation, unlearned: int, missing: int) -> tuple[Verdict, str]:

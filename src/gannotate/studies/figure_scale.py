@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gannotate.studies.comparison import FRACTION_NOISE
+from gannotate.studies.comparison import FEW, FRACTION_NOISE
 from gannotate.studies.findings import Figure
 from gannotate.studies.study import Format
 
 LEAST_RANGE = 0.1
 """What a scale of fractions shows at least."""
 
-NOISE_LABEL = f"noise of one seed, ±{FRACTION_NOISE:g}"
+NOISE_LABEL = f"noise of one seed from {FEW} labels, ±{FRACTION_NOISE:g}"
 BESIDE, FAINT, LABEL_ALPHA = 1.03, 0.6, 0.75
 """Where the mark of noise stands right of a plot as wide as 1; how pale it and its label are."""
 NOISE_LINES = 2.2

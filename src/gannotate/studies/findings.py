@@ -58,6 +58,7 @@ class Verdict(StrEnum):
     NOT_RUN = "not run"
     NOTHING = "nothing to compare"
     UNTESTABLE = "not testable here"
+    UNTESTED = "not tested here"
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ class Frame:
 
     called: name of its folder. title: of the study; domain: of what it was done on. axes: with the values that were
     asked for. measures: those of every class one by one. families: a measure of the study to these. learned: the
-    measure that is 0 where a training learned nothing, if there is one. declared: all values of the study's axes, asked
-    for or not.
+    measure that is 0 where a training learned nothing, if there is one. floor: values of axes at which nothing was.
+    declared: all values of the study's axes, asked for or not.
     """
 
     called: str
@@ -35,6 +35,7 @@ class Frame:
     expect: tuple[Expectation, ...]
     published: tuple[Published, ...]
     learned: str | None = None
+    floor: Mapping[str, Scalar] = field(default_factory=dict)
     declared: Mapping[str, tuple[Scalar, ...]] = field(default_factory=dict)
 
     def order(self, name: str) -> list[str]:
@@ -65,6 +66,7 @@ def frame_of(plan: Plan) -> Frame:
         expect=study.expect,
         published=study.published,
         learned=study.learned,
+        floor=study.floor,
         declared=_declared(study),
     )
 
@@ -96,6 +98,7 @@ def frame_as_json(frame: Frame) -> dict[str, Any]:
         "expect": [one.model_dump(mode="json") for one in frame.expect],
         "published": [one.model_dump(mode="json") for one in frame.published],
         "learned": frame.learned,
+        "floor": dict(frame.floor),
         "declared": {name: list(values) for name, values in frame.declared.items()},
     }
 
@@ -122,6 +125,7 @@ def read_frame(content: Mapping[str, Any]) -> Frame:
         expect=tuple(Expectation.model_validate(one) for one in content.get("expect", ())),
         published=tuple(Published.model_validate(one) for one in content.get("published", ())),
         learned=content.get("learned"),
+        floor=dict(content.get("floor", {})),
         declared={name: tuple(some) for name, some in content.get("declared", _shipped_axes(name)).items()},
     )
 

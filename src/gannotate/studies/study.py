@@ -119,11 +119,22 @@ class Expectation(Strict):
         return self
 
 
+class See(Strict):
+    """A part of another study's claim, by the study's name and the part's text."""
+
+    study: str
+    part: str
+
+
 class Untestable(Strict):
-    """A part of the paper's claim that no figure here can speak for or against, and why that is so."""
+    """A part of the paper's claim that no figure of this study can speak for or against, and why that is so."""
 
     text: str = Field(min_length=1)
     why: str = Field(min_length=1)
+    see: See | None = None
+    """Another study asks it: what that found is this part's finding, too."""
+    possible: bool = False
+    """It could be asked with what is here, and was not."""
 
 
 class Published(Strict):
@@ -176,6 +187,9 @@ class Study(Strict):
     learned: str | None = None
     """A measure that is 0 where a training learned nothing, as the mean IoU without the background is where all is
     called background. A rival that learned nothing is not compared with."""
+    floor: dict[str, Scalar] = Field(default={})
+    """Values of axes at which nothing was learned, as {source: random}. A rival that is not above what is there is not
+    compared with, either."""
     tables: tuple[Table, ...] = Field(min_length=1)
     plots: tuple[Plot, ...] = ()
     curves: tuple[Curve, ...] = ()
@@ -232,6 +246,7 @@ class Study(Strict):
             yield f"curve {curve.title!r}", curve.series
         for one in self.expect:
             yield f"expectation {one.text!r}", (*one.better, *one.than, *one.where, *one.change)
+        yield "floor", self.floor
         for combination in self.leave_out:
             yield "leave_out", combination
         yield "quick", self.quick.axes
@@ -242,7 +257,8 @@ class Study(Strict):
             {name: (value,) for name, value in side.items()} for one in self.expect for side in _sides(one)
         ]
         named += [values for one in self.expect for values in (one.where, one.change)]
-        named += [{axis: (value,) for axis, value in plot.where.items()} for plot in self.plots]
+        single = (self.floor, *(plot.where for plot in self.plots))
+        named += [{axis: (value,) for axis, value in some.items()} for some in single]
         for some in (*named, *self.leave_out, self.quick.axes):
             for axis, values in some.items():
                 try:

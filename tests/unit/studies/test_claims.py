@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from gannotate.files import write_json
 from gannotate.studies import load_shared, load_study
 from gannotate.studies.claims import Claim, OnDomain, Part, all_claims, count_verdicts
 from gannotate.studies.claims_table import COLUMNS, as_csv, as_json, as_markdown, finding_text
+from gannotate.studies.current import as_declared
 from gannotate.studies.findings import Finding, Verdict
 from gannotate.studies.reading import Ended, find_studies, read_study
-from gannotate.studies.study import Paper, names
+from gannotate.studies.study import Paper, See, names
 
 from .conftest import FRAME, STUDY, study_of
 
@@ -150,7 +152,9 @@ def test_the_tables_have_every_part_and_what_it_stands_on(tmp_path: Path):
     ours = sum(part.ours for claim in claims for part in claim.parts)
     assert ours
     assert text.count("(our question)") == ours
-    assert len(rows) == sum(counts.values()) + ours == sum(len(claim["parts"]) for claim in as_json(claims))  # type: ignore[arg-type]
+    linked = sum(part.see is not None for claim in claims for part in claim.own)
+    assert linked
+    assert len(rows) == sum(counts.values()) + ours + linked == sum(len(claim["parts"]) for claim in as_json(claims))  # type: ignore[arg-type]
     assert all(row["finding"] and row["told"] for row in rows)
     for line in text.splitlines():
         if line.startswith("|") and "---" not in line:
@@ -244,3 +248,48 @@ def test_a_claim_stands_on_what_the_paper_says(parts: list[tuple[Verdict, bool]]
 def test_a_wrong_expectation_is_one_sentence(expectation: str, error: str):
     with pytest.raises(UsageError, match=error):
         study_of(STUDY.replace("expect:\n", f"expect:\n  - {expectation}\n"))
+
+
+def test_every_part_that_another_study_asks_is_one_of_that_study_and_has_its_verdict():
+    claims = all_claims([])
+    for claim in claims:
+        for part in claim.parts:
+            if part.see is not None:
+                assert part.seen is not None, (claim.name, part.see)
+                assert part.seen.text == part.see.part
+                assert part.verdict is part.seen.verdict
+
+
+def test_what_another_study_found_is_told_and_counted_once():
+    told = OnDomain("f", FRAME, True, 1, Finding("It is so", HOLDS, 1, 1, ({"at": {}, "difference": 0.1},)))
+    found = Part("It is so", (told,))
+    link = Part("Here, too", why="Not asked here.", see=See(study="taps", part="It is so"), seen=found)
+    claims = [
+        Claim("taps", Paper(of="p", where="w"), "A.", (found,)),
+        Claim("x", Paper(of="p", where="w"), "B.", (link,)),
+    ]
+    assert claims[1].verdict is Verdict.HOLDS
+    assert count_verdicts(claims)["holds"] == 1
+    text = as_markdown(claims)
+    assert "1 part of 2 claims: 1 holds. 1 part is asked by another study" in text
+    assert "| - Here, too | holds | Not asked here. taps: d, reduced: +0.100, 1 seed |" in text
+
+
+def test_what_could_be_asked_and_was_not_is_told_apart():
+    parts = Part("a", why="No time.", possible=True), Part("b", why="No cars.")
+    assert [part.verdict for part in parts] == [Verdict.UNTESTED, Verdict.UNTESTABLE]
+    claim = Claim("x", Paper(of="p", where="w"), "B.", parts)
+    assert (claim.verdict, claim.looked_up) == (Verdict.UNTESTED, ())
+
+
+def test_a_folder_says_what_its_study_declares_today(tmp_path: Path):
+    before = taps_folder(tmp_path, "xray", middle=0.8, all=0.7)
+    today, study = as_declared(before), load_study("taps")
+    assert (before.content["claim"], today.content["claim"]) == ("c", study.claim)
+    assert today.content["paper"] == study.paper.model_dump()
+    assert [one["text"] for one in today.content["untestable"]] == [one.text for one in study.untestable]
+    assert [one.text for one in today.findings] == [one.text for one in study.expect]
+    assert today.frame.published == study.published
+    assert today.points == before.points
+    mine = replace(before, content={**before.content, "study": "mine"})
+    assert as_declared(mine) is mine

@@ -108,6 +108,27 @@ def test_noise(form: Format, values: tuple[list[float], ...], expected: float):
     assert noise(form, figures, shared) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("few", "expected"),
+    [
+        ([False, False], 0.035),
+        ([True, True], 0.12),
+        ([True, False], ((0.12**2 + 0.035**2) / 2) ** 0.5),
+        ([False] * 4, 0.035 * 2**0.5),  # a difference of differences
+    ],
+)
+def test_noise_of_one_seed_hangs_on_the_labels_and_on_how_much_is_subtracted(few: list[bool], expected: float):
+    values = [[0.5]] * len(few)
+    assert noise("fraction", [Figure(0.5, count=1)] * len(few), values, few) == pytest.approx(expected)
+
+
+def test_few_labels_are_fewer_than_five_on_the_axis_of_labels():
+    axes = {"shots": Axis.model_validate({"values": [1, 4, 5]}), "way": FRAME.axes["way"]}
+    frame = replace(FRAME, axes=axes)
+    some = [point({"shots": n, "way": way}, m=[m]) for n in (1, 4, 5) for way, m in (("a", 0.6), ("b", 0.5))]
+    assert [item["noise"] for item in check(frame, some, expect()).differences] == pytest.approx([0.12, 0.12, 0.035])
+
+
 def test_seeds_that_come_to_one_cell_are_one_seed():
     figures = [Figure(0.5, count=1), Figure(0.4, count=2)]
     assert noise("fraction", figures, [[0.5, 0.5], [0.3, 0.5]]) == 0.035
@@ -192,3 +213,15 @@ def test_a_rival_that_learned_nothing_is_not_compared_with():
     assert (unclear.verdict, unclear.why) == (Verdict.NOT_RUN, "its figures are missing")
     ahead = check(learns, points((1.0, 0.4), (0.5, 0.5)), expect())  # the claim's own side may have failed
     assert (ahead.places, ahead.unlearned) == (2, 0)
+
+
+def test_a_rival_that_is_not_above_the_floor_is_not_compared_with():
+    ways = {"values": ["a", "b", "floor"]}
+    frame = replace(FRAME, axes={**FRAME.axes, "way": Axis.model_validate(ways)}, floor={"way": "floor"})
+    floor = [point({"n": n, "way": "floor"}, m=[0.3, 0.3]) for n in (1, 10)]
+    found = check(frame, [*points((0.5, 0.5), (0.3, 0.4)), *floor], expect())
+    assert (found.places, found.unlearned, found.differences[0]["at"]) == (1, 1, {"n": 10})
+    against = check(frame, [*points((0.2, 0.5), (0.3, 0.4)), *floor], expect(than={"way": "floor"}))
+    assert (against.places, against.unlearned) == (2, 0)  # the floor itself may be asked about
+    cheap = replace(frame, measures={**FRAME.measures, "m": FRAME.measures["m"].model_copy(update={"better": "lower"})})
+    assert check(cheap, [*points((0.5, 0.5), (0.3, 0.4)), *floor], expect()).places == 2  # of costs it says nothing

@@ -1,0 +1,50 @@
+"""A study's folder as the study is declared today: what it found is its own, what that says is looked up anew.
+
+Claims, and what counts as learned, are corrected as papers are read again. Pages and the table of claims must then say
+the same of a folder that was written before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gannotate.studies.comparison import check
+from gannotate.studies.findings import Finding, Point, Verdict
+from gannotate.studies.frame import Frame
+from gannotate.studies.reading import Ended
+from gannotate.studies.study import Expectation, Study, load_study, names
+
+
+def as_declared(ended: Ended) -> Ended:
+    """With today's claim, published figures and findings, if the study is one that ships."""
+    if ended.name not in names():
+        return ended
+    study = load_study(ended.name)
+    frame = _judged(study, ended.frame)
+    return replace(
+        ended,
+        frame=frame,
+        findings=tuple(_finding(frame, ended.points, one) for one in study.expect),
+        content={
+            **ended.content,
+            "paper": study.paper.model_dump(),
+            "claim": study.claim,
+            "untestable": [one.model_dump(mode="json") for one in study.untestable],
+        },
+    )
+
+
+def _judged(study: Study, frame: Frame) -> Frame:
+    return replace(
+        frame,
+        expect=study.expect,
+        published=study.published,
+        learned=study.learned if study.learned in frame.measures else None,
+        floor=study.floor if study.floor.keys() <= frame.axes.keys() else {},
+    )
+
+
+def _finding(frame: Frame, points: tuple[Point, ...], one: Expectation) -> Finding:
+    if one.measure is not None and one.measure not in frame.families:
+        return Finding(one.text, Verdict.NOT_RUN, 0, 0, (), f"its figures have no {one.measure}")
+    return check(frame, points, one)
