@@ -283,11 +283,6 @@ def scales(folders: list[Path]) -> list[str]:
     return [*lines, ""]
 
 
-def claims(path: Path) -> list[str]:
-    """The table of `gannotate study claims --write FILE.md`."""
-    return [*path.read_text().rstrip().splitlines(), ""]
-
-
 def _floors(found: Found, columns: list[int]) -> Iterator[str]:
     titles = {"majority": "floor: majority label map", "pixels": "floor: per-pixel net"}
     for floor, title in titles.items():

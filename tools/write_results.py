@@ -1,7 +1,9 @@
 """Writes sections of docs/results.md from the json of runs, and leaves the others as they are.
 
     python tools/write_results.py demo=demo.json xray=OUT decoders-xray=CELLS ...
+    python tools/write_results.py claims=docs/study-results
 
+`python tools/write_studies.py` writes the section of the claims, too, from the studies' kept figures.
 Each OUT (xray, wbc, portraits) is a folder that runs/few_labels.sh filled, each CELLS one of runs/decoders.sh. A
 comment in the page names each section. No figure in it is typed by hand; run again to refresh it.
 """
@@ -16,10 +18,11 @@ from pathlib import Path
 
 from result_bench import bench
 from result_cells import TITLES, cells, spread
+from result_claims import claims
 from result_faults import faults
 from result_fuzz import fuzzed
 from result_real import inversion, real_labels
-from result_studies import claims, costs, decoders, filters, methods, scales
+from result_studies import costs, decoders, filters, methods, scales
 
 from gannotate.files import write_text
 
@@ -163,8 +166,7 @@ NAMES = (*TITLES, *SECTIONS, "scales")
 
 HEAD = """# Results
 
-Written by `tools/write_results.py` from the runs' json. Two shared CPU cores, no GPU. What the papers claim, part by \
-part, beside what reduced studies found: [study-results.md](study-results.md).
+Written by `tools/write_results.py` from the runs' json. Two shared CPU cores, no GPU.
 """
 
 
@@ -181,6 +183,7 @@ def main(arguments: list[str], page: Path) -> None:
                 f"{argument!r} is no NAME=PATH of a section; names are {', '.join([*NAMES, 'decoders-xray'])}"
             )
         known[name] = "\n".join(section(name, path)).strip()
+    known = {name: known[name] for name in ("claims", *known) if name in known}  # what the papers claim comes first
     texts = [f"<!-- {name} -->\n{text}\n" for name, text in known.items()]
     write_text(page, "\n".join([HEAD, *texts]))
 

@@ -5,8 +5,8 @@
 Each FOLDER is an `--out` of `gannotate study run` (runs/studies.sh fills one). What a study found is kept in
 docs/study-results/NAME-DOMAIN/ (study.json and small pictures), so that the pages need no folder of an earlier day: of
 a study that is kept and in a FOLDER, or in several, the largest counts. The first page has the studies and the table
-of claims, docs/study-results/NAME.md each domain as its own table.md says it. No figure in them is typed by hand; run
-again to refresh them.
+of claims, docs/study-results/NAME.md each domain as its own table.md says it, and docs/results.md begins with the
+claims. No figure in them is typed by hand; run again to refresh them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path, PureWindowsPath
 from typing import Any
+
+import write_results
 
 from gannotate.files import write_bytes, write_json, write_text
 from gannotate.studies.claims import all_claims
@@ -83,6 +85,7 @@ def main(folders: list[Path]) -> None:
     lines = [HEAD.format(size=size_of([dict(one.content) for one in ended])), *contents(by_study), ""]
     lines += as_markdown(all_claims(ended), {name: page_place(name) for name in by_study}).splitlines()
     write_text(DOCS / "study-results.md", "\n".join(lines).rstrip() + "\n")
+    write_results.main([f"claims={KEPT}"], DOCS / "results.md")
 
 
 def page_place(study: str) -> str:

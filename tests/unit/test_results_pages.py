@@ -252,4 +252,7 @@ def test_the_page_of_results_has_all_its_sections_named():
     writer = tool("write_results")
     page = (writer.DOCS / "results.md").read_text()
     assert page.startswith(writer.HEAD)
-    assert page.count("\n## ") == len(writer.sections_of(page))
+    sections = writer.sections_of(page)
+    assert page.count("\n## ") == len(sections)
+    assert next(iter(sections)) == "claims"
+    assert sections["claims"] == "\n".join(writer.section("claims", str(writer.DOCS / "study-results"))).strip()

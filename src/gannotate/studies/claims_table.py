@@ -81,7 +81,7 @@ def places_text(one: Finding) -> str:
 
 def as_markdown(claims: Sequence[Claim], pages: Mapping[str, str] | None = None) -> str:
     """A table for each paper: every claim in bold, its parts below it; studies that have one of `pages` as links."""
-    lines = ["## What the papers claim, and what we found", "", _summary(claims), ""]
+    lines = ["## What the papers claim, and what we found", "", summary(claims), ""]
     by_paper: dict[str, list[Claim]] = {}
     for claim in claims:
         by_paper.setdefault(claim.paper.of, []).append(claim)
@@ -92,7 +92,8 @@ def as_markdown(claims: Sequence[Claim], pages: Mapping[str, str] | None = None)
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _summary(claims: Sequence[Claim]) -> str:
+def summary(claims: Sequence[Claim]) -> str:
+    """How many parts came to which verdict, and what the verdicts mean."""
     counts = count_verdicts(claims)
     told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
     quick = sum(part.quick for claim in claims for part in claim.parts)
@@ -117,16 +118,17 @@ def _summary(claims: Sequence[Claim]) -> str:
 def _markdown_rows(claim: Claim, pages: Mapping[str, str]) -> Iterator[str]:
     if not claim.name:
         (part,) = claim.parts
-        yield _row(claim.text, part.verdict.value, told(part), claim.paper.where)
+        yield table_row(claim.text, part.verdict.value, told(part), claim.paper.where)
         return
     ran = "" if claim.ran else "no folder of this study"
     study = f"[`{claim.name}`]({pages[claim.name]})" if claim.name in pages else f"`{claim.name}`"
-    yield _row(f"**{claim.text}**", f"**{finding_text(claim)}**", ran, f"{study}: {claim.paper.where}")
+    yield table_row(f"**{claim.text}**", f"**{finding_text(claim)}**", ran, f"{study}: {claim.paper.where}")
     for part in claim.parts:
-        yield _row(f"- {part.text}{' (our question)' if part.ours else ''}", finding_text(part), told(part), "")
+        yield table_row(f"- {part.text}{' (our question)' if part.ours else ''}", finding_text(part), told(part), "")
 
 
-def _row(*cells: str) -> str:
+def table_row(*cells: str) -> str:
+    """A row of a Markdown table."""
     return "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |"
 
 
