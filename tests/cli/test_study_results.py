@@ -76,6 +76,33 @@ def test_an_out_that_is_a_file_or_below_one_is_named(command: Command, tiny: Pat
     assert file.read_text() == "not a folder"
 
 
+def test_a_damaged_study_is_left_out_of_the_claims(
+    command: Command, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    out, table = tmp_path / "out", tmp_path / "claims.md"
+    folder = Path(command("study", "run", tiny, "--out", out)["folder"])
+    whole = command("study", "claims", out)
+    damaged = out / "taps-xray"
+    damaged.mkdir()
+    content = json.loads((folder / "study.json").read_text())
+    content["points"][0]["figures"]["pictures"]["count"] = "x"
+    (damaged / "study.json").write_text(json.dumps(content))
+    found = command("study", "claims", out)
+    assert {name: found[name] for name in ("claims", "verdicts", "studies")} == {
+        name: whole[name] for name in ("claims", "verdicts", "studies")
+    }
+    told = f"{damaged / 'study.json'} is damaged (points.0.figures.pictures.count: Input should be a valid integer); "
+    assert found["left_out"][str(damaged)].startswith(told)
+    assert main(["study", "claims", str(out), "--write", str(table)]) == 0
+    shown = capsys.readouterr()
+    assert shown.err.startswith(f"left out {damaged}: {told}")
+    assert shown.out.rstrip().endswith("; from 1 study's folder")
+    for words in (["study", "claims", damaged], ["report", damaged]):  # where it is the only one
+        assert command.mistake(*words)[1].startswith(told)
+    (folder / "study.json").write_text("{")
+    assert command.mistake("study", "claims", out)[1].count(" is damaged (") == 2
+
+
 def test_claims_are_a_table_of_what_was_found(command: Command, tiny: Path, tmp_path: Path):
     out = tmp_path / "out"
     folder = command("study", "run", tiny, "--out", out)["folder"]

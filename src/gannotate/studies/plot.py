@@ -214,8 +214,9 @@ def _line(
 def _means_and_bars(figures: Sequence[Figure]) -> tuple[list[float], list[list[float]] | None]:
     """The means, and how far the smallest and the largest seed are from them; None where all have one seed."""
     means = [one.mean or 0.0 for one in figures]
-    below = [mean - (one.least or 0.0) for mean, one in zip(means, figures, strict=True)]
-    above = [(one.most or 0.0) - mean for mean, one in zip(means, figures, strict=True)]
+    # a mean of what is the same three times may be a bit more or less than that
+    below = [max(0.0, mean - (one.least or 0.0)) for mean, one in zip(means, figures, strict=True)]
+    above = [max(0.0, (one.most or 0.0) - mean) for mean, one in zip(means, figures, strict=True)]
     return means, [below, above] if any(one.count > 1 for one in figures) else None
 
 
