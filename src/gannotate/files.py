@@ -172,6 +172,13 @@ def make_folder(path: str | Path) -> Path:
     return path
 
 
+def file_in_the_way(path: str | Path) -> Path | None:
+    """The file that is where `path` needs a folder, at it or above it; None where there is none."""
+    path = Path(path)
+    first = next((one for one in (path, *path.parents) if one.exists()), None)
+    return None if first is None or first.is_dir() else first
+
+
 def drop(path: str | Path) -> None:
     """Removes a file that is of no use any more, if it is there; on a disk that can no longer be written it stays."""
     with contextlib.suppress(OSError):

@@ -329,6 +329,13 @@ def test_a_command_of_a_study_ends_when_its_runner_is_gone(tmp_path: Path, ignor
         (["run", "taps", "inversion", "--also", "fot=--width 3"], "--also names the step 'fot', which changes none"),
         (["run", "taps", "--known", "no-out"], "no-out is not there; give the --out of `gannotate study run`, or"),
         (["run", "taps", "--processes", "0"], "--processes is 0; give 1 to "),
+        (["run", "taps", "--seeds", "99999999999999999999999"], "--seeds is 99999999999999999999999; give 1 to 1000"),
+        (["show", "taps", "--seeds", "1001"], "--seeds is 1001; give 1 to 1000"),
+        (
+            ["run", "taps", "--set", "labels=0", "--dry-run"],
+            "--set labels=0; give a number above 0, e.g. --set l",
+        ),
+        (["run", "filter", "--only", "keep=1.5", "--dry-run"], "axis keep: '1.5' is not on this axis; it has 1, 0.9,"),
         (["run", "none.yaml"], "none.yaml cannot be read"),
         (["run"], "no study was named; give one or more of `gannotate study list`, or all"),
         (["run", "taps", "tap"], "there is no study 'tap'; did you mean 'taps'?; `gannotate study list` names all"),

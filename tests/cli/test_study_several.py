@@ -124,6 +124,11 @@ def test_all_are_those_that_can_be_done_on_the_domain(
     assert command.mistake("study", "run", "taps", "inversion", "--quick")[0] == 2  # it was named
 
 
+@pytest.mark.parametrize("names", [("all",), ("taps", "inversion")])
+def test_what_is_wrong_for_all_of_them_is_said_once(command: Command, names: tuple[str, ...]):
+    assert command.mistake("study", "run", *names, "--seeds", "0") == (2, "--seeds is 0; give 1 to 1000")
+
+
 def test_all_leaves_those_out_that_lack_a_value(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

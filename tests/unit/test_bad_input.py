@@ -24,7 +24,7 @@ from bench.fuzz.targets import SHARE, load_all, make  # noqa: E402
 
 sys.path.remove(str(ROOT))
 
-FEW = {"http": 8, "project": 8, "yaml": 12, "checkpoint": 8, "video": 10}
+FEW = {"http": 8, "study": 12, "project": 8, "yaml": 12, "checkpoint": 8, "video": 10}
 SLOW = ("segmenter", "onnx")
 """A network is built, or a file exported, for every input."""
 

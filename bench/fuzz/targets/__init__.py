@@ -24,7 +24,7 @@ SHARES = {
     },
     "foreign": {"checkpoint": 0.2, "pickle": 14.0, "weights": 1.0},
     "projects": {"project": 0.1, "dataset": 0.5},
-    "texts": {"yaml": 0.2, "json": 8.0},
+    "texts": {"yaml": 0.2, "json": 8.0, "study": 0.2},
     "models": {"training": 4.0, "models": 0.2, "segmenter": 0.01, "onnx": 0.02},
     "server": {"http": 0.3},
 }

@@ -35,6 +35,9 @@ draw: {psi: 1.0, cutoff: null, noise: const}
 generator: {source: x, architecture: stylegan2, sha256: '0', about: {kid: 0.1}}
 """
 
+STUDY_JSON = Path(__file__).parents[3] / "docs" / "study-results" / "layermatch-features-portraits" / "study.json"
+"""A small one that `study run` wrote."""
+
 FLAGS = "steps: 500\nlearning-rate: 0.001\nclasses: [a, b]\n"
 
 
@@ -120,4 +123,19 @@ def json_files(folder: Path) -> Target:
     )
 
 
-TARGETS = {"yaml": yaml_files, "json": json_files}
+def study_files(folder: Path) -> Target:
+    """The study.json of a study, as the page that is made of it."""
+    from gannotate.report.study import study_page  # matplotlib takes a second to load
+
+    whole = STUDY_JSON.read_bytes()
+    put(folder, "study.json", whole)
+    void(study_page(read_study(folder)))  # reads its fonts
+
+    def read(kind: str, data: bytes) -> None:
+        put(folder, kind, data)
+        void(study_page(read_study(folder)))
+
+    return Target(about="studies.reading, studies.written, report.study", seeds={"study.json": [whole]}, read=read)
+
+
+TARGETS = {"yaml": yaml_files, "json": json_files, "study": study_files}

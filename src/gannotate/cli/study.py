@@ -20,7 +20,7 @@ from gannotate.cli.flags import Common
 from gannotate.cli.study_claims import claims_verb
 from gannotate.cli.study_commands import check_commands
 from gannotate.errors import GannotateError, UsageError, unexpected
-from gannotate.files import disk_trouble, make_folder
+from gannotate.files import disk_trouble, file_in_the_way, make_folder
 from gannotate.locks import alone_in
 from gannotate.parsing import Malformed, load_yaml
 from gannotate.record import cores
@@ -40,7 +40,7 @@ from gannotate.studies import (
     to_run,
     write_study,
 )
-from gannotate.studies.cell import words_of
+from gannotate.studies.cell import CELLS, words_of
 from gannotate.studies.domain import names as domain_names
 from gannotate.studies.reading import find_studies, read_study, told_name
 from gannotate.studies.several import Several, plan_several
@@ -95,6 +95,13 @@ class PlanFlags(Common):
     known: Annotated[tuple[Path, ...], Parameter(negative="")] = ()
     """An --out of another day or machine, or a study's folder in it: figures that its study.json has are taken, and
     their cells are run only where others need what they make; may be given several times."""
+
+    def folder(self) -> Path:
+        """The folder of all studies, or where it is to be made."""
+        folder = self.out.resolve()
+        if (file := file_in_the_way(folder / CELLS)) is not None:
+            raise UsageError(f"--out is {self.out}, but {file} is a file; give a folder, or a name that is free")
+        return folder
 
     def outcomes(self, plan: Plan, how: How) -> Outcomes:
         """What is done already, here and in --known, of which is said how much was taken."""
@@ -155,7 +162,7 @@ class RunFlags(PlanFlags):
             whose = "the cores of this machine" + (f" for each of the {here} processes on it" if here > 1 else "")
             raise UsageError(f"--processes is {self.processes}; give 1 to {most}, {whose}")
         threads, environment = threads_of(self.processes * here), own_card(self.device)
-        return How(folder=self.out.resolve(), threads=threads, device=self.device, environment=environment)
+        return How(folder=self.folder(), threads=threads, device=self.device, environment=environment)
 
 
 def threads_of(processes: int) -> int:
@@ -254,8 +261,8 @@ def show_verb(name: str, /, *, flags: PlanFlags = PlanFlags()) -> int:
         name: one of `gannotate study list`, or a file that ends with .yaml.
     """
     plan = flags.plan(name)
-    outcomes = flags.outcomes(plan, How(folder=flags.out.resolve()))
-    result = about(plan) | study_words.counts(plan, outcomes)
+    outcomes = flags.outcomes(plan, How(folder=flags.folder()))
+    result = about(plan) | study_words.counts(plan, outcomes) | {"failures": study_words.failures(plan, outcomes)}
     return show.finish(flags, result, study_words.described(plan, outcomes), _command(name, plan, flags))
 
 
@@ -298,12 +305,16 @@ def _would(several: Several, how: How, flags: RunFlags, one: bool) -> int:
     """Shows what would be run; a command that several studies have in common is named once."""
     would: dict[str, str] = {}
     configs: dict[str, dict[str, Any]] = {}
+    damaged: dict[str, str] = {}
     for name, plan in several.plans.items():
         outcomes = flags.outcomes(plan, how)
+        damaged |= study_words.damaged(outcomes)
         for cell in to_run(plan, outcomes):
             would[cell] = "run " + as_command(["gannotate", *words_of(plan.cells[cell], how.device)])
         config = {"folder": str(flags.out), "processes": flags.processes, "threads": how.threads}
         configs[name] = config | study_words.counts(plan, outcomes) | {"settings": dict(plan.settings)}
+    for what in damaged.values():
+        show.say(flags, what)
     return show.plan(flags, [*would.values()], next(iter(configs.values())) if one else {"studies": configs})
 
 
@@ -337,6 +348,8 @@ def _run(name: str, plan: Plan, how: How, flags: RunFlags) -> tuple[dict[str, An
     show.say(
         flags, f"{counts['cells']} cells, {counts['done']} of them done; {flags.processes} x {how.threads} threads"
     )
+    for what in study_words.damaged(outcomes).values():
+        show.say(flags, what)
     begin = written = time.monotonic()
     try:
         with contextlib.closing(run_plan(plan, how, flags.processes, outcomes)) as running:

@@ -11,11 +11,12 @@ from cyclopts import Parameter
 
 from gannotate.cli import show
 from gannotate.cli.flags import Common, settings
-from gannotate.errors import UsageError
+from gannotate.errors import GannotateError, UsageError
 from gannotate.files import write_text
 from gannotate.studies.claims import Claim, all_claims, count_verdicts
 from gannotate.studies.claims_table import as_csv, as_json, as_markdown
-from gannotate.studies.reading import find_studies, read_study
+from gannotate.studies.reading import Ended, find_studies, read_study
+from gannotate.wording import counted
 
 STUDIES = Path("gannotate-studies")
 """Where `study run` writes when it is not told."""
@@ -46,18 +47,43 @@ def claims_verb(*folders: Path, flags: ClaimsFlags = ClaimsFlags()) -> int:
     if flags.dry_run:
         steps = [f"read {folder}" for folder in found] + ([f"write {flags.write}"] if flags.write else [])
         return show.plan(flags, steps, settings(flags))
-    claims = all_claims([read_study(folder) for folder in found])
+    ended, left_out = _read(found)
+    for folder, why in left_out.items():
+        show.say(flags, f"left out {folder}: {why}")
+    claims = all_claims(ended)
     if flags.write:
         write_text(flags.write, KINDS[flags.write.suffix.lower()](claims))
     if not found:
         show.say(flags, f"there is no {STUDIES}; give folders that `gannotate study run` left, else all is not run")
-    result = {"claims": as_json(claims), "verdicts": count_verdicts(claims), "studies": [str(one) for one in found]}
-    result["file"] = str(flags.write) if flags.write else None
-    return show.finish(flags, result, _text(claims, found, flags))
+    result = {"claims": as_json(claims), "verdicts": count_verdicts(claims)}
+    result |= {"studies": [str(one.folder) for one in ended], "left_out": left_out}
+    result |= {"file": str(flags.write) if flags.write else None}
+    return show.finish(flags, result, _text(claims, len(ended), flags))
 
 
-def _text(claims: Sequence[Claim], found: Sequence[Path], flags: ClaimsFlags) -> str:
+def _read(folders: Sequence[Path]) -> tuple[list[Ended], dict[str, str]]:
+    """The studies, and why folders were left out: one that is damaged or newer takes no other with it.
+
+    Raises:
+        GannotateError: there is no other.
+    """
+    ended: list[Ended] = []
+    left_out: dict[str, str] = {}
+    for folder in folders:
+        try:
+            ended.append(read_study(folder))
+        except GannotateError as error:
+            if len(folders) == 1:
+                raise
+            left_out[str(folder)] = str(error)
+    if left_out and not ended:
+        raise GannotateError("; ".join(left_out.values()))
+    return ended, left_out
+
+
+def _text(claims: Sequence[Claim], count: int, flags: ClaimsFlags) -> str:
     if not flags.write:
         return as_markdown(claims)
     counts = ", ".join(f"{count} {verdict}" for verdict, count in count_verdicts(claims).items() if count)
-    return f"{flags.write}: {counts}; from {len(found)} studies' folders"
+    folders = counted(count, "study's folder", "studies' folders")
+    return f"{flags.write}: {counts}; from {folders}"

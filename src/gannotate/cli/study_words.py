@@ -45,6 +45,11 @@ def failures(plan: Plan, outcomes: Outcomes) -> list[str]:
     return lines
 
 
+def damaged(outcomes: Outcomes) -> dict[str, str]:
+    """By cell, the sentence on its result that is there and is damaged."""
+    return {cell: ran.error for cell, ran in outcomes.ran.items() if ran.damaged}
+
+
 def _unread(plan: Plan, outcomes: Outcomes) -> dict[str, dict[str, str]]:
     """By measure, the cells that are done and have no such figure, and why."""
     found: dict[str, dict[str, str]] = {}
@@ -109,6 +114,7 @@ def described(plan: Plan, outcomes: Outcomes) -> str:
     lines += [f"  {name}: gannotate {steps[name].run}{more.get(name, '')}" for name in used if name in steps]
     lines += ["", f"Settings (--set): {', '.join(f'{name}={value}' for name, value in plan.settings.items())}"]
     lines += ["", f"{found['cells']} cells, {found['done']} done, {found['failed']} failed"]
+    lines += [f"  {failure}" for failure in failures(plan, outcomes)]
     return "\n".join(lines)
 
 

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from gannotate.data.labelled import LabelledSet
+from gannotate.drawing import drawn_as_told
 from gannotate.errors import GannotateError, UsageError
 from gannotate.files import write_bytes, write_json
 from gannotate.generators.base import from_uint8
@@ -176,7 +176,7 @@ def _mean_where(values: np.ndarray, where: np.ndarray) -> float | None:
 
 def _draw(plots: Mapping[str, tuple[np.ndarray, np.ndarray, float]], classes: Sequence[ClassInfo]) -> bytes:
     """The plots side by side with one legend, as PNG."""
-    with rc_context({"font.size": 9}):
+    with drawn_as_told():
         figure = Figure(figsize=(4.2 * len(plots) + 1.4, 4.2), layout="constrained")
         axes = figure.subplots(1, len(plots), squeeze=False)[0]
         present = sorted({int(index) for _, ids, _ in plots.values() for index in np.unique(ids)})

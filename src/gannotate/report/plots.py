@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matplotlib import rc_context
 from matplotlib.figure import Figure
+
+from gannotate.drawing import drawn_as_told
 
 INK = "#010203"
 """Stands for the page's text colour, which differs between light and dark."""
@@ -94,13 +95,7 @@ def reliability_svg(calibration: Mapping[str, Any], standalone: bool = False) ->
 
 def svg_settings(title: str) -> Any:
     """The same drawing gives the same text, and its letters stay letters."""
-    settings: dict[Any, Any] = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": title,
-        "font.size": 9,
-        "font.family": "sans-serif",
-    }
-    return rc_context(settings)
+    return drawn_as_told(title, font_family="sans-serif")
 
 
 def svg_text(figure: Figure) -> str:

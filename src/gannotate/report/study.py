@@ -143,7 +143,11 @@ def _claim(one: Finding, ended: Ended) -> str:
     if not one.places:
         return f"<li>{badge(verdict)}<div><b>{escape(one.text)}</b><p>{escape(_why(one))}</p></div></li>"
     where = [] if one.places == 1 else [f"at {one.held} of {one.places} places"]
-    if close := one.places - one.held - one.lost if one.places > 1 and "noise" in one.differences[0] else 0:
+    if (
+        close := one.places - one.held - one.lost
+        if one.places > 1 and any("noise" in item for item in one.differences)
+        else 0
+    ):
         where.append(f"too close to tell at {close}")
     if one.unlearned:
         where.append(f"{one.unlearned} left out as the rival learned nothing there")
@@ -201,7 +205,7 @@ def _measured(ended: Ended) -> str:
         lost += f"<p>{escape(text)}</p>" if (text := missing_text(drawn)) else ""
     bars = (
         " Bars and bands in the plots go from the smallest to the largest seed."
-        if len(ended.content["seeds"]) > 1
+        if len(ended.content.get("seeds", ())) > 1
         else ""
     )
     return (
@@ -221,7 +225,7 @@ def _pictures(ended: Ended) -> str:
             lost.append(f"<p>No picture, {escape(one.title)}: {escape(why)}.</p>")
             continue
         inline, alt = base64.b64encode(data).decode(), escape(f"{one.title}, {ended.frame.domain}")
-        seed = f"<span>seed {one.seed:d}</span>" if len(ended.content["seeds"]) > 1 else ""
+        seed = f"<span>seed {one.seed:d}</span>" if len(ended.content.get("seeds", ())) > 1 else ""
         shown.append(
             f'<figure><img alt="{alt}" src="data:image/png;base64,{inline}"><figcaption><span>{escape(one.title)}'
             f"</span>{seed}</figcaption></figure>"

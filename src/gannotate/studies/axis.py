@@ -32,6 +32,8 @@ class Axis(Strict):
     unit: str = ""
     """What stands behind a number in a column's heading, e.g. `64 px`."""
     values: tuple[Value, ...] = Field(min_length=1)
+    most: float | None = None
+    """The largest number that makes sense, e.g. 1 for a part of something; none when not given."""
 
     @model_validator(mode="before")
     @classmethod
@@ -84,6 +86,8 @@ class Axis(Strict):
         if number is None or (self.whole and not isinstance(number, int)):
             kind = "whole numbers" if self.whole else "numbers"
             raise UsageError(f"{self._lacks(value)}, and takes other {kind} above 0")
+        if self.most is not None and number > self.most:
+            raise UsageError(f"{self._lacks(value)}, and takes other numbers above 0 up to {self.most:g}")
         return self._known(number) or Value(value=number)
 
     def only(self, values: Iterable[Scalar]) -> Axis:
@@ -128,7 +132,9 @@ class Axis(Strict):
 
     def _lacks(self, value: Scalar) -> str:
         known = [str(one.value) for one in self.values]
-        return f"{str(value)!r} is not on this axis{nearest(str(value), known)}; it has {', '.join(known)}"
+        # of numbers those with the same digits are no nearer than others
+        hint = "" if self.numeric else nearest(str(value), known)
+        return f"{str(value)!r} is not on this axis{hint}; it has {', '.join(known)}"
 
 
 def _named(name: Scalar, texts: Any) -> Any:

@@ -3,6 +3,9 @@
 A cell runs in a process of its own, in the folder of all studies, so that what it prints are paths in there and the
 whole folder may be moved. Of several runners on the folder one runs it (see claim.py). A project in it is a link to
 what an earlier cell left: what is done to it stays in here.
+
+A cell whose result is damaged is not done. Its runner moves the folder to cells/.ID.damaged and begins a new one, so
+that nothing of it is lost before there is another result; then it is removed.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ from gannotate.studies.starting import FRESH, KILLED, Command, Ended, Fresh, War
 from gannotate.studies.words import as_command, fill
 
 CELLS, RESULT, RECORD, LOG, SHOWN = "cells", "result.json", "cell.json", "log.txt", "stdout.txt"
+DAMAGED = ".damaged"
+"""What the name ends with that a folder with a damaged result gets."""
 FORMAT_VERSION = 1
 
 RESUMABLE = ("fit", "synthesize", "train", "train-generator", "pretrain", "invert")
@@ -49,7 +54,7 @@ class Ran:
     """How a cell went. seconds, cpu_s: of all its parts, when it was stopped in between; None where not known.
 
     elsewhere: its figures are known from there, and what it made is not here; command: that made it there, error: why
-    it could not be made again.
+    it could not be made again. damaged: there is a result that cannot be read, and the cell is to run anew.
     """
 
     status: Status
@@ -61,6 +66,7 @@ class Ran:
     reused: bool = False
     elsewhere: bool = False
     command: str = ""
+    damaged: bool = False
 
     @classmethod
     def of(cls, status: Status, record: Mapping[str, Any], result: Mapping[str, Any] | None = None, **more: Any) -> Ran:
@@ -98,18 +104,24 @@ def place(folder: Path, cell: str) -> Path:
 
 
 def read_result(folder: Path, cell: str) -> Ran | None:
-    """How a cell went, if it is done; None when it is not."""
+    """How a cell went, if it has a result; None when it has none.
+
+    One whose result is damaged failed, and so did one that cannot be read, which may be whole: that one stays.
+    """
     where = place(folder, cell)
     try:
         result = load_json((where / RESULT).read_bytes())
         if not isinstance(result, dict):
             raise Malformed("it holds no fields")
-        record = read_state(folder, cell)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
-        raise GannotateError(f"{where / RESULT} is damaged ({error}); delete that folder, and it runs anew") from error
-    return Ran.of("done", record, result, reused=True)
+    except OSError as error:
+        told = f"{where / RESULT} cannot be read ({error.strerror or error}); make it readable, or delete that folder"
+        return Ran("failed", error=str(GannotateError(f"{told}, and it runs anew")))
+    except ValueError as error:
+        told = f"{where / RESULT} is damaged ({error}); `gannotate study run` runs that command anew"
+        return Ran("failed", error=str(GannotateError(told)), damaged=True)
+    return Ran.of("done", read_state(folder, cell), result, reused=True)
 
 
 def read_state(folder: Path, cell: str) -> dict[str, Any]:
@@ -134,6 +146,7 @@ def tidy(folder: Path, cells: Collection[str]) -> None:
     for cell in filter(is_done, cells):
         for name in (SHOWN, f".{RESULT}.part"):  # the second is another name of the result
             drop(place(folder, cell) / name)
+        shutil.rmtree(_aside(place(folder, cell)), ignore_errors=True)
 
 
 def words_of(cell: Cell, device: str = "auto", results: Mapping[str, Mapping[str, Any]] | None = None) -> list[str]:
@@ -149,7 +162,7 @@ def run_cell(
     stop: threading.Event | None = None,
     failed: str | None = None,
 ) -> Ran:
-    """Runs a cell unless it is done, or another runner is at it.
+    """Runs a cell unless it is done, or another runner is at it. One with a damaged result runs anew.
 
     Args:
         results: of the cells that it uses.
@@ -160,21 +173,47 @@ def run_cell(
     where, asked = place(how.folder, cell.id), stop or threading.Event()
     try:
         where.parent.mkdir(parents=True, exist_ok=True)
-        done = read_result(how.folder, cell.id)
-        if done is not None:
-            return done
+        there = read_result(how.folder, cell.id)
+        if there is not None and not there.damaged:
+            return there
         with claimed(where) as claim:
             if claim is None:
                 return Ran("busy")
             with contextlib.suppress(OSError):
                 os.listdir(where)  # a network disk may remember that there was no result
+            there = read_result(how.folder, cell.id)
+            if there is not None and there.damaged:
+                if not claim.is_held():
+                    return Ran("busy")
+                there = _move_aside(how.folder, cell.id)
             return (
-                read_result(how.folder, cell.id)
+                there
                 or _failed_elsewhere(read_state(how.folder, cell.id), failed)
                 or _run(cell, how, results, where, claim, asked)
             )
     except OSError as error:
         raise disk_error(error, where) from error
+
+
+def _move_aside(folder: Path, cell: str) -> Ran | None:
+    """Puts a cell whose result is damaged out of the way; gives the result where it is whole after all.
+
+    A runner that lost its claim just now may find that the new owner's result is there in place of the damaged one:
+    then that one's folder goes back to where it was.
+    """
+    where = place(folder, cell)
+    aside = _aside(where)
+    shutil.rmtree(aside, ignore_errors=True)
+    os.rename(where, aside)
+    found = read_result(folder, aside.name)
+    if found is None or found.damaged:
+        return None
+    os.rename(aside, where)
+    return found
+
+
+def _aside(where: Path) -> Path:
+    return where.with_name(f".{where.name}{DAMAGED}")
 
 
 def _failed_elsewhere(record: Mapping[str, Any], failed: str | None) -> Ran | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pydantic import Field
 
 from gannotate.studies.current import as_declared
-from gannotate.studies.documents import Strict, read_document
+from gannotate.studies.documents import Strict, known_keys, read_document
 from gannotate.studies.findings import Finding, Verdict
 from gannotate.studies.frame import Frame
 from gannotate.studies.plan import only_seeds
@@ -198,7 +198,7 @@ def _foreign(ended: Sequence[Ended]) -> Claim:
         )
         for text in texts
     ]
-    parts += [_unasked(Untestable.model_validate(one)) for one in content.get("untestable", ())]
+    parts += [_unasked(Untestable.model_validate(known_keys(Untestable, one))) for one in content.get("untestable", ())]
     paper = Paper.model_validate(content["paper"])
     return Claim(ended[-1].name, paper, str(content["claim"]), tuple(parts))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matplotlib import rc_context
 from matplotlib.figure import Figure as Canvas
 
+from gannotate.drawing import drawn_as_told
 from gannotate.studies.curves import DrawnCurve, means
 from gannotate.studies.documents import Scalar
 from gannotate.studies.figure_scale import widen
@@ -30,8 +30,7 @@ BAND_ALPHA = 0.15
 def draw_curve(frame: Frame, drawn: DrawnCurve) -> dict[str, bytes]:
     """The curve as {"svg": ..., "png": ...}, each a file of its own. The same figures give the same SVG."""
     title = drawn.curve.title
-    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": f"{frame.called} {title} curve", "font.size": 9}
-    with rc_context(settings):
+    with drawn_as_told(f"{frame.called} {title} curve"):
         names = line_names(frame, drawn)
         below = Legend.of(names, LEGEND_LETTERS) if names else None
         height = HEIGHT_IN + (below.lines * LEGEND_LINE_IN if below else 0.0)

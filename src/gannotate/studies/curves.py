@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from gannotate.errors import GannotateError
 from gannotate.jsonlines import read_rows
 from gannotate.studies.cell_files import NoFile, find_file
-from gannotate.studies.documents import Scalar
+from gannotate.studies.documents import Scalar, known_keys
 from gannotate.studies.made import MadeFile
 from gannotate.studies.plan import Plan
 from gannotate.studies.runner import Outcomes
@@ -46,6 +46,9 @@ class Line:
             raise ValueError("a curve has a point that is no number")
         object.__setattr__(self, "at", dict(self.at))
         object.__setattr__(self, "points", points)
+
+
+LINE = frozenset(one.name for one in fields(Line))
 
 
 @dataclass(frozen=True)
@@ -190,9 +193,9 @@ def read_curves(content: Mapping[str, Any]) -> tuple[DrawnCurve, ...]:
     """
     found = []
     for one in content.get("curves", ()):
-        about = {name: value for name, value in one.items() if name not in ("svg", "png", "csv", "lines")}
-        curve = Curve.model_validate({"from": "study.json", **about})
-        found.append(DrawnCurve(curve, tuple(Line(**line) for line in one["lines"])))
+        curve = Curve.model_validate({"from": "study.json", **known_keys(Curve, one)})
+        lines = [{name: value for name, value in line.items() if name in LINE} for line in one["lines"]]
+        found.append(DrawnCurve(curve, tuple(Line(**line) for line in lines)))
         for axis in curve.series:
             known = {str(value["value"]) for value in content["axes"][axis]["values"]}
             if any(str(line.at[axis]) not in known for line in found[-1].lines):

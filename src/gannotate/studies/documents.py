@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
@@ -71,6 +72,12 @@ def parse_document(text: str, source: str, kind: type[M]) -> M:
         return kind.model_validate(values)
     except ValidationError as error:
         raise UsageError(f"{source}: {_first_problem(error, kind)}") from error
+
+
+def known_keys(kind: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a mapping that a model has: a later gannotate may have written more than this one knows."""
+    own = {key for name, field in kind.model_fields.items() for key in (name, field.alias)}
+    return {key: value for key, value in given.items() if key in own}
 
 
 def _first_problem(error: ValidationError, kind: type[BaseModel]) -> str:

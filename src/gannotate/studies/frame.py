@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
-from gannotate.studies.axis import Axis
-from gannotate.studies.documents import Scalar
+from gannotate.studies.axis import Axis, Value
+from gannotate.studies.documents import Scalar, Strict, known_keys
 from gannotate.studies.plan import Plan
 from gannotate.studies.study import Expectation, Measure, Plot, Published, Study, Table, load_study, names
+
+M = TypeVar("M", bound=Strict)
 
 
 @dataclass(frozen=True)
@@ -109,25 +111,33 @@ def read_frame(content: Mapping[str, Any]) -> Frame:
     Raises:
         KeyError, ValueError, TypeError: something is missing, or of another kind.
     """
-    measures = {name: Measure.model_validate({"from": "", **one}) for name, one in content["measures"].items()}
+    measures = {name: _model(Measure, {"from": "", **one}) for name, one in content["measures"].items()}
     name, domain = str(content["study"]), content["domain"]
-    plots = [{key: value for key, value in one.items() if key not in ("svg", "png")} for one in content["plots"]]
     return Frame(
         called=f"{name}-{domain['name']}{'-quick' if content['quick'] else ''}",
         title=str(content["title"]),
         domain=str(domain["title"]),
         quick=bool(content["quick"]),
-        axes={name: Axis.model_validate(axis) for name, axis in content["axes"].items()},
+        axes={name: _axis(axis) for name, axis in content["axes"].items()},
         measures=measures,
         families={name: tuple(some) for name, some in content.get("families", _families(measures)).items()},
-        tables=tuple(Table.model_validate(one) for one in content["tables"]),
-        plots=tuple(Plot.model_validate(one) for one in plots),
-        expect=tuple(Expectation.model_validate(one) for one in content.get("expect", ())),
-        published=tuple(Published.model_validate(one) for one in content.get("published", ())),
+        tables=tuple(_model(Table, one) for one in content["tables"]),
+        plots=tuple(_model(Plot, one) for one in content["plots"]),
+        expect=tuple(_model(Expectation, one) for one in content.get("expect", ())),
+        published=tuple(_model(Published, one) for one in content.get("published", ())),
         learned=content.get("learned"),
         floor=dict(content.get("floor", {})),
         declared={name: tuple(some) for name, some in content.get("declared", _shipped_axes(name)).items()},
     )
+
+
+def _model(kind: type[M], given: Mapping[str, Any]) -> M:
+    return kind.model_validate(known_keys(kind, given))
+
+
+def _axis(given: Mapping[str, Any]) -> Axis:
+    values = [known_keys(Value, one) for one in given["values"]]
+    return Axis.model_validate(known_keys(Axis, given) | {"values": values})
 
 
 def _declared(study: Study) -> dict[str, tuple[Scalar, ...]]:

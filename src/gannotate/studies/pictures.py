@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,9 @@ def read_pictures(content: Mapping[str, Any]) -> tuple[ShownPicture, ...]:
     Raises:
         ValueError, TypeError: it tells something else, or a picture that is not beside it.
     """
-    return tuple(ShownPicture(**one) for one in content.get("pictures", ()))
+    own = {one.name for one in fields(ShownPicture)}
+    told = [{name: value for name, value in one.items() if name in own} for one in content.get("pictures", ())]
+    return tuple(ShownPicture(**one) for one in told)
 
 
 def picture_bytes(folder: Path, picture: ShownPicture) -> bytes | None:

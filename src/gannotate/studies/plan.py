@@ -20,7 +20,7 @@ from gannotate.studies.domain import Domain
 from gannotate.studies.made import MadeFile
 from gannotate.studies.resolving import Cell, Resolver
 from gannotate.studies.settings import check_names, settings_of
-from gannotate.studies.study import EVERY_CLASS, SEED, Measure, Shared, Study
+from gannotate.studies.study import EVERY_CLASS, MOST_SEEDS, SEED, Measure, Shared, Study
 from gannotate.studies.words import Input, Result, Word
 
 
@@ -171,11 +171,20 @@ def _seeds_text(count: int) -> str:
     return f"{count} seed{'' if count == 1 else 's'}"
 
 
+def check_seeds(choice: Choice) -> None:
+    """Whether so many seeds are asked for as any study may have.
+
+    Raises:
+        UsageError: fewer or more.
+    """
+    if choice.seeds is not None and not 1 <= choice.seeds <= MOST_SEEDS:
+        raise UsageError(f"--seeds is {choice.seeds}; give 1 to {MOST_SEEDS}")
+
+
 def _seeds(study: Study, choice: Choice) -> tuple[int, ...]:
+    check_seeds(choice)
     usual = study.quick.seeds if choice.quick else study.seeds
     count = usual if choice.seeds is None else choice.seeds
-    if count < 1:
-        raise UsageError(f"--seeds is {count}; give 1 or more")
     return tuple(range(choice.first_seed, choice.first_seed + count))
 
 

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from matplotlib import rc_context
 from matplotlib.figure import Figure as Canvas
 from matplotlib.transforms import ScaledTranslation
 
+from gannotate.drawing import drawn_as_told
 from gannotate.studies.documents import Scalar
 from gannotate.studies.figure_scale import NOISE_LINES, mark_noise_below, mark_noise_beside, tells_noise, widen
 from gannotate.studies.findings import Figure, Point
@@ -48,8 +48,7 @@ LETTERS = 36
 def draw(frame: Frame, plot: Plot, points: Sequence[Point]) -> dict[str, bytes]:
     """The plot as {"svg": ..., "png": ...}, each a file of its own. The same figures give the same SVG."""
     title = frame.title_of(plot)
-    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": frame.called + title, "font.size": 9}
-    with rc_context(settings):
+    with drawn_as_told(frame.called + title):
         names = series_names(frame, plot, points)
         below = Legend.of(names, LEGEND_LETTERS) if names else None  # in the plot it would cover a line now and then
         height = height_in(frame, plot, points, HEIGHT_IN, LETTERS)
@@ -215,8 +214,9 @@ def _line(
 def _means_and_bars(figures: Sequence[Figure]) -> tuple[list[float], list[list[float]] | None]:
     """The means, and how far the smallest and the largest seed are from them; None where all have one seed."""
     means = [one.mean or 0.0 for one in figures]
-    below = [mean - (one.least or 0.0) for mean, one in zip(means, figures, strict=True)]
-    above = [(one.most or 0.0) - mean for mean, one in zip(means, figures, strict=True)]
+    # a mean of what is the same three times may be a bit more or less than that
+    below = [max(0.0, mean - (one.least or 0.0)) for mean, one in zip(means, figures, strict=True)]
+    above = [max(0.0, (one.most or 0.0) - mean) for mean, one in zip(means, figures, strict=True)]
     return means, [below, above] if any(one.count > 1 for one in figures) else None
 
 

@@ -17,6 +17,7 @@ from gannotate.studies.folds import Folds
 from gannotate.studies.frame import Frame, read_frame
 from gannotate.studies.pictures import ShownPicture, read_pictures
 from gannotate.studies.writing import FORMAT_VERSION, STUDY
+from gannotate.studies.written import FindingTold, Written, check_written
 
 Place = frozenset[tuple[str, str]]
 """Values of the axes, as texts."""
@@ -54,20 +55,22 @@ def read_study(folder: str | Path) -> Ended:
     folder = Path(folder)
     path = folder / STUDY
     try:
-        content = load_json(path.read_bytes())
+        data = path.read_bytes()
+        content = load_json(data)
         version = int(content["format_version"])
         if version <= FORMAT_VERSION:
-            values = _values(content)
+            written = check_written(data)
+            values = _values(written)
             points = [
                 Point(
-                    one["at"],
-                    {name: Figure(**figure) for name, figure in one["figures"].items()},
-                    values.get(_place(one["at"]), {}),
-                    {name: Folds(**folds) for name, folds in one.get("folds", {}).items()},
+                    one.at,
+                    {name: Figure(**figure.model_dump()) for name, figure in one.figures.items()},
+                    values.get(_place(one.at), {}),
+                    {name: Folds(**folds.model_dump()) for name, folds in one.folds.items()},
                 )
-                for one in content["points"]
+                for one in written.points
             ]
-            findings = [_finding(one) for one in content["findings"]]
+            findings = [_finding(*both) for both in zip(written.findings, content["findings"], strict=True)]
             shown = read_pictures(content), read_curves(content)
             return Ended(folder, content, read_frame(content), tuple(points), tuple(findings), *shown)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -89,15 +92,15 @@ def told_name(folder: Path) -> str:
         return folder.name.rpartition("-")[0]
 
 
-def _values(content: Mapping[str, Any]) -> dict[Place, dict[str, dict[int, float]]]:
+def _values(written: Written) -> dict[Place, dict[str, dict[int, float]]]:
     """By place: of each measure, its value with every seed that has one."""
     values: dict[Place, dict[str, dict[int, float]]] = {}
-    for row in content["rows"]:
-        at_place = values.setdefault(_place(row["at"]), {})
-        for name, value in row["figures"].items():
+    for row in written.rows:
+        at_place = values.setdefault(_place(row.at), {})
+        for name, value in row.figures.items():
             by_seed = at_place.setdefault(name, {})
             if value is not None:
-                by_seed[int(row["seed"])] = float(value)
+                by_seed[row.seed] = value
     return values
 
 
@@ -105,12 +108,13 @@ def _place(at: Mapping[str, Any]) -> Place:
     return frozenset((axis, str(value)) for axis, value in at.items())
 
 
-def _finding(one: Mapping[str, Any]) -> Finding:
+def _finding(one: FindingTold, content: Mapping[str, Any]) -> Finding:
     try:
-        verdict = Verdict(one["verdict"])
+        verdict = Verdict(one.verdict)
     except ValueError:  # earlier versions had other words for it
-        verdict = verdict_of(one["held"], one["places"] - one["held"], one["places"])
-    return Finding(**{**one, "verdict": verdict, "differences": tuple(one["differences"])})
+        verdict = verdict_of(one.held, one.places - one.held, one.places)
+    differences = tuple(content["differences"])  # as they are: earlier versions did not tell the noise
+    return Finding(**one.model_dump(exclude={"verdict", "differences"}), verdict=verdict, differences=differences)
 
 
 def find_studies(folders: Sequence[Path]) -> list[Path]:

@@ -80,13 +80,15 @@ class Outcomes:
 
 
 def outcomes_so_far(plan: Plan, how: How) -> Outcomes:
-    """What is there already: cells that are done, and those that failed when they were last run."""
+    """What is there already: cells that are done, those that failed when they were last run, and those whose results
+    cannot be read, which failed too: no cell takes those down that do not use it.
+    """
     found: dict[str, Ran] = {}
     for cell in plan.cells:
-        done = read_result(how.folder, cell)
-        record = {} if done else read_state(how.folder, cell)
-        if done:
-            found[cell] = done
+        there = read_result(how.folder, cell)
+        record = {} if there else read_state(how.folder, cell)
+        if there:
+            found[cell] = there
         elif record.get("status") == "failed":
             found[cell] = Ran.of("failed", record, error=str(record.get("error", "")))
     return Outcomes(found)
@@ -137,7 +139,7 @@ def _run_all(plan: Plan, how: How, processes: int, outcomes: Outcomes) -> Genera
 def _outcome(future: Future[Ran]) -> Ran:
     try:
         return future.result()
-    except GannotateError as error:  # a full disk, a damaged result
+    except GannotateError as error:  # a full disk
         return Ran("failed", error=str(error))
     except Exception as error:  # whatever it is, it is this cell's trouble and shall not end the others
         return Ran("failed", error=str(disk_trouble(error) or unexpected(error)))

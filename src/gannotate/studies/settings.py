@@ -35,7 +35,7 @@ def settings_of(
     """All settings: the shared ones, over them the domain's, the study's, those of the quick form, the chosen ones.
 
     Raises:
-        UsageError: one that there is not, or a text in place of a number.
+        UsageError: one that there is not, a text in place of a number, or one of 0 or less in place of one above that.
     """
     parts, chosen = (shared, domain.about, study), chosen or {}
     settings = {name: value for part in parts for name, value in part.settings.items()}
@@ -49,7 +49,13 @@ def settings_of(
             raise UsageError(f"--set {name}={value} is no number; give one, e.g. --set {name}={settings[name]}")
         if isinstance(settings[name], int) and isinstance(value, float) and not value.is_integer():
             raise UsageError(f"--set {name}={value}; give a whole number, e.g. --set {name}={settings[name]}")
+        if _is_above_0(settings[name]) and not _is_above_0(value):
+            raise UsageError(f"--set {name}={value}; give a number above 0, e.g. --set {name}={settings[name]}")
     return settings | (of_quick if quick else {}) | dict(chosen)
+
+
+def _is_above_0(value: Scalar) -> bool:
+    return not isinstance(value, str) and _is_number(value) and value > 0
 
 
 def _is_number(value: Scalar) -> bool:

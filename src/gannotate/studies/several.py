@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gannotate.errors import UsageError, nearest
 from gannotate.studies.domain import Domain
-from gannotate.studies.plan import Choice, Plan, make_plan
+from gannotate.studies.plan import Choice, Plan, check_seeds, make_plan
 from gannotate.studies.study import Shared, Study
 
 
@@ -34,6 +34,7 @@ def plan_several(
         UsageError: what `make_plan` raises for one of them, after its name; an axis, a setting or a step that none
             of them has; two whose results would be in one folder, or none that is left.
     """
+    check_seeds(choice)  # of all of them alike, and told once
     plans: dict[str, Plan] = {}
     left_out: dict[str, str] = {}
     for name, study in studies.items():
@@ -48,7 +49,7 @@ def plan_several(
                 raise UsageError(f"{name}: {error}") from error
             left_out[name] = str(error)
     if not plans:
-        raise UsageError("; ".join(left_out.values()))
+        raise UsageError("; ".join(dict.fromkeys(left_out.values())))
     _check_known("--only names the axis", choice.only, [axis for one in plans.values() for axis in one.axes])
     _check_known("--set names", choice.settings, [name for one in plans.values() for name in one.settings])
     _check_known("--also names the step", choice.also, [step for one in plans.values() for step in one.steps])

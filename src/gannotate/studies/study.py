@@ -27,6 +27,9 @@ latents that draw the labelled ones, where they are known."""
 
 SHARED = "shared"
 
+MOST_SEEDS = 1000
+"""More of them are a mistake: a plan has every command of every seed."""
+
 EVERY_CLASS = "*"
 """Field of a measure's source that stands for each class of the domain."""
 
@@ -154,7 +157,7 @@ class Paper(Strict):
 class Quick(Strict):
     """What is smaller in the form that takes minutes."""
 
-    seeds: int = Field(default=1, ge=1)
+    seeds: int = Field(default=1, ge=1, le=MOST_SEEDS)
     axes: dict[str, Values] = Field(default={})
     settings: dict[str, Scalar] = Field(default={})
 
@@ -177,7 +180,7 @@ class Study(Strict):
     """In what the study is not what the paper did, beyond data and size; {NAME} stands for the value of a setting."""
     domains: tuple[str, ...] = ()
     """The only domains that it can be done on; any when empty."""
-    seeds: int = Field(default=3, ge=1)
+    seeds: int = Field(default=3, ge=1, le=MOST_SEEDS)
     settings: dict[str, Scalar] = Field(default={})
     axes: dict[str, Axis] = Field(min_length=1)
     leave_out: tuple[dict[str, Values], ...] = ()

@@ -18,6 +18,7 @@ from gannotate.report.study import grid_html, study_page, write_study_page
 from gannotate.report.verdicts import badge
 from gannotate.studies.comparison import verdict_of
 from gannotate.studies.findings import Figure, Finding, Verdict
+from gannotate.studies.plot import draw
 from gannotate.studies.reading import find_studies, is_study, read_study
 from gannotate.studies.tables import Grid
 
@@ -287,6 +288,17 @@ def test_a_folder_that_is_none_a_damaged_and_a_newer_one(tmp_path: Path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="holds no study; give the --out"):
         find_studies([tmp_path / "empty"])
+
+
+def test_dollar_signs_are_no_formula(tmp_path: Path):
+    odd = r"cost $\frac$ of"
+    content = deepcopy(CONTENT) | {"title": odd}
+    content["measures"]["miou"]["title"] = content["axes"]["shots"]["title"] = odd
+    content["axes"]["kind"]["values"][0]["title"] = odd
+    ended = read_study(folder_of(tmp_path / "kept", content))
+    page = study_page(ended)
+    assert page.count(f">{odd}<") >= 3  # of both axes, and in the legend
+    assert odd in draw(ended.frame, ended.frame.plots[0], ended.points)["svg"].decode()
 
 
 def test_heads_of_names_stand_left_and_an_empty_one_is_no_head():

@@ -24,6 +24,7 @@ from gannotate.studies.cell import words_of
 from gannotate.studies.documents import parse_document
 from gannotate.studies.domain import Domain
 from gannotate.studies.frame import Frame
+from gannotate.studies.resolving import Cell
 from gannotate.studies.study import Axis, Measure, Shared
 
 FAKE = """
@@ -195,6 +196,11 @@ FRAME = Frame(
     published=(),
 )
 """A measure and one of every class, over two axes."""
+
+
+def cell_of(plan: Plan, step: str) -> Cell:
+    """The first cell of a step."""
+    return next(cell for cell in plan.cells.values() if cell.step == step)
 
 
 def commands(plan: Plan) -> list[str]:

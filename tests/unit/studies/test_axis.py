@@ -46,6 +46,8 @@ def test_an_axis_of_numbers_takes_others(values: list[float], asked: tuple[Scala
     ("values", "asked", "error"),
     [
         ([2, 10], "two", "'two' is not on this axis; it has 2, 10, and takes other whole numbers above 0"),
+        ([20, 50], "0", r"^'0' is not on this axis; it has 20, 50, and"),  # '20' is no nearer to it than '50'
+        ({"values": [1, 0.5], "most": 1}, "1.5", "it has 1, 0.5, and takes other numbers above 0 up to 1$"),
         ([2, 10], "2.5", "takes other whole numbers above 0"),
         ([2, 10], "0", "takes other whole numbers above 0"),
         ([2, 10], "-5", "takes other whole numbers above 0"),
@@ -63,7 +65,7 @@ def test_an_axis_of_numbers_takes_others(values: list[float], asked: tuple[Scala
     ],
 )
 def test_what_an_axis_does_not_take_is_refused(values: object, asked: Scalar, error: str):
-    axis = Axis.model_validate({"values": values})
+    axis = Axis.model_validate(values if isinstance(values, dict) and "most" in values else {"values": values})
     with pytest.raises(UsageError, match=error):
         axis.only([asked])
 

@@ -40,7 +40,11 @@ def taps_folder(folder: Path, domain: str, quick: bool = False, **means: float |
         for name in TAPS
     ]
     means_by_row = [(one["at"], one["figures"]["weighted"].get("mean")) for one in points]
-    rows = [{"at": at, "seed": seed, "figures": {"weighted": mean}} for at, mean in means_by_row for seed in range(3)]
+    rows = [
+        {"at": at, "seed": seed, "status": "done", "figures": {"weighted": mean}}
+        for at, mean in means_by_row
+        for seed in range(3)
+    ]
     content = {
         "format_version": 1,
         "rows": rows,

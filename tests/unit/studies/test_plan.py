@@ -95,6 +95,11 @@ def test_a_setting_is_filled_in_and_may_be_set(bench: Bench):
         bench.plan(text, settings={"tenn": 3})
     with pytest.raises(UsageError, match="--set ten=many is no number; give one"):
         bench.plan(text, settings={"ten": "many"})
+    for value in (0, -5):
+        with pytest.raises(UsageError, match=f"^--set ten={value}; give a number above 0, e.g. --set ten=10$"):
+            bench.plan(text, settings={"ten": value})
+    of_nothing = text.replace("ten: 10", "ten: 0")
+    assert bench.plan(of_nothing, settings={"ten": 0}).settings == {"ten": 0}
     with pytest.raises(
         UsageError, match="there is no setting 'tenn'; did you mean 'ten'"
     ):  # whether it is quick or not
@@ -253,9 +258,9 @@ def test_a_choice_that_leaves_nothing_is_told(bench: Bench):
         bench.plan(only={"m": (1,)})
     with pytest.raises(UsageError, match="axis way: 'other' is not on this axis; it has plain, twice, and takes no"):
         bench.plan(only={"way": ("other",)})
-    with pytest.raises(UsageError, match="--seeds is -1; give 1 or more"):
+    with pytest.raises(UsageError, match="--seeds is -1; give 1 to 1000"):
         bench.plan(seeds=-1)
-    with pytest.raises(UsageError, match="--seeds is 0; give 1 or more"):
+    with pytest.raises(UsageError, match="--seeds is 0; give 1 to 1000"):
         bench.plan(seeds=0)
     with pytest.raises(UsageError, match="is for xray, not for ground"):
         bench.plan(STUDY + "domains: [xray]\n")

@@ -24,11 +24,7 @@ from gannotate.studies.plan import Plan
 from gannotate.studies.resolving import Cell
 from gannotate.studies.words import Here
 
-from .conftest import STUDY, Bench
-
-
-def cell_of(plan: Plan, step: str) -> Cell:
-    return next(cell for cell in plan.cells.values() if cell.step == step)
+from .conftest import STUDY, Bench, cell_of
 
 
 def test_a_cell_that_many_rows_share_runs_once_and_seeds_come_one_after_the_other(bench: Bench):
@@ -226,17 +222,6 @@ def test_a_command_whose_runner_was_killed_is_waited_for(bench: Bench):
     assert ran.status == "done"
     assert leftover.poll() is not None
     assert time.monotonic() - begin > 0.3
-
-
-@pytest.mark.parametrize("damage", ["{", "", "5", "[]", "null", "[" * 20_000, "\xff"])
-def test_a_damaged_result_is_named(bench: Bench, damage: str):
-    plan = bench.plan(seeds=1)
-    base = cell_of(plan, "base")
-    where = place(bench.how.folder, base.id)
-    where.mkdir(parents=True)
-    (where / "result.json").write_text(damage, encoding="latin1")
-    with pytest.raises(GannotateError, match=r"result\.json is damaged \(.*\); delete that folder, and it runs anew"):
-        outcomes_so_far(plan, bench.how)
 
 
 @pytest.mark.parametrize("damage", ["", "[]", "{}", '{"seconds": "long", "cpu_s": [1]}', "\xff"])
