@@ -81,13 +81,14 @@ def _numbers(ended: Ended) -> list[tuple[str, str]]:
     if own:
         findings = [one for one in own if one.places]
         held, partly = (sum(one.verdict is kind for one in findings) for kind in (Verdict.HOLDS, Verdict.PARTLY))
-        untested = len(own) - len(findings)
-        rest = f", {partly} more in part" if partly else ""
-        rest += f"; {untested} could not be looked up" if untested else ""
+        unseen, untestable = len(own) - len(findings), len(content.get("untestable", ()))
+        more = f", {partly} more in part" if partly else ""
+        rest = f"; {unseen} could not be looked up" if findings and unseen else ""
+        rest += f"; {untestable} more cannot be tested here" if untestable else ""
         if findings:
-            numbers.append((f"{held} of {len(findings)}", f"parts of the claim hold here{rest}"))
+            numbers.append((f"{held} of {len(findings)}", f"parts of the claim hold here{more}{rest}"))
         else:
-            numbers.append((f"0 of {len(own)}", "parts of the claim could be looked up"))
+            numbers.append((f"0 of {len(own)}", f"parts of the claim could be looked up{rest}"))
     gone = lacking(ended)
     numbers.append((f"{there:,} of {asked:,}", f"figures are there{f', {gone}' if gone else ''}"))
     seeds = len(content.get("seeds", ()))

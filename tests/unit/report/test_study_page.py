@@ -168,7 +168,8 @@ def test_every_claim_has_its_verdict(text: str):
         ("not run", "Fifty beat ten", "not asked for here: shots 50"),
         ("not testable here", "On a million labels", "there are a hundred."),
     ]
-    assert "<b>1 of 2</b><span>parts of the claim hold here; 1 could not be looked up</span>" in text
+    told = "parts of the claim hold here; 1 could not be looked up; 1 more cannot be tested here"
+    assert f"<b>1 of 2</b><span>{told}</span>" in text
 
 
 def test_by_how_much_was_asked_for_and_what_holds_in_part_is_told(tmp_path: Path):
@@ -177,7 +178,7 @@ def test_by_how_much_was_asked_for_and_what_holds_in_part_is_told(tmp_path: Path
     content["findings"][1] |= {"verdict": "holds partly"}
     page = study_page(read_study(folder_of(tmp_path / "asked", content)))
     assert "<p>difference +0.300, at least +0.500 is asked for</p>" in page
-    assert "<b>0 of 2</b><span>parts of the claim hold here, 1 more in part; 1 could not be looked up</span>" in page
+    assert "<b>0 of 2</b><span>parts of the claim hold here, 1 more in part; 1 could not be looked up; 1 more" in page
 
 
 def test_what_failed_and_what_is_missing_is_named(text: str):
