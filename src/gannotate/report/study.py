@@ -15,9 +15,11 @@ from gannotate.report.study_plot import curve_svg, plot_svg
 from gannotate.report.tables import clock, prose, scrolled
 from gannotate.report.verdicts import badge
 from gannotate.studies.comparison import NOISE
+from gannotate.studies.curve_plot import curve_seeds_text
 from gannotate.studies.curves import missing_text
 from gannotate.studies.findings import Finding, Verdict
 from gannotate.studies.pictures import picture_bytes
+from gannotate.studies.plot import has_figures, seeds_text
 from gannotate.studies.reading import Ended, read_study
 from gannotate.studies.tables import Grid, difference_format, difference_text, grid, named, note, published, signed
 from gannotate.studies.writing import otherwise_than_asked
@@ -181,10 +183,11 @@ def _place(at: Mapping[str, object], ended: Ended) -> str:
 
 def _measured(ended: Ended) -> str:
     frame, parts = ended.frame, []
-    for table in frame.tables:
+    grids = [grid(frame, table, ended.points) for table in frame.tables]
+    for table, filled in zip(frame.tables, grids, strict=True):
         title = f"<h3>{escape(table.title)}</h3>" if table.title else ""
-        parts.append(f"{title}{grid_html(grid(frame, table, ended.points), table.title or 'What we measured')}")
-    plots = []
+        parts.append(f"{title}{grid_html(filled, table.title or 'What we measured')}")
+    plots, lost = [], ""
     for plot in frame.plots:
         measure = frame.measures[plot.measure].title or plot.measure
         x = frame.axes[plot.x]
@@ -192,23 +195,20 @@ def _measured(ended: Ended) -> str:
         name = f"{measure}, {named(plot.x, x, x.values[0])}" if alone else f"{measure} over {x.title or plot.x}"
         name = plot.title or name
         svg = plot_svg(frame, plot, ended.points, f"{name}, {frame.domain}")
-        plots.append(f"<figure>{svg}<figcaption><span>{escape(name)}</span></figcaption></figure>")
-    lost = ""
+        plots.append(_plotted(svg, name, seeds_text(plot, ended.points)))
     for drawn in ended.curves:
         if any(line.points for line in drawn.lines):
             svg = curve_svg(frame, drawn, f"{drawn.curve.title}, {frame.domain}")
-            caption = f"<figcaption><span>{escape(drawn.curve.title)}</span></figcaption>"
-            plots.append(f"<figure>{svg}{caption}</figure>")
+            plots.append(_plotted(svg, drawn.curve.title, curve_seeds_text(drawn)))
+        if not has_figures(frame, plot, ended.points):  # axes from 0 to 1 look like a result
+            lost += f"<p>No plot, {escape(name)}: there is nothing to draw yet.</p>"
+            continue
         lost += f"<p>{escape(text)}</p>" if (text := missing_text(drawn)) else ""
-    bars = (
-        " Bars and bands in the plots go from the smallest to the largest seed."
-        if len(ended.content["seeds"]) > 1
-        else ""
-    )
+    uneven = " Means that lack seeds which others have are not compared." if any(one.uneven for one in grids) else ""
+    drawings = f'<div class="plots">{"".join(plots)}</div>' if plots else ""
     return (
         f"<section><h2>What we measured</h2><p>{escape(note(ended.points))} Bold: the best of a column, and what is "
-        f"within the noise of it.{bars}</p>"
-        f'{"".join(parts)}<div class="plots">{"".join(plots)}</div>{lost}{_pictures(ended)}</section>'
+        f"within the noise of it.{uneven}</p>{''.join(parts)}{drawings}{lost}{_pictures(ended)}</section>"
     )
 
 
@@ -220,6 +220,11 @@ def _pictures(ended: Ended) -> str:
         if data is None:
             why = one.missing or f"{one.file} is not beside study.json, or is no PNG"
             lost.append(f"<p>No picture, {escape(one.title)}: {escape(why)}.</p>")
+def _plotted(svg: str, name: str, seeds: str) -> str:
+    """A drawing with its name and over how many seeds it is, which differs from plot to plot."""
+    return f"<figure>{svg}<figcaption><span>{escape(name)}</span><span>{escape(seeds)}</span></figcaption></figure>"
+
+
             continue
         inline, alt = base64.b64encode(data).decode(), escape(f"{one.title}, {ended.frame.domain}")
         seed = f"<span>seed {one.seed:d}</span>" if len(ended.content["seeds"]) > 1 else ""

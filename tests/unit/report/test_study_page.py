@@ -235,6 +235,30 @@ def test_the_quick_form_says_so_and_nothing_at_all_has_a_page(tmp_path: Path):
     assert "its figures are missing" in said
     assert "0 of 16" in said
     assert "own figures" not in said
+    assert "<svg" not in page
+    assert "No plot, mIoU over labels: there is nothing to draw yet." in said
+
+
+@pytest.mark.parametrize("lacking", [False, True])
+def test_a_plot_and_a_table_say_that_figures_lack_seeds(tmp_path: Path, lacking: bool):
+    content = deepcopy(CONTENT)
+    content["rows"][5] |= {"figures": {"miou": None}, "status": "not run"} if lacking else {}
+    content["rows"][6:] = [done_row(10, "mlp", seed, miou, 0.9) for seed, miou in enumerate((0.6, 0.4))]
+    content["points"][2]["figures"]["miou"] = figure(0.6, not_run=1) if lacking else figure(0.6, 0.8)
+    content["points"][3]["figures"] = {"miou": figure(0.6, 0.4), "c: ground": figure(0.9, 0.9)}
+    page = study_page(read_study(folder_of(tmp_path / "lacking", content)))
+    assert f"<span>mean of {'1 to 2' if lacking else '2'} seeds, bars from smallest to largest</span>" in page
+    assert ("Means that lack seeds which others have are not compared." in page) is lacking
+
+
+def test_the_way_of_a_fit_has_a_plot_of_its_own_words(tmp_path: Path):
+    line = {"at": {"shots": 1, "kind": "cnn"}, "cell": "fit", "of": "log.jsonl: held_out_miou over step"}
+    lines = [{**line, "seed": seed, "points": [[0, 0.1], [9, 0.5 + 0.1 * seed]]} for seed in (0, 1)]
+    curve = {"y": "held_out_miou", "x": "step", "title": "mIoU on the way", "format": "fraction", "series": ["kind"]}
+    content = deepcopy(CONTENT) | {"curves": [{**curve, "lines": lines}]}
+    page = study_page(read_study(folder_of(tmp_path / "curve", content)))
+    assert ">held-out mIoU<" in page
+    assert "<span>mIoU on the way</span><span>mean of 2 seeds, bands from smallest to largest</span>" in page
 
 
 def test_a_study_whose_commands_are_not_told_says_how_many_there_were(tmp_path: Path):
