@@ -325,10 +325,28 @@ def test_heads_of_names_stand_left_and_an_empty_one_is_no_head():
     assert "<thead><tr><td></td><th" in grid_html(Grid(["", "mIoU"], [["a", "0.5"]], 1, frozenset()), "t")
 
 
-@pytest.mark.parametrize(("columns", "many"), [(14, False), (15, True)])
-def test_a_table_of_many_columns_knows_it(columns: int, many: bool):
-    table = grid_html(Grid([str(one) for one in range(columns)], [["a"] * columns], 1, frozenset()), "t")
-    assert (f'<table class="figures many" style="--count:{columns}">' in table) is many
+@pytest.mark.parametrize(
+    ("columns", "figure", "head", "many"),
+    [
+        (11, "0.900", "mIoU", False),
+        (14, "0.900", "mIoU", True),
+        (7, "0.900 (0.888-0.912)", "mIoU", False),
+        (8, "0.900 (0.888-0.912)", "mIoU", True),
+        (6, "0.900 (0.888-0.912), 2 of 3", "mIoU", True),
+        (7, "not run", "mIoU", False),
+        (8, "0.9", "intersection", True),
+        (8, "0.9", "of the union", False),  # which may stand below each other
+    ],
+)
+def test_a_table_that_is_too_wide_for_paper_knows_it(columns: int, figure: str, head: str, many: bool):
+    table = grid_html(Grid(["way", *[head] * (columns - 1)], [["a", *[figure] * (columns - 1)]], 1, frozenset()), "t")
+    assert ('<table class="figures many" style="--letters:' in table) is many
+
+
+def test_only_the_least_width_of_names_counts():
+    rows = [[" ".join(["name"] * 40), "0.5"], ["a" * 50, "0.5"]]
+    assert "many" not in grid_html(Grid(["way", "mIoU"], rows, 1, frozenset()), "t")
+    assert "many" in grid_html(Grid(["way", "mIoU"], [["a" * 100, "0.5"]], 1, frozenset()), "t")
 
 
 def test_figures_without_a_value_are_counted(tmp_path: Path):
