@@ -30,7 +30,7 @@ from gannotate.labels import ClassInfo, Mirror, read_label_map
 from gannotate.metrics.confusion import Scores, confusion, scores
 from gannotate.metrics.floors import majority_floor, pixel_floor
 from gannotate.project import PoolPicture, Project, digest
-from gannotate.project_config import ClassEntry, DrawEntry, GeneratorEntry, MirrorEntry, ProjectConfig
+from gannotate.project_config import SHIPPED, ClassEntry, DrawEntry, GeneratorEntry, MirrorEntry, ProjectConfig
 from gannotate.record import Record, now, peak_rss_mb, recorded
 from gannotate.report.examples import ON_POOL, write_examples
 from gannotate.report.page import write_report
@@ -124,7 +124,7 @@ class Demo:
                 mirror=MirrorEntry(rule="yes"),
                 draw=DrawEntry(psi=rows[0]["psi"], cutoff=rows[0].get("cutoff"), noise=rows[0]["noise"]),
                 generator=GeneratorEntry(
-                    source="the portraits generator that gannotate ships",
+                    source=SHIPPED,
                     architecture=about["generator"]["architecture"],
                     sha256=digest(folder / "model.safetensors"),
                     about=about.get("about", {}),

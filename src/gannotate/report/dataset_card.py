@@ -114,7 +114,12 @@ def _generator(project: Project | None) -> dict[str, Any]:
         return {}
     about = {name: generator.about.get(name) for name in ("attribution", "licence")}
     trained_on = generator.about.get("source")
-    return {"architecture": generator.architecture, "source": generator.source, "trained_on": trained_on, **about}
+    return {
+        "architecture": generator.architecture,
+        "source": generator.public_source,
+        "trained_on": trained_on,
+        **about,
+    }
 
 
 def dataset_card(facts: Facts) -> str:
