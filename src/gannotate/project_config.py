@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PureWindowsPath
 from typing import Any, Literal
 
 import yaml
@@ -11,9 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from gannotate.errors import GannotateError, UsageError, nearest, newer_format
 from gannotate.labels import MAX_CLASSES, Mirror
 from gannotate.parsing import Malformed, load_yaml
+from gannotate.wording import last_name
 
 FORMAT_VERSION = 2
 """1: a generator, and pool pictures drawn by it. 2: real pictures too, and projects without a generator."""
+
+SHIPPED, SHIPPED_AT = (
+    "the portraits generator that ships with gannotate",
+    ("gannotate", "assets", "portraits", "generator"),
+)
+"""How the generator that ships is called, and where it lies in any installation."""
 
 
 class Strict(BaseModel):
@@ -59,9 +67,16 @@ class GeneratorEntry(Strict):
     """Where the copy in generator/ comes from."""
 
     source: str
+    """Path of the folder that it was copied from, or words."""
     architecture: str
     sha256: str
     about: dict[str, Any] = {}
+
+    @property
+    def public_source(self) -> str:
+        """The source as cards tell it: without the folders that it lay in, which are of one machine."""
+        parts = PureWindowsPath(self.source).parts  # at both kinds of slashes
+        return SHIPPED if parts[-len(SHIPPED_AT) :] == SHIPPED_AT else last_name(self.source)
 
 
 class DrawEntry(Strict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 
 def counted(count: int, one: str, many: str = "") -> str:
@@ -25,3 +25,8 @@ def span(fewest: int, most: int) -> str:
 def quoted(word: str | Path) -> str:
     """A name as it is typed into a shell: `cells`, but `'my cells'`."""
     return shlex.quote(str(word))
+
+
+def last_name(place: str | Path) -> str:
+    """A path without the folders above, which are of one machine and no business of who reads what is published."""
+    return PureWindowsPath(place).name  # it splits at both kinds of slashes

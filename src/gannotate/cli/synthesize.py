@@ -146,12 +146,13 @@ def _check_apart(project: Project, flags: SynthesizeFlags) -> None:
 
 
 def _summary(folder: Place, names: list[str]) -> dict[str, Any]:
-    parts = Manifest.read(folder).parts
+    manifest = Manifest.read(folder)
+    parts = manifest.parts
     pixels = [sum(part["class_px"][index] for part in parts) for index in range(len(names))]
-    samples = sum(part["samples"] for part in parts)
+    assert manifest.confidence is not None  # each part that was just written tells
     return {
         "dataset": str(folder),
-        "pictures": samples,
-        "confidence": round(sum(part["confidence"] * part["samples"] for part in parts) / samples, 4),
+        "pictures": manifest.samples,
+        "confidence": round(manifest.confidence, 6),  # with fewer digits the third would be rounded twice when shown
         "class_share": {name: round(count / sum(pixels), 5) for name, count in zip(names, pixels, strict=True)},
     }

@@ -94,6 +94,13 @@ class Manifest:
         """Samples written so far."""
         return sum(part["samples"] for part in self.parts)
 
+    @property
+    def confidence(self) -> float | None:
+        """Mean over all samples of the largest class probability, unrounded; None where no part tells."""
+        known = [part for part in self.parts if "confidence" in part]
+        samples = sum(part["samples"] for part in known)
+        return sum(part["confidence"] * part["samples"] for part in known) / samples if samples else None
+
 
 def part_notes(folder: Place) -> PartNotes:
     """The notes of a dataset's parts."""

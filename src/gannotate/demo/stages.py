@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from gannotate.data.labelled import LabelledSet
+from gannotate.data.manifest import Manifest
 from gannotate.data.portraits import CLASSES, render_many
 from gannotate.data.shards import read_dataset
 from gannotate.data.writing import encode_picture
@@ -29,7 +30,7 @@ from gannotate.labels import ClassInfo, Mirror, read_label_map
 from gannotate.metrics.confusion import Scores, confusion, scores
 from gannotate.metrics.floors import majority_floor, pixel_floor
 from gannotate.project import PoolPicture, Project, digest
-from gannotate.project_config import ClassEntry, DrawEntry, GeneratorEntry, MirrorEntry, ProjectConfig
+from gannotate.project_config import SHIPPED, ClassEntry, DrawEntry, GeneratorEntry, MirrorEntry, ProjectConfig
 from gannotate.record import Record, now, peak_rss_mb, recorded
 from gannotate.report.examples import ON_POOL, write_examples
 from gannotate.report.page import write_report
@@ -123,7 +124,7 @@ class Demo:
                 mirror=MirrorEntry(rule="yes"),
                 draw=DrawEntry(psi=rows[0]["psi"], cutoff=rows[0].get("cutoff"), noise=rows[0]["noise"]),
                 generator=GeneratorEntry(
-                    source="the portraits generator that gannotate ships",
+                    source=SHIPPED,
                     architecture=about["generator"]["architecture"],
                     sha256=digest(folder / "model.safetensors"),
                     about=about.get("about", {}),
@@ -175,17 +176,15 @@ class Demo:
         self.held_out = [one for one in self.project.annotations() if one not in chosen]
 
     def _synthesize(self) -> Iterator[Progress]:
-        self.dataset_folder, count, confidence = self.project.next_folder("datasets"), self.config.synthetic, []
+        self.dataset_folder, count = self.project.next_folder("datasets"), self.config.synthetic
         # renders have sensor noise of their own: one noise map for all pictures would be learned by heart
         options = replace(self.options, noise="seeded")
         config = {"count": count, "decoder": self.decoder_folder.name, "draw": asdict(options)}
         with self._recorded(self.dataset_folder, "synthesize", config) as record:
             how, classes = DatasetConfig(), self.project.classes
-            for step in write_dataset(self.dataset_folder, self.generator, self.decoder, classes, count, options, how):
-                confidence += [step.metrics["confidence"]] if step.metrics else []
-                yield step
+            yield from write_dataset(self.dataset_folder, self.generator, self.decoder, classes, count, options, how)
             record.result = {"dataset": self._inside(self.dataset_folder), "pictures": count}
-            record.result["confidence"] = round(float(np.mean(confidence)), 4)
+            record.result["confidence"] = round(Manifest.read(self.dataset_folder).confidence or 0.0, 6)
 
     def _train_supervised(self) -> Iterator[Progress]:
         self.supervised_folder = self.project.next_folder("segmenters", "unet-supervised")

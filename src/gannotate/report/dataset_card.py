@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,12 @@ def _generator(project: Project | None) -> dict[str, Any]:
         return {}
     about = {name: generator.about.get(name) for name in ("attribution", "licence")}
     trained_on = generator.about.get("source")
-    return {"architecture": generator.architecture, "source": generator.source, "trained_on": trained_on, **about}
+    return {
+        "architecture": generator.architecture,
+        "source": generator.public_source,
+        "trained_on": trained_on,
+        **about,
+    }
 
 
 def dataset_card(facts: Facts) -> str:
@@ -179,8 +184,7 @@ def _labels(facts: Facts) -> list[str]:
         f"- Labelled by: decoder {facts.decoder or NOT_STATED}",
         f"- Annotated pictures that taught it: {count}{f' ({makers})' if makers else ''}",
     ]
-    confidence = _mean(facts.manifest.parts, "confidence")
-    if confidence is not None:
+    if (confidence := facts.manifest.confidence) is not None:
         lines.append(f"- Mean confidence (largest class probability): {confidence:.3f}")
     keep = facts.manifest.settings.get("keep", 1.0)
     if keep < 1:
@@ -253,12 +257,6 @@ def _files(settings: Mapping[str, Any]) -> str:
 
 def _size(samples: int) -> str:
     return next((name for limit, name in SIZES if samples < limit), "n>1M")
-
-
-def _mean(parts: Sequence[Mapping[str, Any]], name: str) -> float | None:
-    known = [part for part in parts if name in part]
-    samples = sum(part["samples"] for part in known)
-    return sum(part[name] * part["samples"] for part in known) / samples if samples else None
 
 
 def _value(value: Any) -> str:

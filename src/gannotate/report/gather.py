@@ -83,6 +83,8 @@ class Findings:
     annotations: tuple[Annotation, ...] = ()
     """All of them."""
     generated: LabelledSet | None = None
+    confidence: float | None = None
+    """Of the decoder in all pictures of the dataset, as its card has it."""
     examples: tuple[Example, ...] = ()
     tested: tuple[Tested, ...] = ()
     """All test pictures of `evaluation`, one by one."""
@@ -143,6 +145,7 @@ def gather(project: Project) -> Findings:
         annotated=tuple(_annotated(project, decoder)),
         annotations=tuple(project.annotations("any")),
         generated=_generated(project, dataset),
+        confidence=None if dataset is None else Manifest.read(dataset.folder).confidence,
         examples=_examples(project, evaluation),
         tested=_tested(evaluation),
         decoder_examples=_examples(project, _of_decoder(others)),

@@ -50,7 +50,7 @@ def generated_pictures(found: Findings) -> str:
         return ""
     data = found.generated
     cards = "".join(_generated_card(data, index, found.project.classes) for index in range(len(data)))
-    confidence = found.dataset.result.get("confidence")
+    confidence = found.confidence
     sure = f" The decoder's mean confidence is {figure(confidence)}." if confidence is not None else ""
     bright = "" if data.soft is None else f" {UNCERTAINTY}"
     kind = "pictures" if data.soft is None else "pictures three"

@@ -17,6 +17,9 @@ INK = "#010203"
 CURVE_IN, SCATTER_IN = (3.7, 2.3), (4.2, 2.8)
 """Sizes of the drawings, in inches: as wide as a page shows them, so that letters stay as large as they are."""
 
+POINT_PT2, MOST_TICKS = 36, 4
+"""Area of one of many points, large enough for a phone that shows the drawing at two thirds; ticks an axis, but one."""
+
 FEW_PX = 100
 """Fewer pixels tell little of how often such ones are right."""
 
@@ -55,7 +58,9 @@ def scatter_svg(x: Sequence[float], y: Sequence[float], across: str, up: str, ti
     with svg_settings(title):
         figure = Figure(figsize=SCATTER_IN, layout="constrained")
         axes = figure.add_subplot()
-        axes.scatter(x, y, s=14, color=LINE_COLOURS[0], alpha=0.6, linewidths=0)
+        axes.scatter(x, y, s=POINT_PT2, color=LINE_COLOURS[0], alpha=0.6, linewidths=0)
+        axes.locator_params(nbins=MOST_TICKS)  # a narrow range has labels of many digits
+        axes.ticklabel_format(useOffset=False)  # .9970, not a +.9965 aside that a reader must add
         axes.set_ylabel(up, color=INK)
         dress(axes, across)
         return inline_svg(svg_text(figure), title)

@@ -15,16 +15,26 @@ from gannotate.report.study_plot import curve_svg, plot_svg
 from gannotate.report.tables import clock, prose, scrolled
 from gannotate.report.verdicts import badge
 from gannotate.studies.comparison import NOISE
+from gannotate.studies.curve_plot import curve_seeds_text
 from gannotate.studies.curves import missing_text
 from gannotate.studies.findings import Finding, Verdict
 from gannotate.studies.pictures import picture_bytes
+from gannotate.studies.plot import has_figures, seeds_text
 from gannotate.studies.reading import Ended, read_study
 from gannotate.studies.tables import Grid, difference_format, difference_text, grid, named, note, published, signed
 from gannotate.studies.writing import otherwise_than_asked
 from gannotate.wording import span
 
-MOST_COLUMNS = 14
-"""Columns of a table that fit on a sheet of paper in usual letters."""
+MOST_LETTERS = 100
+"""Letters beside each other that fit on a sheet of paper as large as tables are printed there (see page.css)."""
+APART, APART_NARROW = 1.7, 1.2
+"""What is left free between two columns of a printed table, and of one that needs its room, in letters."""
+SMALL = 0.84
+"""Size of the letters of what stands in brackets, as a part of the others'."""
+NO_FIGURE = {"failed": "against", "not run": "none"}
+"""What stands in a table instead of a figure, and how it looks."""
+LEAST_NAME, BADGE = 12, 4
+"""Letters that a column of names takes at least; that a badge has around its text."""
 
 
 def write_study_page(folder: str | Path) -> Path:
@@ -81,13 +91,14 @@ def _numbers(ended: Ended) -> list[tuple[str, str]]:
     if own:
         findings = [one for one in own if one.places]
         held, partly = (sum(one.verdict is kind for one in findings) for kind in (Verdict.HOLDS, Verdict.PARTLY))
-        untested = len(own) - len(findings)
-        rest = f", {partly} more in part" if partly else ""
-        rest += f"; {untested} could not be looked up" if untested else ""
+        unseen, untestable = len(own) - len(findings), len(content.get("untestable", ()))
+        more = f", {partly} more in part" if partly else ""
+        rest = f"; {unseen} could not be looked up" if findings and unseen else ""
+        rest += f"; {untestable} more cannot be tested here" if untestable else ""
         if findings:
-            numbers.append((f"{held} of {len(findings)}", f"parts of the claim hold here{rest}"))
+            numbers.append((f"{held} of {len(findings)}", f"parts of the claim hold here{more}{rest}"))
         else:
-            numbers.append((f"0 of {len(own)}", "parts of the claim could be looked up"))
+            numbers.append((f"0 of {len(own)}", f"parts of the claim could be looked up{rest}"))
     gone = lacking(ended)
     numbers.append((f"{there:,} of {asked:,}", f"figures are there{f', {gone}' if gone else ''}"))
     seeds = len(content.get("seeds", ()))
@@ -184,35 +195,38 @@ def _place(at: Mapping[str, object], ended: Ended) -> str:
 
 def _measured(ended: Ended) -> str:
     frame, parts = ended.frame, []
-    for table in frame.tables:
+    grids = [grid(frame, table, ended.points) for table in frame.tables]
+    for table, filled in zip(frame.tables, grids, strict=True):
         title = f"<h3>{escape(table.title)}</h3>" if table.title else ""
-        parts.append(f"{title}{grid_html(grid(frame, table, ended.points), table.title or 'What we measured')}")
-    plots = []
+        parts.append(f"{title}{grid_html(filled, table.title or 'What we measured')}")
+    plots, lost = [], ""
     for plot in frame.plots:
         measure = frame.measures[plot.measure].title or plot.measure
         x = frame.axes[plot.x]
         alone = len(x.values) == 1 and plot.series
         name = f"{measure}, {named(plot.x, x, x.values[0])}" if alone else f"{measure} over {x.title or plot.x}"
         name = plot.title or name
+        if not has_figures(frame, plot, ended.points):  # axes from 0 to 1 look like a result
+            lost += f"<p>No plot, {escape(name)}: there is nothing to draw yet.</p>"
+            continue
         svg = plot_svg(frame, plot, ended.points, f"{name}, {frame.domain}")
-        plots.append(f"<figure>{svg}<figcaption><span>{escape(name)}</span></figcaption></figure>")
-    lost = ""
+        plots.append(_plotted(svg, name, seeds_text(plot, ended.points)))
     for drawn in ended.curves:
         if any(line.points for line in drawn.lines):
             svg = curve_svg(frame, drawn, f"{drawn.curve.title}, {frame.domain}")
-            caption = f"<figcaption><span>{escape(drawn.curve.title)}</span></figcaption>"
-            plots.append(f"<figure>{svg}{caption}</figure>")
+            plots.append(_plotted(svg, drawn.curve.title, curve_seeds_text(drawn)))
         lost += f"<p>{escape(text)}</p>" if (text := missing_text(drawn)) else ""
-    bars = (
-        " Bars and bands in the plots go from the smallest to the largest seed."
-        if len(ended.content.get("seeds", ())) > 1
-        else ""
-    )
+    uneven = " Means that lack seeds which others have are not compared." if any(one.uneven for one in grids) else ""
+    drawings = f'<div class="plots">{"".join(plots)}</div>' if plots else ""
     return (
         f"<section><h2>What we measured</h2><p>{escape(note(ended.points))} Bold: the best of a column, and what is "
-        f"within the noise of it.{bars}</p>"
-        f'{"".join(parts)}<div class="plots">{"".join(plots)}</div>{lost}{_pictures(ended)}</section>'
+        f"within the noise of it.{uneven}</p>{''.join(parts)}{drawings}{lost}{_pictures(ended)}</section>"
     )
+
+
+def _plotted(svg: str, name: str, seeds: str) -> str:
+    """A drawing with its name and over how many seeds it is, which differs from plot to plot."""
+    return f"<figure>{svg}<figcaption><span>{escape(name)}</span><span>{escape(seeds)}</span></figcaption></figure>"
 
 
 def _pictures(ended: Ended) -> str:
@@ -258,12 +272,35 @@ def grid_html(table: Grid, title: str) -> str:
             for place, text in enumerate(row[table.names :], start=table.names)
         )
         rows.append(f"<tr>{names}{cells}</tr>")
-    many = " many" if len(table.heads) > MOST_COLUMNS else ""
+    wide = _letters(table, heads=True) > MOST_LETTERS  # then its heads are turned, and the rest decides
+    many = f' many" style="--letters:{_letters(table, heads=False):.0f}' if wide else ""
     return scrolled(
-        f'<table class="figures{many}" style="--count:{len(table.heads)}"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table>",
-        title,
+        f'<table class="figures{many}"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>', title
     )
+
+
+def _letters(table: Grid, heads: bool) -> float:
+    """How wide a table is at least, in letters: names and heads may go on below after a word, figures may not.
+
+    Args:
+        heads: whether those of the figures stand beside each other too, rather than turned.
+    """
+    total = 0.0
+    for place, head in enumerate(table.heads):
+        own, of_names = [row[place] for row in table.rows], place < table.names
+        words = [word for text in ([head] if heads or of_names else []) for word in text.split()]
+        if of_names:
+            words += [word for text in own for word in text.split()]
+        texts = [float(len(word)) for word in words] + [0.0 if of_names else _figure_letters(text) for text in own]
+        total += max([LEAST_NAME if of_names else 0, *texts]) + (APART if heads else APART_NARROW)
+    return total
+
+
+def _figure_letters(text: str) -> float:
+    if text in NO_FIGURE:
+        return len(text) + BADGE
+    mean, bracket, rest = text.partition(" (")
+    return max(len(mean), SMALL * (len(rest) + 1 if bracket else 0))
 
 
 def _head_html(name: str, of_names: bool) -> str:
@@ -273,8 +310,8 @@ def _head_html(name: str, of_names: bool) -> str:
 
 
 def _figure_html(text: str, best: bool) -> str:
-    if text in ("failed", "not run"):
-        return f'<span class="verdict {"against" if text == "failed" else "none"}">{text}</span>'
+    if text in NO_FIGURE:
+        return f'<span class="verdict {NO_FIGURE[text]}">{text}</span>'
     mean, bracket, rest = text.partition(" (")
     shown = f"<b>{escape(mean)}</b>" if best else escape(mean)
     return f"{shown}<small>({escape(rest)}</small>" if bracket else shown

@@ -15,6 +15,7 @@ from gannotate.project import Project
 from gannotate.record import read_record
 from gannotate.segmenters.architectures import architecture_info
 from gannotate.segmenters.build import SegmenterConfig, read_segmenter_config
+from gannotate.wording import last_name
 
 EVALUATION = "evaluation.json"
 NOT_STATED = "not stated"
@@ -55,7 +56,7 @@ def provenance(folder: str | Path, project: Project | None = None, licence: str 
         "seed": settings.get("seed"),
         "steps": (trained.get("trained") or {}).get("steps"),
         "seconds": (trained.get("trained") or {}).get("seconds"),
-        "generator": made.get("source") or (generator.source if generator else None),
+        "generator": made.get("source") or (generator.public_source if generator else None),
         "attribution": made.get("attribution"),
         "picture_licence": made.get("licence"),
         "licence": licence or None,
@@ -243,8 +244,16 @@ def _part(about: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _evaluation(folder: Path) -> dict[str, Any] | None:
+    """The test's figures; of the folders that its pictures lay in the last name alone, as this is published."""
     path = folder / EVALUATION
-    return json.loads(path.read_text()) if path.exists() else None
+    if not path.exists():
+        return None
+    found = json.loads(path.read_text())
+    if "test" in found:
+        found["test"] = last_name(str(found["test"]))
+    if (found.get("choice") or {}).get("on"):
+        found["choice"]["on"] = last_name(found["choice"]["on"])
+    return found
 
 
 def _machine(hardware: Mapping[str, Any] | None) -> str:

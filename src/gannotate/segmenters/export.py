@@ -35,6 +35,7 @@ from gannotate.segmenters.predict import BATCH, Predictor, Segmenter
 from gannotate.segmenters.resample import resize_like_pillow
 from gannotate.segmenters.upsampled import folded
 from gannotate.training.loop import Progress
+from gannotate.wording import last_name
 
 OPSETS = (18, 19, 20, 21)
 """Versions of the ONNX operators that can be written; the first, which the most programs read, unless asked."""
@@ -125,7 +126,7 @@ def metadata(config: SegmenterConfig, provenance: dict[str, Any]) -> dict[str, s
         "mirror": provenance.get("mirror"),
         "size_px": config.size,
         "image_channels": config.image_channels,
-        "segmenter": asdict(config),
+        "segmenter": asdict(config) | {"weights": last_name(config.weights)},
         "provenance": provenance,
     }
     return {name: json.dumps(value) for name, value in about.items()}

@@ -21,10 +21,14 @@ from gannotate.studies.plot import (
     Legend,
     broken,
     saved,
+    seeds_between,
 )
 from gannotate.studies.tables import UNITS, named
 
 BAND_ALPHA = 0.15
+
+WRITTEN = {"miou": "mIoU", "iou": "IoU", "fg": "foreground"}
+"""Words of a log's fields that are written otherwise."""
 
 
 def draw_curve(frame: Frame, drawn: DrawnCurve) -> dict[str, bytes]:
@@ -38,7 +42,7 @@ def draw_curve(frame: Frame, drawn: DrawnCurve) -> dict[str, bytes]:
         axes = canvas.add_subplot()
         fill_curve(axes, frame, drawn)
         quick = ", quick form" if frame.quick else ""
-        canvas.suptitle(f"{broken(title)}\n{frame.domain}{quick}\n{_seeds(drawn)}", fontsize=9.5)
+        canvas.suptitle(f"{broken(title)}\n{frame.domain}{quick}\n{curve_seeds_text(drawn)}", fontsize=9.5)
         if below:
             below.add(canvas, axes, fontsize=8)
         return {"svg": saved(canvas, "svg"), "png": saved(canvas, "png")}
@@ -61,16 +65,26 @@ def fill_curve(axes: Any, frame: Frame, drawn: DrawnCurve, ink: str = "#000000")
     widen(axes, curve.format)
     axes.set_xlabel(curve.x)
     unit = UNITS.get(curve.format)
-    axes.set_ylabel(f"{curve.y.replace('_', ' ')}{f', {unit}' if unit else ''}")
+    axes.set_ylabel(f"{_in_words(curve.y)}{f', {unit}' if unit else ''}")
     axes.grid(alpha=0.25, linewidth=0.6)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def _in_words(field: str) -> str:
+    """A field of a log as tables and pages write such figures: `held_out_miou` is held-out mIoU."""
+    words = field.replace("held_out", "held-out").split("_")
+    return " ".join(WRITTEN.get(word, word) for word in words)
 
 
 def _name(frame: Frame, series: Sequence[str], at: Mapping[str, Scalar]) -> str:
     return ", ".join(named(name, frame.axes[name], frame.axes[name].find(at[name])) for name in series)
 
 
-def _seeds(drawn: DrawnCurve) -> str:
-    most = max((one.seeds for mean in means(drawn) for one in mean.stops), default=0)
-    return f"mean of {most} seeds, bands from smallest to largest" if most > 1 else "one seed" if most else "no figures"
+def curve_seeds_text(drawn: DrawnCurve) -> str:
+    """What the bands are, or that there are none as there is one seed; and that some lines lack seeds."""
+    lacking = {str(line.at) for line in drawn.lines if not line.points}
+    found = {str(mean.at): max((one.seeds for one in mean.stops), default=0) for mean in means(drawn)}
+    most = max(found.values(), default=0)
+    least = min((seeds for place, seeds in found.items() if seeds and place in lacking), default=most)
+    return seeds_between(least, most, "bands")

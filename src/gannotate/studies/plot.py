@@ -57,7 +57,7 @@ def draw(frame: Frame, plot: Plot, points: Sequence[Point]) -> dict[str, bytes]:
         axes = canvas.add_subplot()
         fill(axes, frame, plot, points)
         quick = ", quick form" if frame.quick else ""
-        canvas.suptitle(f"{broken(title)}\n{frame.domain}{quick}\n{_seeds(plot, points)}", fontsize=9.5)
+        canvas.suptitle(f"{broken(title)}\n{frame.domain}{quick}\n{seeds_text(plot, points)}", fontsize=9.5)
         if below:
             below.add(canvas, axes, fontsize=8)
         return {"svg": saved(canvas, "svg"), "png": saved(canvas, "png")}
@@ -96,13 +96,19 @@ class Legend:
         canvas.legend(handles, self.names, loc="outside lower left", ncols=self.columns, frameon=False, **look)
 
 
-def _seeds(plot: Plot, points: Sequence[Point]) -> str:
+def seeds_text(plot: Plot, points: Sequence[Point]) -> str:
     """What the bars are, or that there are none as there is one seed; and that some figures lack seeds."""
     figures = [point.figures[plot.measure] for point in points if point.figures[plot.measure].count]
     most = max((one.count for one in figures), default=0)
     least = min((one.count for one in figures if one.failed or one.not_run), default=most)
+    return seeds_between(least, most, "bars")
+
+
+def seeds_between(least: int, most: int, marks: str) -> str:
+    """Over how many seeds means are, and that their `marks` are the spread; `least` is less where some lack seeds."""
     over = f"{least} to {most}" if least < most else f"{most}"
-    return f"mean of {over} seeds, bars from smallest to largest" if most > 1 else "one seed" if most else "no figures"
+    told = f"mean of {over} seeds, {marks} from smallest to largest"
+    return told if most > 1 else "one seed" if most else "no figures"
 
 
 def fill(
@@ -115,6 +121,11 @@ def fill(
         _fill_lines(axes, frame, plot, points, ink, letters)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def has_figures(frame: Frame, plot: Plot, points: Sequence[Point]) -> bool:
+    """Whether there is anything to draw."""
+    return any(True for _ in _series(frame, plot, points))
 
 
 def is_list(frame: Frame, plot: Plot) -> bool:

@@ -30,12 +30,17 @@ UNITS: dict[Format, str] = {"seconds": "s", "mb": "MB"}
 
 @dataclass(frozen=True)
 class Grid:
-    """A table as texts. names: how many columns from the left name the row; best: (row, column) of the best figures."""
+    """A table as texts.
+
+    names: how many columns from the left name the row. best: (row, column) of the best figures. uneven: whether there
+    are means that were not compared for that, as they lack seeds that others have.
+    """
 
     heads: Sequence[str]
     rows: Sequence[Sequence[str]]
     names: int = 1
     best: frozenset[tuple[int, int]] = frozenset()
+    uneven: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,13 +144,14 @@ def grid(frame: Frame, table: Table, points: Sequence[Point]) -> Grid:
     for place, own in rows.items():
         names = [frame.axes[axis].find(value).shown for axis, value in zip(table.rows, place, strict=True)]
         lines.append([*names, *(_text(frame, column, own) for column in columns)])
-    best = {
-        (row, number)
+    compared = {
+        number: _best(frame, column, list(rows.values()))
         for number, column in enumerate(columns, start=len(heads))
         if table.best is None or column.measure in {one for name in table.best for one in frame.families[name]}
-        for row in _best(frame, column, list(rows.values()))
     }
-    return Grid(heads + [column.title for column in columns], lines, len(heads), frozenset(best))
+    best = frozenset((row, number) for number, (found, _) in compared.items() for row in found)
+    uneven = any(left_out for _, left_out in compared.values())
+    return Grid(heads + [column.title for column in columns], lines, len(heads), best, uneven)
 
 
 def _empty(column: Column, points: Sequence[Point]) -> bool:
@@ -170,19 +176,43 @@ def _folds(column: Column, points: Sequence[Point]) -> Folds | None:
     return own[0].folds.get(column.measure) if len(own) == 1 else None
 
 
-def _best(frame: Frame, column: Column, rows: Sequence[Sequence[Point]]) -> list[int]:
-    """Places of the best mean of a column, and of those within `noise` of it; none when all are.
+def _best(frame: Frame, column: Column, rows: Sequence[Sequence[Point]]) -> tuple[list[int], bool]:
+    """Places of the best mean of a column, and of those within `noise` of it, none when all are; and whether a mean was
+    left out as it lacks seeds.
 
-    Rows with a figure missing are not compared: a mean over the easy half of the cells is no better for it.
+    Rows with a figure missing are not compared: a mean over the easy half of the cells is no better for it. Nor are
+    those that lack a seed that another row has: who was spared a bad seed looks better than who was not.
     """
     measure = frame.measures[column.measure]
     whole = {row: own for row, own in enumerate(rows) if all(one.mean is not None for one in _own(column, own))}
     means = {row: mean for row, own in whole.items() if (mean := _mean(column, own)) is not None}
+    lacking = _lacking_seeds(column, {row: rows[row] for row in means})
+    means = {row: mean for row, mean in means.items() if row not in lacking}
     if not means:
-        return []
+        return [], bool(lacking)
     best = (max if measure.better == "higher" else min)(means, key=lambda row: means[row])
     close = [row for row in means if _alike(frame, column, rows[row], rows[best])]
-    return close if len(close) < len(means) else []
+    return close if len(close) < len(means) else [], bool(lacking)
+
+
+def _lacking_seeds(column: Column, rows: Mapping[int, Sequence[Point]]) -> set[int]:
+    """The rows with a figure that lacks a seed which any row has: one that failed or was not run.
+
+    Seeds that are missing everywhere set no row apart, nor does one that has no figure although it ran.
+    """
+    seeds = {row: [set(one.values.get(column.measure, {})) for one in _at(column, own)] for row, own in rows.items()}
+    known = set[int]().union(*(one for some in seeds.values() for one in some))
+    runs = {row: found.runs if column.folds and (found := _folds(column, own)) else 0 for row, own in rows.items()}
+    most = max(runs.values(), default=0)
+    return {
+        row
+        for row, own in rows.items()
+        if runs[row] < most
+        or any(
+            (figure.failed or figure.not_run) and have < known
+            for figure, have in zip(_own(column, own), seeds[row], strict=True)
+        )
+    }
 
 
 def _alike(frame: Frame, column: Column, one: Sequence[Point], other: Sequence[Point]) -> bool:

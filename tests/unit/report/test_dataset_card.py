@@ -90,6 +90,28 @@ def test_the_card_says_what_the_files_say(project: Project, layout: str):
     assert ("shard-NNNNNN.tar" in text) == (layout == "shards")
 
 
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("/home/ann/runs/faces", "faces"),
+        (r"C:\Users\Ann\faces", "faces"),
+        ("/opt/gannotate/assets/portraits/generator", "the portraits generator that ships with gannotate"),
+        ("the one from the paper", "the one from the paper"),
+    ],
+)
+def test_a_card_names_no_folder_of_the_machine_that_made_it(project: Project, source: str, told: str):
+    assert project.config.generator is not None
+    generator = project.config.generator.model_copy(update={"source": source})
+    config = project.config.model_copy(update={"generator": generator})
+    path = project.folder / "project.yaml"
+    path.write_text(config.to_yaml())
+    folder = add_whole_dataset(project)
+    for written in write_dataset_card(folder, Project.open(project.folder)):
+        text = written.read_text()
+        assert not [place for place in ("/home/", "/opt/", "Users", str(project.folder)) if place in text]
+    assert f"- Generator: stylegan2, {told}; SHA-256" in (folder / "README.md").read_text()
+
+
 def test_a_dataset_far_from_its_project_says_less(project: Project):
     folder = add_whole_dataset(project)
     card, croissant = write_dataset_card(folder)

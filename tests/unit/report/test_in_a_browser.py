@@ -15,7 +15,9 @@ from gannotate.project import Project
 from gannotate.report.gather import gather
 from gannotate.report.page import page
 from gannotate.report.shell import shell
+from gannotate.report.study import grid_html
 from gannotate.report.tables import class_table, confusion_table
+from gannotate.studies.tables import Grid
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -70,6 +72,16 @@ def test_nothing_is_wider_than_a_phone(browser: Browser, whole: Project, width: 
     assert wider_than_the_page(browser, many_classes(40), width, "screen") == []
     if width == 320:
         assert wider_than_the_page(browser, page(gather(whole)), width, "screen") == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "figure"), [(8, "0.900 (0.888-0.912)"), (11, "0.900 (0.888-0.912), 2 of 3"), (19, "0.900")]
+)
+def test_figures_are_printed_whole(browser: Browser, columns: int, figure: str):
+    heads = ["structure", "decoder", *["FG-mIoU, labelled pictures 10"] * columns]
+    table = grid_html(Grid(heads, [["without a norm", "of one layer", *[figure] * columns]], 2, frozenset()), "t")
+    text = shell("Figures", ["<header><h1>Figures</h1></header>", f"<section><h2>Tables</h2>{table}</section>"], "here")
+    assert wider_than_the_page(browser, text, 680, "print") == []
 
 
 def test_forty_classes_are_printed_whole(browser: Browser):

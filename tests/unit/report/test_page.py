@@ -32,6 +32,11 @@ def text(whole: Project) -> str:
     return page(gather(whole))
 
 
+def test_the_decoders_confidence_is_that_of_the_card(whole: Project):
+    """Which is of the dataset itself: a rounded figure of its record, rounded again, would be .102."""
+    assert "The decoder's mean confidence is 0.103." in page(gather(whole))
+
+
 def test_it_asks_nothing_of_the_network(text: str):
     asks_nothing(text)
     assert "prefers-color-scheme: dark" in text

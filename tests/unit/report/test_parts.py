@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from xml.etree import ElementTree
@@ -20,7 +21,7 @@ from gannotate.labels import IGNORE, make_classes
 from gannotate.report.by_picture import rank_correlation
 from gannotate.report.examples import picture_miou, read_examples, read_pictures, write_examples
 from gannotate.report.pictures import heat
-from gannotate.report.plots import curve_svg, reliability_svg
+from gannotate.report.plots import curve_svg, reliability_svg, scatter_svg
 from gannotate.report.tables import class_table, clock, confusion_table, figure, most_confused, prose, scrolled
 
 CLASSES = make_classes(["ground", "core", "rim"])
@@ -220,6 +221,15 @@ def test_a_curve_names_its_axes_and_has_a_legend_for_several_only():
     assert ">mean IoU<" in curve_svg(rows, ("loss",), "a", "mean IoU", linear=True)
     both = curve_svg(rows, ("loss", "other"), "a")
     assert (both.count(">loss<"), both.count(">other<")) == (1, 1)
+
+
+@pytest.mark.parametrize(("least", "most"), [(0.9958, 0.9971), (0.99612, 0.99618), (0.02, 0.6), (0.1, 0.1)])
+def test_ticks_of_points_do_not_run_into_each_other(least: float, most: float):
+    svg = scatter_svg([least, (least + most) / 2, most], [0.4, 0.6, 0.9], "uncertainty", "mean IoU", "Points")
+    found = re.findall(r'font-size: ([\d.]+)px[^>]*middle[^>]* x="([\d.]+)"[^>]*>([\d.]+)</text>', svg)
+    ends = [(float(x), len(text) * 0.64 * float(px) / 2) for px, x, text in found]  # a wide font's digits
+    assert len(ends) >= 2
+    assert all(x + half + 4 < other - its_half for (x, half), (other, its_half) in pairwise(sorted(ends)))
 
 
 def test_bars_stand_before_the_grid():

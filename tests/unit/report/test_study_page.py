@@ -169,7 +169,8 @@ def test_every_claim_has_its_verdict(text: str):
         ("not run", "Fifty beat ten", "not asked for here: shots 50"),
         ("not testable here", "On a million labels", "there are a hundred."),
     ]
-    assert "<b>1 of 2</b><span>parts of the claim hold here; 1 could not be looked up</span>" in text
+    told = "parts of the claim hold here; 1 could not be looked up; 1 more cannot be tested here"
+    assert f"<b>1 of 2</b><span>{told}</span>" in text
 
 
 def test_by_how_much_was_asked_for_and_what_holds_in_part_is_told(tmp_path: Path):
@@ -178,7 +179,7 @@ def test_by_how_much_was_asked_for_and_what_holds_in_part_is_told(tmp_path: Path
     content["findings"][1] |= {"verdict": "holds partly"}
     page = study_page(read_study(folder_of(tmp_path / "asked", content)))
     assert "<p>difference +0.300, at least +0.500 is asked for</p>" in page
-    assert "<b>0 of 2</b><span>parts of the claim hold here, 1 more in part; 1 could not be looked up</span>" in page
+    assert "<b>0 of 2</b><span>parts of the claim hold here, 1 more in part; 1 could not be looked up; 1 more" in page
 
 
 def test_what_failed_and_what_is_missing_is_named(text: str):
@@ -235,6 +236,30 @@ def test_the_quick_form_says_so_and_nothing_at_all_has_a_page(tmp_path: Path):
     assert "its figures are missing" in said
     assert "0 of 16" in said
     assert "own figures" not in said
+    assert "<svg" not in page
+    assert "No plot, mIoU over labels: there is nothing to draw yet." in said
+
+
+@pytest.mark.parametrize("lacking", [False, True])
+def test_a_plot_and_a_table_say_that_figures_lack_seeds(tmp_path: Path, lacking: bool):
+    content = deepcopy(CONTENT)
+    content["rows"][5] |= {"figures": {"miou": None}, "status": "not run"} if lacking else {}
+    content["rows"][6:] = [done_row(10, "mlp", seed, miou, 0.9) for seed, miou in enumerate((0.6, 0.4))]
+    content["points"][2]["figures"]["miou"] = figure(0.6, not_run=1) if lacking else figure(0.6, 0.8)
+    content["points"][3]["figures"] = {"miou": figure(0.6, 0.4), "c: ground": figure(0.9, 0.9)}
+    page = study_page(read_study(folder_of(tmp_path / "lacking", content)))
+    assert f"<span>mean of {'1 to 2' if lacking else '2'} seeds, bars from smallest to largest</span>" in page
+    assert ("Means that lack seeds which others have are not compared." in page) is lacking
+
+
+def test_the_way_of_a_fit_has_a_plot_of_its_own_words(tmp_path: Path):
+    line = {"at": {"shots": 1, "kind": "cnn"}, "cell": "fit", "of": "log.jsonl: held_out_miou over step"}
+    lines = [{**line, "seed": seed, "points": [[0, 0.1], [9, 0.5 + 0.1 * seed]]} for seed in (0, 1)]
+    curve = {"y": "held_out_miou", "x": "step", "title": "mIoU on the way", "format": "fraction", "series": ["kind"]}
+    content = deepcopy(CONTENT) | {"curves": [{**curve, "lines": lines}]}
+    page = study_page(read_study(folder_of(tmp_path / "curve", content)))
+    assert ">held-out mIoU<" in page
+    assert "<span>mIoU on the way</span><span>mean of 2 seeds, bands from smallest to largest</span>" in page
 
 
 def test_a_study_whose_commands_are_not_told_says_how_many_there_were(tmp_path: Path):
@@ -312,10 +337,28 @@ def test_heads_of_names_stand_left_and_an_empty_one_is_no_head():
     assert "<thead><tr><td></td><th" in grid_html(Grid(["", "mIoU"], [["a", "0.5"]], 1, frozenset()), "t")
 
 
-@pytest.mark.parametrize(("columns", "many"), [(14, False), (15, True)])
-def test_a_table_of_many_columns_knows_it(columns: int, many: bool):
-    table = grid_html(Grid([str(one) for one in range(columns)], [["a"] * columns], 1, frozenset()), "t")
-    assert (f'<table class="figures many" style="--count:{columns}">' in table) is many
+@pytest.mark.parametrize(
+    ("columns", "figure", "head", "many"),
+    [
+        (11, "0.900", "mIoU", False),
+        (14, "0.900", "mIoU", True),
+        (7, "0.900 (0.888-0.912)", "mIoU", False),
+        (8, "0.900 (0.888-0.912)", "mIoU", True),
+        (6, "0.900 (0.888-0.912), 2 of 3", "mIoU", True),
+        (7, "not run", "mIoU", False),
+        (8, "0.9", "intersection", True),
+        (8, "0.9", "of the union", False),  # which may stand below each other
+    ],
+)
+def test_a_table_that_is_too_wide_for_paper_knows_it(columns: int, figure: str, head: str, many: bool):
+    table = grid_html(Grid(["way", *[head] * (columns - 1)], [["a", *[figure] * (columns - 1)]], 1, frozenset()), "t")
+    assert ('<table class="figures many" style="--letters:' in table) is many
+
+
+def test_only_the_least_width_of_names_counts():
+    rows = [[" ".join(["name"] * 40), "0.5"], ["a" * 50, "0.5"]]
+    assert "many" not in grid_html(Grid(["way", "mIoU"], rows, 1, frozenset()), "t")
+    assert "many" in grid_html(Grid(["way", "mIoU"], [["a" * 100, "0.5"]], 1, frozenset()), "t")
 
 
 def test_figures_without_a_value_are_counted(tmp_path: Path):

@@ -23,8 +23,8 @@ from gannotate.record import recorded
 from gannotate.segmenters import onnx_runtime
 from gannotate.segmenters.architectures import Architecture
 from gannotate.segmenters.build import SegmenterConfig, build_network, save_segmenter
-from gannotate.segmenters.card import card, provenance
-from gannotate.segmenters.export import Parity, check_parity, latency, parity, random_pictures, to_onnx
+from gannotate.segmenters.card import EVALUATION, card, provenance
+from gannotate.segmenters.export import Parity, check_parity, latency, metadata, parity, random_pictures, to_onnx
 from gannotate.segmenters.online import Online, OnlineConfig
 from gannotate.segmenters.onnx_runtime import OnnxSegmenter
 from gannotate.segmenters.predict import Segmenter
@@ -116,6 +116,22 @@ def test_the_file_says_what_it_is(model: bytes) -> None:
     assert (found["size_px"], found["image_channels"], found["format_version"]) == (16, 1, 1)
     assert len(found["colours"]) == 3
     assert found["provenance"]["seed"] == 4
+
+
+def test_neither_the_file_nor_its_card_has_folders_of_this_machine(tmp_path: Path) -> None:
+    config = SegmenterConfig(classes=3, image_channels=1, size=16, depth=3, decoder_width=16)
+    folder = saved(tmp_path / "s", config)
+    config = replace(config, weights="/home/ann/encoders/mine.safetensors")
+    choice = {"among": ["0001-unet"], "validation": 0.4, "on": "/home/ann/val.zip"}
+    scores = {"miou": 0.5, "pictures": 9, "test": "/home/ann/test.zip", "choice": choice}
+    (folder / EVALUATION).write_text(json.dumps(scores))
+    about = provenance(folder)
+    found = metadata(config, about)
+    assert not [value for value in found.values() if "/home" in value]
+    evaluation = json.loads(found["provenance"])["evaluation"]
+    assert (evaluation["test"], evaluation["choice"]["on"]) == ("test.zip", "val.zip")
+    assert json.loads(found["segmenter"])["weights"] == "mine.safetensors"
+    assert "/home" not in card(config, 1, about, EXPORT)
 
 
 def test_operators_of_another_version(grey: Path) -> None:

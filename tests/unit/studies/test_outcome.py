@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from statistics import stdev
+from statistics import fmean, stdev
 from xml.etree import ElementTree
 
 import pytest
@@ -162,6 +162,41 @@ def test_what_is_within_the_noise_of_the_best_is_no_worse(bench: Bench, twice: f
     frame = replace(frame, measures={**frame.measures, "value": fraction})
     assert grid(frame, table, points).best == best
     assert not grid(frame, table.model_copy(update={"best": ()}), points).best
+
+
+@pytest.mark.parametrize(
+    ("plain", "twice", "best", "uneven"),
+    [
+        ((0.5, 0.51, 0.4), (0.7, 0.7, 0.7), {(1, 1)}, False),
+        ((0.5, 0.51, 0.4), (0.49, None, None), {(0, 1)}, True),  # ahead for want of the others' bad seed
+        ((0.5, 0.51, 0.4), (0.1, None, None), {(0, 1)}, True),
+        ((0.5, 0.51, None), (0.7, 0.7, None), {(1, 1)}, False),  # nobody has it
+        ((0.5, None, 0.5), (0.7, 0.7, None), set(), True),  # one row alone is no comparison
+    ],
+)
+def test_a_mean_that_lacks_a_seed_is_not_compared(
+    bench: Bench,
+    plain: tuple[float | None, ...],
+    twice: tuple[float | None, ...],
+    best: set[tuple[int, int]],
+    uneven: bool,
+):
+    plan = bench.plan(STUDY, seeds=1, only={"n": (1,)})
+    third = tuple(None if both == (None, None) else 0.2 for both in zip(plain, twice, strict=True))
+    found = {"plain": plain, "twice": twice, "third": third}
+    points, template = [], summarise(plan, bench.run(plan)[0])[0]
+    for way, seeds in found.items():
+        there = {seed: value for seed, value in enumerate(seeds) if value is not None}
+        mean, count = fmean(there.values()), len(there)
+        own = Figure(mean, 0.0, mean, mean, count, asked=3, not_run=3 - count)
+        at = {"n": 1, "way": way}
+        points.append(Point(at, template.figures | {"value": own}, {**template.values, "value": there}))
+    frame = frame_of(plan)
+    values = (*frame.axes["way"].values, frame.axes["way"].values[0].model_copy(update={"value": "third"}))
+    way = frame.axes["way"].model_copy(update={"values": values})
+    table = plan.study.tables[0].model_copy(update={"measures": ("value",), "beside": ()})
+    filled = grid(replace(frame, axes={**frame.axes, "way": way}), table, points)
+    assert (filled.best, filled.uneven) == (best, uneven)
 
 
 def test_a_mean_over_cells_says_how_many_are_missing_and_is_not_the_best_then(bench: Bench):
