@@ -6,6 +6,7 @@ import base64
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from gannotate.files import write_text
 from gannotate.record import now
@@ -15,6 +16,7 @@ from gannotate.report.study_plot import curve_svg, plot_svg
 from gannotate.report.tables import clock, prose, scrolled
 from gannotate.report.verdicts import badge
 from gannotate.studies.comparison import NOISE
+from gannotate.studies.current import as_declared
 from gannotate.studies.curve_plot import curve_seeds_text
 from gannotate.studies.curves import missing_text
 from gannotate.studies.findings import Finding, Verdict
@@ -44,7 +46,7 @@ def write_study_page(folder: str | Path) -> Path:
         UsageError: not a study's folder. GannotateError: its study.json is damaged, or the page cannot be written.
     """
     path = Path(folder) / PAGE
-    write_text(path, study_page(read_study(folder)))
+    write_text(path, study_page(as_declared(read_study(folder))))
     return path
 
 
@@ -91,10 +93,15 @@ def _numbers(ended: Ended) -> list[tuple[str, str]]:
     if own:
         findings = [one for one in own if one.places]
         held, partly = (sum(one.verdict is kind for one in findings) for kind in (Verdict.HOLDS, Verdict.PARTLY))
-        unseen, untestable = len(own) - len(findings), len(content.get("untestable", ()))
+        unseen, untestable = len(own) - len(findings), content.get("untestable", ())
+        elsewhere = sum(bool(one.get("see")) for one in untestable)
+        undone = sum(bool(one.get("possible")) for one in untestable)
         more = f", {partly} more in part" if partly else ""
         rest = f"; {unseen} could not be looked up" if findings and unseen else ""
-        rest += f"; {untestable} more cannot be tested here" if untestable else ""
+        left = len(untestable) - elsewhere - undone
+        rest += f"; {left} more cannot be tested here" if left else ""
+        rest += f"; {undone} more {'was' if undone == 1 else 'were'} not tested here" if undone else ""
+        rest += f"; {elsewhere} more {'is' if elsewhere == 1 else 'are'} asked by another study" if elsewhere else ""
         if findings:
             numbers.append((f"{held} of {len(findings)}", f"parts of the claim hold here{more}{rest}"))
         else:
@@ -136,9 +143,7 @@ def _claims(ended: Ended) -> str:
     if not ended.findings and not untestable:
         return ""
     items = [_claim(one, ended) for one in ended.findings]
-    for one in untestable:
-        why = f"<p>{prose(one['why'])}</p>"
-        items.append(f"<li>{badge(Verdict.UNTESTABLE)}<div><b>{prose(one['text'])}</b>{why}</div></li>")
+    items += map(_unasked, untestable)
     spread = any(item.get("seeds", 1) > 1 for one in ended.findings for item in one.differences)
     over = " over seeds" if spread else ""
     return (
@@ -149,16 +154,23 @@ def _claims(ended: Ended) -> str:
     )
 
 
+def _unasked(one: Mapping[str, Any]) -> str:
+    """A part that the study does not ask: what another one found, or why nobody asks it."""
+    why = f"<p>{prose(one['why'])}</p>"
+    mark = badge(Verdict.UNTESTED if one.get("possible") else Verdict.UNTESTABLE)
+    if see := one.get("see"):
+        mark = f'<b class="verdict">see {escape(see["study"])}</b>'
+        why += f"<p>{escape(see['study'])} asks it: {escape(see['part'])}.</p>"
+    return f"<li>{mark}<div><b>{prose(one['text'])}</b>{why}</div></li>"
+
+
 def _claim(one: Finding, ended: Ended) -> str:
     verdict = one.verdict
     if not one.places:
         return f"<li>{badge(verdict)}<div><b>{escape(one.text)}</b><p>{escape(_why(one))}</p></div></li>"
     where = [] if one.places == 1 else [f"at {one.held} of {one.places} places"]
-    if (
-        close := one.places - one.held - one.lost
-        if one.places > 1 and any("noise" in item for item in one.differences)
-        else 0
-    ):
+    close = one.places - one.held - one.lost
+    if close and one.places > 1 and any("noise" in item for item in one.differences):
         where.append(f"too close to tell at {close}")
     if one.unlearned:
         where.append(f"{one.unlearned} left out as the rival learned nothing there")

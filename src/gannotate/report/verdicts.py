@@ -12,6 +12,7 @@ LOOKS = {
     Verdict.NOT_RUN: "none",
     Verdict.NOTHING: "none",
     Verdict.UNTESTABLE: "none",
+    Verdict.UNTESTED: "none",
 }
 
 

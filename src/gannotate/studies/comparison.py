@@ -181,14 +181,16 @@ def _difference(frame: Frame, better: Side, than: Side) -> dict[str, Any] | None
     if not seeds:
         return None
     shared = [[values[seed] for seed in sorted(seeds)] for _, values in terms]
+    few = [few_labels(point) for _, point in (*better.terms, *than.terms)]
     return {
         "difference": sum(sign * fmean(values) for (sign, _), values in zip(terms, shared, strict=True)),
         "seeds": min(len(seeds), *(figure.count for figure in figures)),
-        "noise": noise(measure.format, figures, shared, [_few(point) for _, point in (*better.terms, *than.terms)]),
+        "noise": noise(measure.format, figures, shared, few),
     }
 
 
-def _few(point: Point) -> bool:
+def few_labels(point: Point) -> bool:
+    """Whether a point is of fewer labelled pictures than `FEW`, as its axis `LABELS` tells, if it has one."""
     labels = point.at.get(LABELS, FEW)
     return isinstance(labels, int | float) and labels < FEW
 

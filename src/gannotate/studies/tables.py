@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from gannotate.studies.axis import Axis, Value
-from gannotate.studies.comparison import NOISE, noise
+from gannotate.studies.comparison import NOISE, few_labels, noise
 from gannotate.studies.documents import Scalar
 from gannotate.studies.findings import Figure, Finding, Point
 from gannotate.studies.folds import Folds
@@ -228,7 +228,8 @@ def _alike(frame: Frame, column: Column, one: Sequence[Point], other: Sequence[P
     seeds = sorted(set.intersection(*map(set, values)))
     if not seeds:
         return False
-    return abs(means[0] - means[1]) < noise(form, figures, [[of[seed] for seed in seeds] for of in values])
+    shared, few = [[of[seed] for seed in seeds] for of in values], [few_labels(points[0]) for points in own]
+    return abs(means[0] - means[1]) < noise(form, figures, shared, few)
 
 
 def _mean(column: Column, points: Sequence[Point]) -> float | None:

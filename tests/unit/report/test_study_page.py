@@ -20,6 +20,7 @@ from gannotate.studies.comparison import verdict_of
 from gannotate.studies.findings import Figure, Finding, Verdict
 from gannotate.studies.plot import draw
 from gannotate.studies.reading import find_studies, is_study, read_study
+from gannotate.studies.study import load_study
 from gannotate.studies.tables import Grid
 
 from .conftest import asks_nothing, read
@@ -266,6 +267,27 @@ def test_a_study_whose_commands_are_not_told_says_how_many_there_were(tmp_path: 
     content = deepcopy(CONTENT) | {"cells": {}, "cell_count": 25}
     said = said_in(study_page(read_study(folder_of(tmp_path / "kept", content))))
     assert "25 commands, which study.json does not tell one by one." in said
+
+
+def test_what_the_study_does_not_ask_says_who_does_or_why_nobody(tmp_path: Path):
+    untestable = [
+        {"text": "On cars", "why": "No cars.", "see": None, "possible": False},
+        {"text": "With three steps", "why": "No time.", "possible": True},
+        {"text": "From ImageNet", "why": "Random here.", "see": {"study": "other", "part": "It <is> so"}},
+    ]
+    page = study_page(read_study(folder_of(tmp_path, CONTENT | {"untestable": untestable})))
+    assert page.count(badge(Verdict.UNTESTABLE)) == page.count(badge(Verdict.UNTESTED)) == 1
+    assert '<b class="verdict">see other</b><div><b>From ImageNet</b><p>Random here.</p>' in page
+    assert "other asks it: It &lt;is&gt; so." in page
+    assert "1 more cannot be tested here; 1 more was not tested here; 1 more is asked by another study" in page
+
+
+def test_a_page_has_the_claim_as_it_is_declared_today(tmp_path: Path):
+    kept = Path(__file__).parents[3] / "docs/study-results/taps-portraits/study.json"
+    before = json.loads(kept.read_text()) | {"claim": "Nothing of it."}
+    page = write_study_page(folder_of(tmp_path, before)).read_text()
+    assert "Nothing of it." not in page
+    assert load_study("taps").claim.split("(")[0] in page
 
 
 @pytest.mark.parametrize(
