@@ -29,6 +29,7 @@ LAYERS = (
         "project_config",
         "project_pictures",
         "viz",
+        "drawing",
         "torchvision_operators",
         "wording",
     ),
