@@ -17,7 +17,7 @@ from itertools import combinations
 from pathlib import Path
 from statistics import fmean, variance
 
-from gannotate.studies.comparison import FEW, LABELS
+from gannotate.studies.comparison import FEW, LABELS, few_labels
 from gannotate.studies.findings import Point
 from gannotate.studies.reading import find_studies, read_study
 
@@ -55,8 +55,7 @@ def _squared(first: Point, second: Point) -> Iterator[float]:
 
 
 def _labels(point: Point) -> str:
-    labels = point.at.get(LABELS, FEW)
-    return f"fewer than {FEW}" if isinstance(labels, int | float) and labels < FEW else f"{FEW} and more"
+    return f"fewer than {FEW}" if few_labels(point) else f"{FEW} and more"
 
 
 if __name__ == "__main__":

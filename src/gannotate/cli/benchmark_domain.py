@@ -64,10 +64,11 @@ def domain_verb(name: str, folder: Path, /, *, flags: DomainFlags) -> int:
         latents=flags.latents,
         size=flags.size,
     )
-    sources = domain_sources(benchmark, folder, choice)
+    counting = Counting(flags, "domain, ")
+    sources = domain_sources(benchmark, folder, choice, counting)
     if flags.dry_run:
         return show.plan(flags, [_would(source, flags.out) for source in sources], settings(flags))
-    done = write_domain(benchmark, sources, flags.out, Counting(flags, "domain, "))
+    done = write_domain(benchmark, sources, flags.out, counting)
     lacking = [one for one in ("unlabelled", "generator") if one not in {source.name for source in sources}]
     notes = _notes(benchmark, sources, done, lacking)
     for note in notes:

@@ -126,11 +126,12 @@ def export_benchmark_verb(name: str, folder: Path, /, *, flags: ExportBenchmarkF
     """
     benchmark = find_benchmark(name)
     check_new(flags.out)
-    data = load_benchmark(benchmark, folder, flags.split, flags.size, 1 if flags.grey else 3).first(flags.first)
+    tree, counting = benchmark.tree(folder), Counting(flags, "export, ")
+    tree.told = counting
+    data = load_benchmark(benchmark, tree, flags.split, flags.size, 1 if flags.grey else 3).first(flags.first)
     if flags.dry_run:
         return show.plan(flags, [f"write {len(data)} pictures into {flags.out}"], settings(flags))
-    counting = Counting(flags)
-    done = export_split(data, flags.out, lambda count: counting("export", count, len(data)))
+    done = export_split(data, flags.out, lambda count: counting(flags.split, count, len(data)))
     for item in done.skipped[:NAMED]:
         show.say(flags, f"left out {item.name}: {item.reason}")
     if len(done.skipped) > NAMED:

@@ -13,6 +13,7 @@ from gannotate.errors import GannotateError
 
 MOST_XML_BYTES = 1 << 20
 MOST_PX = 1_000_000
+"""No side of a box lies further out: no picture is as large."""
 
 
 @dataclass(frozen=True)

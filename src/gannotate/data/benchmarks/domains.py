@@ -7,7 +7,6 @@ The zips are as `export_split` writes them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import yaml
 from gannotate.data.benchmarks.declaration import Benchmark
 from gannotate.data.benchmarks.exporting import Exported, export_split
 from gannotate.data.benchmarks.reading import BenchmarkSplit, load_benchmark, shared_names
-from gannotate.data.benchmarks.tree import Tree
+from gannotate.data.benchmarks.tree import Told, Tree, silent
 from gannotate.data.labelled import read_labelled
 from gannotate.data.pictures import PictureSource
 from gannotate.data.writing import check_new
@@ -62,8 +61,13 @@ class DomainPart:
     path: Path | None = None
 
 
-def domain_sources(benchmark: Benchmark, folder: str | Path, choice: DomainChoice) -> list[DomainPart]:
+def domain_sources(
+    benchmark: Benchmark, folder: str | Path, choice: DomainChoice, told: Told = silent
+) -> list[DomainPart]:
     """What goes into a domain; nothing is written.
+
+    Args:
+        told: called while many annotations are read to know which pictures there are.
 
     Raises:
         UsageError: no such folder or split, a split without labels, pictures that are learned from and tested on, too
@@ -83,6 +87,7 @@ def domain_sources(benchmark: Benchmark, folder: str | Path, choice: DomainChoic
     if choice.generator is not None and not choice.generator.is_dir():
         raise UsageError(f"{choice.generator} is no folder; give the folder of a generator")
     tree = benchmark.tree(folder)
+    tree.told = told
     labelled = load_benchmark(benchmark, tree, choice.labelled, choice.size).first(choice.first)
     if choice.latents is not None:
         _check_latents(choice.latents, labelled)
@@ -141,9 +146,7 @@ def _test(benchmark: Benchmark, tree: Tree, choice: DomainChoice, labelled: Benc
     return DomainPart("test", test)
 
 
-def write_domain(
-    benchmark: Benchmark, sources: list[DomainPart], out: str | Path, told: Callable[[str, int, int], object]
-) -> dict[str, Exported]:
+def write_domain(benchmark: Benchmark, sources: list[DomainPart], out: str | Path, told: Told) -> dict[str, Exported]:
     """Writes the splits and domain.yaml into a new folder, which appears whole or not at all.
 
     Args:
@@ -161,7 +164,7 @@ def write_domain(
     return done
 
 
-def _exported(name: str, data: BenchmarkSplit, out: Path, told: Callable[[str, int, int], object]) -> Exported:
+def _exported(name: str, data: BenchmarkSplit, out: Path, told: Told) -> Exported:
     return export_split(data, out / f"{name}.zip", lambda count: told(name, count, len(data)))
 
 

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from gannotate.data.benchmarks.declaration import Benchmark
 from gannotate.data.benchmarks.reading import BenchmarkSplit, LabelledPicture, load_benchmark, shared_names
-from gannotate.data.benchmarks.tree import Told
+from gannotate.data.benchmarks.tree import Told, silent
 from gannotate.data.pictures import Skipped
 from gannotate.errors import GannotateError
 from gannotate.labels import IGNORE
@@ -27,10 +27,6 @@ THUMB_PX = 160
 
 NAMED = 5
 """Missing files that are named; the others are counted."""
-
-
-def _silent(what: str, done: int, total: int) -> None:
-    pass
 
 
 @dataclass(frozen=True)
@@ -87,7 +83,7 @@ class Report:
         return {"benchmark": self.benchmark, "splits": splits, "shared": self.shared}
 
 
-def inspect(benchmark: Benchmark, folder: str | Path, full: bool = False, told: Told = _silent) -> Report:
+def inspect(benchmark: Benchmark, folder: str | Path, full: bool = False, told: Told = silent) -> Report:
     """Looks for the files of every split; reads some pictures of each, or all when `full`.
 
     Args:

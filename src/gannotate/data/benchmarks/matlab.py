@@ -26,6 +26,7 @@ MOST_CELLS = 10_000
 DEEPEST = 8
 
 MOST_SIDES = 32
+"""Sides of one array, as many as NumPy has; a mask has two."""
 
 HEADER = 128
 MATRIX, COMPRESSED = 14, 15

@@ -20,6 +20,10 @@ Told = Callable[[str, int, int], object]
 """Called with what is read, how many files so far, and of how many."""
 
 
+def silent(what: str, done: int, total: int) -> None:
+    """A `Told` that tells nobody."""
+
+
 class Tree:
     """The dataset's own top folder, wherever in `folder` it lies.
 
@@ -47,7 +51,7 @@ class Tree:
                 f"{'it' if len(anchors) == 1 else 'one of them'} (`gannotate data benchmarks NAME` shows the layout)"
             )
         self.path = found
-        self.told: Told = lambda what, done, total: None
+        self.told: Told = silent
         self.listing = functools.cache(self._listing)
         self._known: dict[Hashable, Any] = {}
 
