@@ -1,16 +1,16 @@
 """Says by how much two ways of a study differ from seed to seed: what `FRACTION_NOISE` and `FEW_NOISE` stand on.
 
-    python tools/seed_noise.py [FOLDER...]
+    python tools/seed_noise.py [FOLDER...] [--without AXIS=VALUE]
 
 Of every two places of a kept study that differ in one axis but in the number of labels not, the deviation over the
 seeds that both have of the difference of their mean IoU; pooled by the number of labels. A folder is one of `gannotate
-study run --out`; docs/study-results when none is given.
+study run --out`; docs/study-results when none is given. `--without way=semantic-gan` leaves the pairs with that out.
 """
 
 from __future__ import annotations
 
+import argparse
 import math
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import combinations
@@ -25,14 +25,16 @@ KEPT = Path(__file__).parents[1] / "docs" / "study-results"
 MEASURES = ("miou", "fg")
 
 
-def main(folders: list[Path]) -> None:
-    """A row a study, then all of them."""
+def main(folders: list[Path], without: str) -> None:
+    """A row a study, then all of them; without the points at that value of an axis."""
+    axis, _, value = without.partition("=")
     pooled: dict[str, list[float]] = defaultdict(list)
     print("study, labels: deviation of the difference of two ways, pairs")
     for folder in find_studies(folders):
         ended = read_study(folder)
         own: dict[str, list[float]] = defaultdict(list)
-        for first, second in combinations(ended.points, 2):
+        points = [point for point in ended.points if not axis or str(point.at.get(axis)) != value]
+        for first, second in combinations(points, 2):
             for squared in _squared(first, second):
                 own[_labels(first)].append(squared)
         for labels, found in sorted(own.items()):
@@ -59,4 +61,8 @@ def _labels(point: Point) -> str:
 
 
 if __name__ == "__main__":
-    main([Path(folder) for folder in sys.argv[1:]] or [KEPT])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folders", nargs="*", type=Path, default=[KEPT])
+    parser.add_argument("--without", default="", metavar="AXIS=VALUE")
+    flags = parser.parse_args()
+    main(flags.folders, flags.without)
