@@ -18,7 +18,8 @@ FRACTION_NOISE, FEW_NOISE, OTHER_NOISE = 0.035, 0.12, 0.1
 """Without seeds to tell it: what two runs that differ in nothing but their draws seldom differ by. Of fractions (IoU)
 absolute, twice the deviation over seeds of the difference of two ways, as the kept studies with three seeds have it
 (tools/seed_noise.py): with fewer than `FEW` labels .06, as one unlucky picture decides, with more .014 without
-SemanticGAN, whose runs differ by more, and .022 with it. Of others, seconds of a shared machine above all, as a part of the larger side."""
+SemanticGAN, whose runs differ by more, and .022 with it. Of others, seconds of a shared machine above all, as a part
+of the larger side."""
 
 FEW, LABELS = 5, "shots"
 """Labelled pictures below which `FEW_NOISE` is usual, and the axis that tells how many there are."""
