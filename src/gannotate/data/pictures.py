@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from gannotate.data.archives import Archive, read_file, told_of
 from gannotate.data.video import is_video
+from gannotate.data.walking import hidden, names_below
 from gannotate.errors import GannotateError, UsageError
 from gannotate.picture_files import MAX_PIXELS, open_picture, without_warnings
 from gannotate.wording import counted, quoted
@@ -74,7 +75,7 @@ class PictureSource:
             self._zip = _archive(self.path)
             names = list(self._zip.names)
         else:
-            names = [str(p.relative_to(self.path)) for p in self.path.rglob("*") if p.is_file()]
+            names = names_below(self.path)
         self.files = frozenset(names)
         """Every file in it, pictures or not."""
         if under is None:
@@ -82,7 +83,7 @@ class PictureSource:
             under = "images" if {"images", "masks"} <= tops else ""
         inside = under.rstrip("/") + "/" if under else ""
         self.names = tuple(
-            sorted(n for n in names if n.startswith(inside) and n.lower().endswith(SUFFIXES) and not _hidden(n))
+            sorted(n for n in names if n.startswith(inside) and n.lower().endswith(SUFFIXES) and not hidden(n))
         )
         """Names of the pictures, sorted."""
         if not self.names:
@@ -281,7 +282,3 @@ def _channels_of(images: Sequence[Image.Image]) -> int:
         if np.abs(array - array.mean(axis=2, keepdims=True)).mean() > 1.5:
             return 3
     return 1
-
-
-def _hidden(name: str) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))

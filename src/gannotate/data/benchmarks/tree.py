@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -12,6 +11,7 @@ from PIL import Image
 
 from gannotate.data.formats.files import MOST_BYTES
 from gannotate.data.pictures import SUFFIXES, decode_picture
+from gannotate.data.walking import names_below, unreadable
 from gannotate.errors import GannotateError, UsageError
 
 T = TypeVar("T")
@@ -74,23 +74,10 @@ class Tree:
     def below(self, folder: str) -> list[str]:
         """Files below a folder, with / between folders and relative to it, sorted; hidden ones are left out.
 
-        Links to folders are not followed: they may lead round in circles.
-
         Raises:
             GannotateError: a folder in it cannot be read.
         """
-
-        def refuse(error: OSError) -> None:
-            raise unreadable(folder, error) from error
-
-        if not self._is(Path.is_dir, folder):
-            return []
-        found: list[str] = []
-        for place, folders, files in os.walk(self.path / folder, onerror=refuse):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            here = Path(place).relative_to(self.path / folder)
-            found += [(here / name).as_posix() for name in files if not name.startswith(".")]
-        return sorted(name for name in found if (self.path / folder / name).is_file())
+        return names_below(self.path / folder) if self._is(Path.is_dir, folder) else []
 
     def is_file(self, name: str) -> bool:
         """Whether there is such a file, wherever it lies; see `has` for names that files tell."""
@@ -155,11 +142,6 @@ class Tree:
         except UnicodeDecodeError as error:
             raise GannotateError(f"{name} is no text file ({error.reason})") from error
         return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def unreadable(name: str, error: OSError) -> GannotateError:
-    """The error of a file or folder that the system does not let us read."""
-    return GannotateError(f"{name} cannot be read ({error.strerror or error})")
 
 
 def safe(name: str) -> bool:

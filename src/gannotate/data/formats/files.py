@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from gannotate.data.archives import MOST_BYTES, Archive, read_file
 from gannotate.data.pictures import SUFFIXES
+from gannotate.data.walking import hidden, names_below
 from gannotate.errors import GannotateError, UsageError
 
 
@@ -29,11 +30,8 @@ class Files:
                 self._zip = Archive(self.path)
             except GannotateError as error:
                 raise UsageError(f"{path} is not a folder or a zip: it {error}") from error
-        if self._zip is not None:
-            names = list(self._zip.names)
-        else:
-            names = [item.relative_to(self.path).as_posix() for item in self.path.rglob("*") if item.is_file()]
-        self.names = tuple(sorted(name for name in names if not _hidden(name)))
+        names = self._zip.names if self._zip is not None else names_below(self.path)
+        self.names = tuple(sorted(name for name in names if not hidden(name)))
         self._known = frozenset(self.names)
         self._pictures: dict[str, list[str]] | None = None
 
@@ -98,7 +96,3 @@ def stem_of(name: str, under: str = "") -> str:
     path = PurePosixPath(name)
     inside = path.relative_to(under) if under else path
     return str(inside.with_suffix(""))
-
-
-def _hidden(name: str) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))

@@ -21,8 +21,9 @@ from gannotate.data.benchmarks.crops import Square, cut_square, overlaps, read_b
 from gannotate.data.benchmarks.items import Item, LabelMap
 from gannotate.data.benchmarks.part_annotations import Thing, read_things
 from gannotate.data.benchmarks.splits import Split
-from gannotate.data.benchmarks.tree import Tree, safe, unreadable
+from gannotate.data.benchmarks.tree import Tree, safe
 from gannotate.data.formats.files import MOST_BYTES
+from gannotate.data.walking import unreadable
 from gannotate.errors import GannotateError
 from gannotate.project_config import Strict
 
