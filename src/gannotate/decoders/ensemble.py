@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -34,7 +33,7 @@ class EnsembleConfig(DecoderConfig):
     taps: tuple[str, ...] = ()
     """Names of the activations to read; all when not given."""
     members: int = 10
-    """Networks that vote."""
+    """Networks whose mean probability it gives; DatasetGAN counts their votes."""
     hidden: tuple[int, ...] = ()
     """Widths of a member's hidden layers; when not given the paper's: 128, 32 (from 32 classes on 256, 128)."""
     interpolation: Interpolation = "bilinear"
@@ -105,13 +104,6 @@ class EnsembleDecoder(PointwiseDecoder[EnsembleConfig]):
     def pooled(self, members: Float[Tensor, "n m classes h w"]) -> Float[Tensor, "n classes h w"]:
         mean = members.mean(dim=1)
         return mean if self.temperature == 1 else (mean.log() / self.temperature).softmax(dim=1)
-
-    def votes(self, taps: Mapping[str, Float[Tensor, "n k h w"]]) -> Float[Tensor, "n classes size size"]:
-        """Part of the members that choose each class; the largest, of equal ones the first, is DatasetGAN's label."""
-        return self.in_bands(taps, self._votes)
-
-    def _votes(self, x: Float[Tensor, "p outputs"]) -> Float[Tensor, "p classes"]:
-        return F.one_hot(self._members_tail(x).argmax(dim=2), self.classes).to(x).mean(dim=1)
 
     def _members_tail(self, x: Float[Tensor, "p outputs"]) -> Float[Tensor, "p members classes"]:
         members = self.config.members

@@ -148,15 +148,6 @@ def test_the_temperature_is_of_what_the_members_say_together(generator: StyleGAN
     assert torch.equal(decoder.member_probabilities(taps), said)
 
 
-def test_votes_are_counted(generator: StyleGAN2, taps: Taps) -> None:
-    decoder = EnsembleDecoder.of_generator(generator, 4, EnsembleConfig(members=5, hidden=(8,))).eval()
-    settle(decoder)
-    chosen = decoder.member_logits(taps).argmax(dim=2)
-    votes = decoder.votes(taps)
-    for label in range(4):
-        torch.testing.assert_close(votes[:, label], (chosen == label).float().mean(dim=1))
-
-
 def make_all(generator: StyleGAN2, interpolation: Interpolation = "bilinear") -> list[PointwiseDecoder]:
     decoders = [
         LinearDecoder.of_generator(generator, 4, LinearConfig(interpolation=interpolation)),

@@ -41,8 +41,10 @@ NO_FLAW = 0.1
 class GuidedCollaboration(MethodSettings):
     """Settings of guided collaborative training."""
 
-    weight_consistency: float = 100.0
-    """Full weight of the dynamic consistency; PixelSSL's. With random starts 5 and 100 came to the same."""
+    weight_consistency: float = 4.8
+    """Full weight of the dynamic consistency, a pixel's square summed over its classes. PixelSSL's 100 is of the mean
+    over its 21 classes; of the mean over few it is many times as heavy, and the two networks become one
+    (docs/log.md)."""
     weight_correction: float = 1.0
     """Weight of the flaw correction; PixelSSL's."""
     weight_detector: float = 10.0
@@ -109,7 +111,8 @@ class GuidedCollaborationTrainer(SemiSupervisedTrainer[GuidedCollaboration]):
         ramp = sigmoid_ramp(index, settings.ramp * self.training.steps)
         labels = labelled.label_maps, labelled.soft, self.of_labelled
         supervised = [shared_cross_entropy(each[:count], *labels) for each in logits]
-        apart = [share.part_of(F.mse_loss(each, target)) for each, target in zip(answers, targets, strict=True)]
+        squares = [(each - target).square().sum(1) for each, target in zip(answers, targets, strict=True)]
+        apart = [share.part_of(each.mean()) for each in squares]
         flawed = [share.part_of((each.square() * bad).mean()) for each in flaws]
         loss = supervised[0] + supervised[1] + settings.weight_consistency * ramp * (apart[0] + apart[1])
         self.learn(loss + settings.weight_correction * (flawed[0] + flawed[1]))

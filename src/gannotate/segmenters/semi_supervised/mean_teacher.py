@@ -3,7 +3,8 @@
 The loss is CE(labelled) + w(t) |student - teacher|^2 on class probabilities of unlabelled pictures (section 2), the
 two seeing different views: the teacher the picture as it is, the student the picture moved, the teacher's answer moved
 alike, and each Gaussian noise of its own. The teacher is the average that every training of ours keeps, and is what
-is saved. As PixelSSL runs it, labelled pictures are not asked for agreement.
+is saved. As PixelSSL runs it, labelled pictures are not asked for agreement; unlike there, they and the unlabelled ones
+go through the student one after the other (see `said_apart`).
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ from gannotate.training.shares import Share
 class MeanTeacher(MethodSettings):
     """Settings of the mean teacher; how slowly the teacher follows is the training's `ema` (from Python)."""
 
-    weight: float = 10.0
-    """Full weight of the disagreement, a pixel's square summed over its classes. The paper's 100 is of the mean over
-    its 10 classes: 10 of the sum, whatever the number of classes (docs/log.md). PixelSSL has 1, on logits."""
+    weight: float = 1.0
+    """Full weight of the disagreement, a pixel's square summed over its classes. PixelSSL's 1, which is of logits. The
+    paper's 100 of the mean over 10 classes, 10 of the sum, is for 150,000 steps: in hundreds of them it holds a network
+    back at what it said before, and less is learned than from the labels alone (docs/log.md)."""
     ramp: float = 0.27
     """Part of the training in which the weight rises; the paper's 40,000 of 150,000 steps."""
     noise: float = 0.15
-    """Standard deviation of the noise on each view, on the scale of [-1, 1]; the paper's."""
+    """Standard deviation of the noise on each view, of values from -1 to 1; the paper's, whose values deviate by 1."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -52,8 +54,11 @@ class MeanTeacherTrainer(SemiSupervisedTrainer[MeanTeacher]):
         pictures = self.pictures()
         view = self.unlabelled_view(pictures, soft=self.teach(pictures))
         assert view.soft is not None
-        with self.of_both:
-            logits = self.said(self.network, self.noisy(torch.cat([labelled.pictures, view.pictures])))
+        with self.of_labelled:
+            known_view = self.noisy(labelled.pictures)
+        with self.of_unlabelled:
+            own_view = self.noisy(view.pictures)
+        logits = self.said_apart(self.network, known_view, own_view)
         known, guessed = logits[: len(labelled.pictures)], logits[len(labelled.pictures) :]
         supervised = shared_cross_entropy(known, labelled.label_maps, labelled.soft, self.of_labelled)
         apart = disagreement(guessed.softmax(1), view.soft, view.label_maps != IGNORE, self.of_unlabelled)

@@ -3,7 +3,7 @@
 The loss is L = CE(labelled) + a(t) CE(pseudo-labelled) (equation 15), with a(t) from 0 to its full weight along a line
 (equation 16). As in the comparison of LayerMatch, only pixels whose likeliest class is likely enough teach; the mean is
 over all pixels, so that few sure answers weigh little. The network answers for pictures as they are, and learns from
-them moved and changed like labelled ones.
+them moved and changed like labelled ones, which go through it by themselves (see `said_apart`).
 """
 
 from __future__ import annotations
@@ -62,8 +62,7 @@ class PseudoLabelTrainer(SemiSupervisedTrainer[PseudoLabels]):
         labelled = self.labelled_view(self.labelled())
         pictures = self.pictures()
         unlabelled = self.unlabelled_view(pictures, self.answers(pictures))
-        with self.of_both:
-            logits = self.said(self.network, torch.cat([labelled.pictures, unlabelled.pictures]))
+        logits = self.said_apart(self.network, labelled.pictures, unlabelled.pictures)
         known, guessed = logits[: len(labelled.pictures)], logits[len(labelled.pictures) :]
         supervised = shared_cross_entropy(known, labelled.label_maps, labelled.soft, self.of_labelled)
         taught = self.of_unlabelled.part_of((unlabelled.label_maps != IGNORE).float().mean())

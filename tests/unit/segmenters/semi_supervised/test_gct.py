@@ -115,7 +115,7 @@ def test_the_loss(small: Any, slow_cross_entropy: Callable[..., float], index: i
         expected += slow_cross_entropy(answers[own][:4], labelled.label_maps)
         mine, theirs = (torch.where(fit[each] > 0.4, 1.0, fit[each]) for each in (own, other))
         squares = (answers[own] - answers[other]).square() * (mine > theirs).unsqueeze(1)
-        expected += 30 * ramp * squares.mean().item()
+        expected += 30 * ramp * squares.sum(1).mean().item()
         expected += 20 * (flaws[own].square() * bad).mean().item()
         target = flaw_truth(answers[own][:4], truth, known, 1)
         judged += (flaws[own][:4] - target)[known].square().mean().item() / 2

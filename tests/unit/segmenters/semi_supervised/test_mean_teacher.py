@@ -53,7 +53,7 @@ def test_the_loss(small: Any, slow_cross_entropy: Callable[..., float], index: i
     labelled, pictures = small.draw(trainer)
     with torch.no_grad():
         teacher = trainer.average.train()(pictures).softmax(1)
-        answers = trainer.network.train()(torch.cat([labelled.pictures, pictures])).softmax(1)
+        answers = small.apart(trainer.network, labelled.pictures, pictures).softmax(1)
     expected = slow_cross_entropy(answers[:4], labelled.label_maps)
     expected += 50 * ramp * (answers[4:] - teacher).square().sum(1).mean().item()
     assert losses[0].item() == pytest.approx(expected, rel=1e-4)

@@ -29,7 +29,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "pseudo-labels": {"threshold": 0.4, "begin": 0.0, "full": 0.1},
     "adversarial": {"threshold": 0.5, "begin": 0.0, "width": 4, "weight_labelled": 0.1, "weight_unlabelled": 0.1},
     "mean-teacher": {"ramp": 0.1, "weight": 10.0},
-    "gct": {"width": 4, "ramp": 0.1, "weight_consistency": 10.0},
+    "gct": {"width": 4, "ramp": 0.1, "weight_consistency": 3.0},
     "s4gan": {"width": 4, "threshold": 0.5, "learning_rate": 1e-3},
 }
 
