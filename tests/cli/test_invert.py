@@ -127,7 +127,9 @@ def test_dry_run_writes_nothing(command: Command, generator: Path, pictures: Pat
         (("--steps", "0"), "steps is 0"),
         (("--batch", "0"), "--batch is 0"),
         (("--space", "z"), "z"),
-        (("--refusals", "2"), "--refusals is 2"),
+        (("--refusals", "2", "--calibrate", "b"), "--refusals is 2"),
+        (("--refusals", "0.5"), "give pictures to --calibrate it with"),
+        (("--encoder-steps", "5"), "say where to keep it with --encoder DIR, or leave it out"),
         (("--perceptual", "nowhere.pth"), "nowhere.pth is no file"),
         (("--gate", "nowhere.json"), "there is no gate nowhere.json"),
         (("--gate", "a.json", "--calibrate", "b"), "give one of them"),
@@ -175,6 +177,7 @@ def test_wrong_generators(command: Command, pictures: Path, tmp_path: Path):
 def test_flags_of_the_other_way(command: Command, annotated: Path, pictures: Path, tmp_path: Path):
     predict = ("predict", annotated, pictures, "--out", tmp_path / "out")
     assert "--steps is for --through generator" in command.mistake(*predict, "--steps", 3)[1]
+    assert "say how large they are with --tile PX" in command.mistake(*predict, "--overlap", 0.5)[1]
     assert "--tile is for a segmenter" in command.mistake(*predict, "--through", "generator", "--tile", 64)[1]
     command("fit", annotated, "--decoder", "linear")
     code, text = command.mistake(*predict, "--through", "generator", "--encoder", tmp_path / "nowhere")

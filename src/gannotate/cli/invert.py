@@ -46,15 +46,16 @@ class InvertFlags(Resumable):
     generator: Path
     """Folder of the generator, or a project."""
     out: Path
-    """Folder for latents/, pictures/, grid.png and inversion.jsonl; the same command goes on with an unfinished one."""
+    """Folder for latents/, pictures/, grid.png and inversion.jsonl; the same command goes on with an unfinished one,
+    other pictures are added to what it holds."""
     space: Space = InversionConfig.space
     """w (one style for all layers) or w+ (one for each: closer pictures)."""
     steps: int | None = None
     """Optimisation steps; 1000, or 100 from an encoder's start, when not given."""
     encoder: Path | None = None
     """Folder of an encoder that gives the start; one that does not exist yet is trained there first."""
-    encoder_steps: int = EncoderTraining.steps
-    """Steps that an encoder is trained for."""
+    encoder_steps: int | None = None
+    """Steps that an encoder is trained for; 3000 when not given."""
     encoder_pictures: Path | None = None
     """Folder or zip of real pictures, e.g. those of the generator's training, that an encoder learns to redraw too."""
     batch: int = BATCH
@@ -63,8 +64,8 @@ class InvertFlags(Resumable):
     """Files of weights for LPIPS: torchvision's vgg16 and LPIPS's linear ones; without any it takes pixels."""
     calibrate: Path | None = None
     """Folder or zip of real pictures that the generator was not trained on: sets the gate, written to OUT/gate.json."""
-    refusals: float = REFUSALS
-    """Part of the generator's own kind of pictures that the gate may refuse."""
+    refusals: float | None = None
+    """Part of the generator's own kind of pictures that a gate of --calibrate may refuse; 0.05 when not given."""
     gate: Path | None = None
     """A gate.json from before, to judge the pictures."""
     crop: bool = False
@@ -86,7 +87,8 @@ def invert(pictures: Path, /, *, flags: InvertFlags) -> int:
         pictures: folder or zip of pictures, or one picture; of images/ and masks/ only images/ is read.
     """
     folder, config = generator_folder(flags.generator), flags.how()
-    training = EncoderTraining(steps=flags.encoder_steps, seed=flags.seed)
+    steps = EncoderTraining.steps if flags.encoder_steps is None else flags.encoder_steps
+    training = EncoderTraining(steps=steps, seed=flags.seed)
     shape = build_generator(read_config(folder)["generator"])
     _check(flags, shape)
     check_place(flags.out, "invert")
@@ -117,7 +119,7 @@ def invert(pictures: Path, /, *, flags: InvertFlags) -> int:
         if held_out is not None:
             gate = _calibrate(flags, inverter, held_out)
         rows = _invert(flags, inverter, given, flags.out, "invert")
-        rows = judge(flags.out, gate)
+        rows = _of(given, judge(flags.out, gate))
         _write_grid(flags.out, given, rows)
         record.result = _result(flags, folder, inverter, given, rows, gate)
     return show.finish(flags, record.result, _as_text(flags, record.result), _next_step(flags, gate))
@@ -171,9 +173,13 @@ def _check(flags: InvertFlags, generator: Generator) -> None:
         raise UsageError(f"--batch is {flags.batch}; give 1 or more")
     if flags.encoder_pictures is not None and flags.encoder is None:
         raise UsageError("--encoder-pictures are for an encoder; say where to keep it with --encoder DIR")
+    if flags.encoder_steps is not None and flags.encoder is None:
+        raise UsageError("--encoder-steps are of an encoder; say where to keep it with --encoder DIR, or leave it out")
     if flags.gate is not None and flags.calibrate is not None:
         raise UsageError("--gate is a gate from before and --calibrate makes a new one; give one of them")
-    if not 0 < flags.refusals < 1:
+    if flags.refusals is not None and flags.calibrate is None:
+        raise UsageError("--refusals is of a new gate; give pictures to --calibrate it with, or leave it out")
+    if not 0 < _refusals(flags) < 1:
         raise UsageError(f"--refusals is {flags.refusals:g}; give a part between 0 and 1, e.g. {REFUSALS}")
     for path in flags.perceptual:
         if not path.is_file():
@@ -182,12 +188,16 @@ def _check(flags: InvertFlags, generator: Generator) -> None:
             )
 
 
+def _refusals(flags: InvertFlags) -> float:
+    return REFUSALS if flags.refusals is None else flags.refusals
+
+
 def _check_enough(held_out: PictureSet, flags: InvertFlags) -> None:
-    count = len(held_out.pictures)
-    if conformal_place(count, flags.refusals) > count:
-        fewest = int(np.ceil(1 / flags.refusals - 1))
+    count, refusals = len(held_out.pictures), _refusals(flags)
+    if conformal_place(count, refusals) > count:
+        fewest = int(np.ceil(1 / refusals - 1))
         raise UsageError(
-            f"--calibrate has {count} pictures, too few to refuse {flags.refusals:g} of them; give at least {fewest}, "
+            f"--calibrate has {count} pictures, too few to refuse {refusals:g} of them; give at least {fewest}, "
             "or a larger --refusals"
         )
 
@@ -203,7 +213,7 @@ def _train_encoder(
     if flags.encoder is None:
         return
     if _is_encoder(flags.encoder):
-        if flags.encoder_pictures is not None or flags.encoder_steps != EncoderTraining.steps:
+        if flags.encoder_pictures is not None or flags.encoder_steps is not None:
             show.say(
                 flags, f"{flags.encoder} holds a trained encoder, which is taken as it is; give a new folder to train"
             )
@@ -231,12 +241,17 @@ def _invert(
             (folder / name).unlink(missing_ok=True)
     progress = invert_pictures(inverter, stems(given.names), given.pictures, folder, flags.batch)
     show.follow(progress, title, flags.quiet)
-    return judge(folder, None)
+    return _of(given, judge(folder, None))
+
+
+def _of(given: PictureSet, rows: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """The rows of the given pictures, which come first: the folder may hold others from before."""
+    return rows[: len(given.pictures)]
 
 
 def _calibrate(flags: InvertFlags, inverter: Inverter, held_out: PictureSet) -> Gate:
     rows = _invert(flags, inverter, held_out, flags.out / CALIBRATION, "calibrate")
-    gate = calibrate(statistics_of(rows), flags.refusals, inverter.settings)
+    gate = calibrate(statistics_of(rows), _refusals(flags), inverter.settings)
     save_gate(flags.out / GATE, gate)
     return gate
 

@@ -182,6 +182,8 @@ def _check(flags: PredictFlags) -> None:
     if flags.through == "segmenter":
         if flags.decoder is not None:
             raise UsageError("--decoder is for --through generator or features; add one of these, or leave it out")
+        if flags.tile is None and flags.overlap != View.overlap:
+            raise UsageError("--overlap is of tiles; say how large they are with --tile PX, or leave it out")
         return
     usual = {"segmenter": None, "tile": None, "overlap": View.overlap, "scales": "1"}
     given = [name for name, value in usual.items() if getattr(flags, name) != value]

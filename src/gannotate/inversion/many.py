@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,10 +60,12 @@ def invert_pictures(
 ) -> Iterator[InversionProgress]:
     """Inverts `pictures` (of the generator's size) into `folder`; iterate to the end.
 
-    Whole batches that are there already are kept, so a stopped run goes on, with the same result.
+    Whole batches that are there already are kept, so a stopped run goes on, with the same result. A picture that was
+    changed is inverted again; those of other names stay, behind the given ones in inversion.jsonl.
 
     Raises:
-        UsageError: the folder holds inversions with other settings, two pictures of one name, or a batch below 1.
+        UsageError: the folder holds inversions with other settings, or of these names but of other pictures alone; two
+            pictures of one name, or a batch below 1.
     """
     folder = Path(folder)
     if batch < 1:
@@ -73,6 +75,7 @@ def invert_pictures(
     _open(folder, inverter.settings | {"batch": batch})
     hashes = [picture_hash(picture) for picture in pictures]
     kept = {row["name"]: row for row in read_rows(folder / ROWS, ("name", "sha256", "psnr", *STATISTICS))}
+    _check_same(folder, dict(zip(names, hashes, strict=True)), kept)
     batches = [range(first, min(first + batch, len(names))) for first in range(0, len(names), batch)]
     todo = [places for places in batches if not _is_done(folder, [(names[i], hashes[i]) for i in places], kept)]
     begin, per_batch = time.monotonic(), inverter.config.steps
@@ -84,10 +87,16 @@ def invert_pictures(
             if step == per_batch:  # written first: who sees the last step finds the files
                 rows = _write(folder, [names[i] for i in places], inverter, projection.finish())
                 kept |= {row["name"]: row | {"sha256": hashes[i]} for row, i in zip(rows, places, strict=True)}
-                write_rows(folder / ROWS, (kept[name] for name in names if name in kept))
+                write_rows(folder / ROWS, in_order(kept.values(), names))
             eta_s = seconds / done * (total - before - done)
             yield InversionProgress(before + done, total, seconds, eta_s, {"distance": distance})
-    write_rows(folder / ROWS, (kept[name] for name in names))
+    write_rows(folder / ROWS, in_order(kept.values(), names))
+
+
+def in_order(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> list[Mapping[str, Any]]:
+    """The rows of these pictures in their order, then the others."""
+    places = {name: place for place, name in enumerate(names)}
+    return sorted(rows, key=lambda row: places.get(row["name"], len(places)))
 
 
 def picture_hash(picture: UInt8[np.ndarray, "h w c"]) -> str:
@@ -183,6 +192,16 @@ def _open(folder: Path, settings: dict[str, Any]) -> None:
                 "settings to go on"
             )
     write_json(path, {"format_version": 1, "settings": settings})
+
+
+def _check_same(folder: Path, hashes: Mapping[str, str], kept: Mapping[str, Mapping[str, Any]]) -> None:
+    """Checks that not every picture of a known name is another one: that is a mistaken folder, not a change."""
+    known = [name for name in hashes if name in kept]
+    if known and all(kept[name]["sha256"] != hashes[name] for name in known):
+        raise UsageError(
+            f"{folder} holds inversions of other pictures with the same names, e.g. {known[0]}; give another --out, or "
+            f"remove {folder / ROWS} to invert these in their place"
+        )
 
 
 def _is_done(folder: Path, pictures: Sequence[tuple[str, str]], rows: Mapping[str, Mapping[str, Any]]) -> bool:

@@ -70,6 +70,24 @@ def test_a_changed_picture_is_inverted_again(inverter: Inverter, pictures: np.nd
     assert changed == {"latents/b.safetensors", "pictures/b.png", "inversion.jsonl"}
 
 
+def test_pictures_of_other_names_stay(inverter: Inverter, pictures: np.ndarray, tmp_path: Path):
+    list(invert_pictures(inverter, NAMES[:3], pictures[:3], tmp_path))
+    before = digests(tmp_path)
+    list(invert_pictures(inverter, NAMES[2:], pictures[2:], tmp_path))
+    assert [row["name"] for row in read_inversions(tmp_path)] == ["deep/c", "d", "e", "a", "b"]
+    assert before.items() - digests(tmp_path).items() == {("inversion.jsonl", before["inversion.jsonl"])}
+    list(invert_pictures(inverter, NAMES, pictures, tmp_path))
+    assert [row["name"] for row in read_inversions(tmp_path)] == NAMES
+
+
+def test_other_pictures_of_the_same_names_are_refused(inverter: Inverter, pictures: np.ndarray, tmp_path: Path):
+    list(invert_pictures(inverter, NAMES, pictures, tmp_path))
+    before = digests(tmp_path)
+    with pytest.raises(UsageError, match=r"other pictures with the same names, e\.g\. a; give another --out"):
+        list(invert_pictures(inverter, [*NAMES[:2], "f"], 255 - pictures[:3], tmp_path))
+    assert digests(tmp_path) == before
+
+
 def test_what_is_written_draws_the_picture_again(inverter: Inverter, pictures: np.ndarray, tmp_path: Path):
     list(invert_pictures(inverter, NAMES, pictures, tmp_path))
     w, noise = load_latents(tmp_path, "deep/c")
