@@ -33,6 +33,15 @@ def newer_format(source: object, version: int, reads: int) -> GannotateError:
     )
 
 
+def why_unread(error: BaseException) -> str:
+    """Why another library could not read a file: its first line, but not torch's advice to run what the file holds."""
+    import pickle
+
+    if isinstance(error, pickle.UnpicklingError):
+        return "it is damaged, or holds more than tensors, and nothing in it is run"
+    return str(error).partition("\n")[0][:160] or type(error).__name__
+
+
 def unexpected(error: BaseException) -> str:
     """What to say of an error that nobody has answered."""
     return f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"

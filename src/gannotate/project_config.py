@@ -82,8 +82,8 @@ class GeneratorEntry(Strict):
 class DrawEntry(Strict):
     """How the project's pictures are drawn from their seeds."""
 
-    psi: float = 1.0
-    cutoff: int | None = None
+    psi: float = Field(default=1.0, ge=-2, le=2)
+    cutoff: int | None = Field(default=None, ge=0)
     noise: Literal["const", "seeded", "none"] = "const"
 
 

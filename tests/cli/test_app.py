@@ -151,9 +151,19 @@ def test_ctrl_c_says_how_to_go_on(capsys: Captured, tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(render, "render_many", stopped)
     code, line = sentence(capsys, *RENDER, "--out", str(tmp_path / "o"), "--quiet")
-    assert code == 130
-    assert "stopped" in line
+    assert (code, line) == (130, "gannotate: stopped; the same command begins again from the start\n")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_promises_to_go_on_where_that_is_so(capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from gannotate.cli import train
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train.Project, "open", stopped)
+    code, line = sentence(capsys, "train", str(tmp_path / "p"))
+    assert (code, line) == (130, "gannotate: stopped; the same command goes on where it was\n")
 
 
 def test_flag_beats_file_beats_default(capsys: Captured, tmp_path: Path):

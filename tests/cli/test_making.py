@@ -105,6 +105,11 @@ def test_new_writes_what_was_asked_for(command: Command, generator: Path, tmp_pa
         (["--classes", "bg,a", "--colours", "ff0000"], "--colours has 1 colour for 2 classes; give one a class"),
         (["--classes", "bg,a", "--colours", "ff0000,blue"], "'blue' is no colour; give six hexadecimal digits"),
         (["--classes", "bg"], "1 class name was given; give 2 to 254"),
+        (["--classes", "bg,a", "--psi", "9"], "psi is 9.0; use a number from -2 to 2"),
+        (["--classes", "bg,a", "--psi", "nan"], "psi is nan; use a number from -2 to 2"),
+        (["--classes", "bg,a", "--cutoff", "-2"], "cutoff is -2; use 0 (no style is truncated) or more"),
+        (["--classes", "bg,a", "--cutoff", "99"], "--cutoff is 99; this generator has"),
+        (["--classes", "bg,a", "--crop"], "--crop cuts real pictures; give them with --pictures DIR"),
         (
             ["--classes", "nose,Background,my eye"],
             "stands before 'Background'; give --classes 'Background,nose,my eye'",

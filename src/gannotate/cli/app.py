@@ -31,6 +31,8 @@ class Verb(NamedTuple):  # not a dataclass: importing those takes longer than al
     target: str
     many: bool = False
     """Whether several processes, started by torchrun, do it together."""
+    goes_on: bool = False
+    """Whether the same command, typed again, goes on where it was stopped (docs/robustness.md has all of them)."""
 
     def load(self) -> Callable[..., int]:
         """Imports the function; it takes what cyclopts parsed and returns the exit code."""
@@ -43,15 +45,33 @@ VERBS: dict[str, tuple[Verb, ...]] = {
         Verb("new", "Make a project from a generator and the names of the classes.", "new:new"),
         Verb("sample", "Draw pictures of the pool that is offered for labelling.", "sample:sample"),
         Verb("annotate", "Label pool pictures in the browser, while a model learns along.", "annotate:annotate"),
-        Verb("simulate", "Label pool pictures with a segmenter trained on other labels.", "simulate:simulate"),
+        Verb(
+            "simulate",
+            "Label pool pictures with a segmenter trained on other labels.",
+            "simulate:simulate",
+            goes_on=True,
+        ),
         Verb("data", "Bring annotations to and from other tools, and read public datasets.", "data:data"),
-        Verb("fit", "Teach a decoder to read labels off the generator, from a few annotations.", "fit:fit", many=True),
-        Verb("synthesize", "Write a labelled dataset with generator and decoder.", "synthesize:synthesize", many=True),
+        Verb(
+            "fit",
+            "Teach a decoder to read labels off the generator, from a few annotations.",
+            "fit:fit",
+            many=True,
+            goes_on=True,
+        ),
+        Verb(
+            "synthesize",
+            "Write a labelled dataset with generator and decoder.",
+            "synthesize:synthesize",
+            many=True,
+            goes_on=True,
+        ),
         Verb(
             "train",
             "Train a segmentation network: on a dataset, on drawn or on labelled pictures.",
             "train:train",
             many=True,
+            goes_on=True,
         ),
         Verb("evaluate", "Score a segmentation network on labelled test pictures.", "evaluate:evaluate"),
         Verb("predict", "Label pictures with a segmentation network.", "predict:predict", many=True),
@@ -65,20 +85,34 @@ VERBS: dict[str, tuple[Verb, ...]] = {
             "Train a generator on a folder or zip of pictures.",
             "train_generator:train_generator_verb",
             many=True,
+            goes_on=True,
         ),
         Verb("import-generator", "Import a generator that somebody else trained.", "import_generator:import_generator"),
         Verb("generate", "Draw pictures of a generator by seed.", "generate:generate"),
         Verb("info", "Show a generator's taps, styles, parameters, memory and card.", "info:info"),
         Verb("mix", "Draw one seed's pictures with styles of another, side by side.", "mix:mix_verb"),
-        Verb("invert", "Find latents with which a generator draws given pictures.", "invert:invert", many=True),
+        Verb(
+            "invert",
+            "Find latents with which a generator draws given pictures.",
+            "invert:invert",
+            many=True,
+            goes_on=True,
+        ),
         Verb("quality", "Measure a generator: KID, FID, precision, recall, path length.", "quality:quality"),
         Verb(
             "pretrain",
             "Teach an encoder a generator's activations, to start from.",
             "pretrain:pretrain_verb",
             many=True,
+            goes_on=True,
         ),
-        Verb("study", "Do the papers' tables and figures, on the pictures at hand.", "study:study", many=True),
+        Verb(
+            "study",
+            "Do the papers' tables and figures, on the pictures at hand.",
+            "study:study",
+            many=True,
+            goes_on=True,
+        ),
         Verb("demo", "Go from a shipped generator and 5 annotations to a segmentation network.", "demo:demo"),
         Verb("doctor", "Check this machine, and a project's files.", "doctor:doctor"),
     ),
@@ -95,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except GannotateError as error:
         return _fail(error, str(error), error.exit_code, words)
     except KeyboardInterrupt as error:
-        return _fail(error, "stopped; the same command goes on from the last checkpoint", INTERRUPTED, words)
+        return _fail(error, _stopped(words), INTERRUPTED, words)
     except BrokenPipeError:  # `gannotate ... | head`: nobody reads on
         sys.stderr.close()
         return FAILED
@@ -177,6 +211,12 @@ def _dispatch(verb: Verb, words: list[str]) -> int:
     except cyclopts.CycloptsError as error:
         raise UsageError(sentence_about(error, parser, words)) from error
     return code if isinstance(code, int) else OK  # None: cyclopts printed a help text
+
+
+def _stopped(words: list[str]) -> str:
+    """What is said at Ctrl-C."""
+    goes_on = any(verb.name in words[:1] and verb.goes_on for group in VERBS.values() for verb in group)
+    return f"stopped; the same command {'goes on where it was' if goes_on else 'begins again from the start'}"
 
 
 def _fail(error: BaseException, text: str, code: int, words: list[str]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -45,12 +45,12 @@ class NewFlags(Common):
     """Pairs of classes that a flip exchanges, by id or name: 1:2 or left:right,5:6."""
     turn90: Annotated[bool, Parameter(negative="")] = False
     """Pictures may be turned by 90 degrees."""
-    psi: float = 1.0
-    """Truncation of the project's pictures: 1 full variety, lower is more usual."""
+    psi: float | None = None
+    """Truncation of the project's generated pictures: 1, the full variety, when not given; lower is more usual."""
     cutoff: int | None = None
     """Truncate only the first so many styles; all when not given."""
-    noise: Literal["const", "seeded", "none"] = "const"
-    """Per-pixel noise of the project's pictures: const (one for all), seeded (each its own) or none."""
+    noise: Literal["const", "seeded", "none"] | None = None
+    """Per-pixel noise of the generated pictures: const (one for all; when not given), seeded (each its own) or none."""
 
 
 def new(project: Path, /, *, flags: NewFlags) -> int:
@@ -95,12 +95,15 @@ def config_of(project: Path, flags: NewFlags, generator: Path | None) -> Project
         entries = with_colours(entries, flags.colours)
     mirror = mirror_of(flags.mirror, flags.swap, names)
     mirror.with_ids(names)
+    if flags.pictures is None and flags.crop:
+        raise UsageError("--crop cuts real pictures; give them with --pictures DIR, or leave it out")
     if generator is not None:
         if flags.size is not None:
             raise UsageError("--size and --generator were both given; the pictures have the generator's size")
-        entry, size, channels = generator_entry(generator)
+        entry, size, channels, draw = generated(generator, flags)
     elif flags.pictures is not None:
-        entry, (size, channels) = None, survey(flags.pictures, flags.size, flags.crop)
+        _check_nothing_drawn(flags)
+        entry, draw, (size, channels) = None, DrawEntry(), survey(flags.pictures, flags.size, flags.crop)
     else:
         raise UsageError("a project needs --generator DIR (from `gannotate train-generator`) or --pictures DIR")
     return ProjectConfig(
@@ -111,7 +114,7 @@ def config_of(project: Path, flags: NewFlags, generator: Path | None) -> Project
         classes=tuple(entries),
         mirror=mirror,
         turn90=flags.turn90,
-        draw=DrawEntry(psi=flags.psi, cutoff=flags.cutoff, noise=flags.noise),
+        draw=draw,
         generator=entry,
     )
 
@@ -143,19 +146,35 @@ def generator_given(path: Path) -> Path:
     return Project.open(path).generator_folder if (path / "project.yaml").exists() else path
 
 
-def generator_entry(folder: Path) -> tuple[GeneratorEntry, int, int]:
-    """What project.yaml says of a generator; its size in px and its channels."""
-    from gannotate.generators.build import load_generator, read_config  # torch: whatever is wrong is told before
+def _check_nothing_drawn(flags: NewFlags) -> None:
+    for name in ("psi", "cutoff", "noise"):
+        if getattr(flags, name) is not None:
+            raise UsageError(f"--{name} says how a generator draws; give one with --generator DIR, or leave it out")
 
+
+def generated(folder: Path, flags: NewFlags) -> tuple[GeneratorEntry, int, int, DrawEntry]:
+    """What project.yaml says of a generator; its size in px and its channels; how it draws.
+
+    Raises:
+        UsageError: it cannot draw as the flags ask.
+    """
+    # torch: whatever is wrong with the other flags is told before
+    from gannotate.cli.generate import check_cutoff
+    from gannotate.generators.base import DrawOptions
+    from gannotate.generators.build import load_generator, read_config
+
+    given = {name: getattr(flags, name) for name in ("psi", "cutoff", "noise")}
+    options = DrawOptions(**{name: value for name, value in given.items() if value is not None})
     about = read_config(folder)
     generator = load_generator(folder)  # whole, before anything is made from it
+    check_cutoff(flags.cutoff, generator)
     entry = GeneratorEntry(
         source=str(folder),
         architecture=about["generator"]["architecture"],
         sha256=digest(folder / "model.safetensors"),
         about=about.get("about", {}),
     )
-    return entry, generator.size, generator.image_channels
+    return entry, generator.size, generator.image_channels, DrawEntry(**asdict(options))
 
 
 def with_colours(entries: Sequence[ClassEntry], colours: str) -> list[ClassEntry]:

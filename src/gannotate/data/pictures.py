@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -87,11 +87,13 @@ class PictureSource:
         )
         """Names of the pictures, sorted."""
         if not self.names:
-            where = f"{self.path}/{under}" if under else str(self.path)
-            found = told_of([name for name in names if name.startswith(inside)])
-            raise UsageError(
-                f"no pictures in {where}, {found}; give a folder or a zip with {', '.join(SUFFIXES)} files"
-            )
+            raise self._no_pictures([name for name in names if name.startswith(inside)], under)
+
+    def _no_pictures(self, found: Sequence[str], under: str) -> UsageError:
+        if under and not found and self.files:  # most often the folder of the pictures themselves
+            return UsageError(f"{self.path} has no {under}/, {told_of(self.files)}; give the folder or zip that has it")
+        where, kinds = f"{self.path}/{under}" if under else str(self.path), ", ".join(SUFFIXES)
+        return UsageError(f"no pictures in {where}, {told_of(found)}; give a folder or a zip with {kinds} files")
 
     def read_bytes(self, name: str) -> bytes:
         """The file's bytes.
@@ -231,15 +233,6 @@ def to_array(image: Image.Image, size: int, channels: int) -> np.ndarray:
         )
     array = np.asarray(image, dtype=np.uint8)
     return array[..., None] if channels == 1 else array
-
-
-def iterate_pictures(source: PictureSource) -> Iterator[tuple[str, Image.Image | None, str]]:
-    """Yields (name, picture or None, why not) one at a time, for long folders."""
-    for name in source.names:
-        try:
-            yield name, source.read(name), ""
-        except GannotateError as error:
-            yield name, None, str(error)
 
 
 def _central_square(image: Image.Image) -> Image.Image:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gannotate.errors import GannotateError
+from gannotate.errors import GannotateError, why_unread
 
 
 def read_state(path: Path, kind: str) -> dict[str, Tensor]:
@@ -28,10 +28,9 @@ def read_state(path: Path, kind: str) -> dict[str, Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the two readers raise a dozen kinds for files that are not theirs
-        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}" if str(error) else type(error).__name__
         raise GannotateError(
-            f"cannot read {kind} weights from {path} ({reason[:120]}); give a state dict saved with torch.save, or a "
-            ".safetensors file"
+            f"cannot read {kind} weights from {path} ({why_unread(error)}); give a state dict saved with "
+            "torch.save, or a .safetensors file"
         ) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise GannotateError(f"{path} holds no state dict of tensors; save {kind}(...).state_dict()")

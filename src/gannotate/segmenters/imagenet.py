@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gannotate.errors import GannotateError
+from gannotate.errors import GannotateError, why_unread
 from gannotate.torchvision_operators import make_importable
 
 LIBRARY_PREFIXES = ("timm-", "tu-")
@@ -67,7 +67,7 @@ def _by_timms_names(name: str, file: Path) -> dict[str, Tensor]:
         tensors = list(loaded.values()) if isinstance(loaded, Mapping) else []
         same = [tensor.shape for tensor in tensors] == [tensor.shape for tensor in own.values()]
     except Exception as error:  # damaged files raise a dozen kinds
-        raise GannotateError(_unreadable(name, file, str(error).partition("\n")[0])) from error
+        raise GannotateError(_unreadable(name, file, why_unread(error))) from error
     if not same:
         raise GannotateError(_unreadable(name, file, "its tensors are of other shapes"))
     return dict(zip(own, tensors, strict=True))

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from gannotate.errors import GannotateError, UsageError
+from gannotate.errors import GannotateError, UsageError, why_unread
 from gannotate.parsing import DAMAGED, load_json
 from gannotate.segmenters.imagenet import imagenet_weights
 
@@ -93,7 +93,7 @@ def _read(path: Path) -> dict[str, Tensor]:
             return load_file(file)
         loaded = torch.load(file, map_location="cpu", weights_only=True)  # tensors only: executes nothing
     except Exception as error:  # the two readers raise a dozen kinds for files that are not theirs
-        reason = str(error).partition("\n")[0]
+        reason = why_unread(error)
         raise GannotateError(f"{file} is no readable file of weights ({reason}); give .safetensors or .pth") from error
     for key in ("state_dict", "model"):
         loaded = loaded.get(key, loaded) if isinstance(loaded, Mapping) else loaded

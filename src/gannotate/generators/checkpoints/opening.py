@@ -25,6 +25,8 @@ KNOWN = (
 STRANGERS = (
     (0, b"version https://git-lfs", "is a Git LFS pointer, not the file itself; get it with `git lfs pull`"),
     (0, b"\x89HDF", "is an HDF5 file"),
+    (0, b"\x89PNG", "is a picture"),
+    (0, b"\xff\xd8\xff", "is a picture"),
     (0, b"\x1f\x8b", "is compressed with gzip; unpack it first"),
     (0, b"7z\xbc\xaf", "is compressed with 7-Zip; unpack it first"),
     (0, b"\x93NUMPY", "is a NumPy array; give it as --average-latent beside the generator's file"),

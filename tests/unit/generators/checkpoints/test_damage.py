@@ -181,6 +181,8 @@ def test_unusual_stylegan3(synthesis: dict[str, Any], words: str):
     [
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:12\n", "git lfs pull"),
         (b"<!DOCTYPE html><html>404</html>", "web page"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(20), "is a picture"),
+        (b"\xff\xd8\xff\xe0" + bytes(20), "is a picture"),
         (b"\x1f\x8b\x08" + bytes(20), "gzip"),
         (b"\x89HDF\r\n\x1a\n" + bytes(20), "HDF5"),
         (b"\x93NUMPY\x01\x00", "--average-latent"),
@@ -193,7 +195,7 @@ def test_unusual_stylegan3(synthesis: dict[str, Any], words: str):
         (foreign.to_file(torch.zeros(3)), "ForeignArray"),
         (b"\x80\x09.", "protocol 9"),
     ],
-    ids=range(13),
+    ids=range(15),
 )
 def test_strangers_are_told_apart(data: bytes, words: str):
     assert words in sentence(data)
