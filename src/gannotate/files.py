@@ -10,8 +10,8 @@ import contextlib
 import errno
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -22,13 +22,20 @@ from gannotate.locks import alone_in, take
 FULL, FORBIDDEN = (errno.ENOSPC, errno.EDQUOT), (errno.EACCES, errno.EPERM)
 """Numbers of errors: the disk, or this user's share of it, is full; this user may not."""
 
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)  # which only Windows has
+"""How a file is opened that must not be there yet."""
+
+
+class DiskError(GannotateError):
+    """The disk is full or fails, or this user may not write or open what is there."""
+
 
 @contextlib.contextmanager
 def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     """Opens a temporary file beside `path`; on success it replaces `path`, on any failure `path` stays as it was.
 
     Raises:
-        GannotateError: the disk is full or the folder cannot be written.
+        DiskError: the disk is full or the folder cannot be written.
     """
     path = Path(path)
     try:
@@ -39,7 +46,6 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-                os.chmod(part, 0o666 & ~_umask())
                 if os.name != "posix":  # elsewhere it keeps its lock until it has its name
                     file.close()
                 os.replace(part, path)
@@ -56,12 +62,32 @@ def _open_part(path: Path) -> tuple[int, str]:
     part = path.with_name(f".{path.name}.part")
     if os.name == "posix":
         with contextlib.suppress(OSError):  # somebody else's: another name may do
-            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            _drop_if_abandoned(part)
+            handle = _open_new(part)
             if take(handle) and _is_alone(handle, part):
-                os.ftruncate(handle, 0)
                 return handle, str(part)
             os.close(handle)
-    return tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    return _open_new(part), str(part)
+
+
+def _open_new(part: Path) -> int:
+    """Makes a file and opens it for writing; it has the mode of any new file here.
+
+    The system takes the umask off: it is one for all threads, and to ask Python for it is to set it for a moment.
+    """
+    return os.open(part, NEW, 0o666)
+
+
+def _drop_if_abandoned(part: Path) -> None:
+    """Removes what a killed process left under a name; the one that takes it over may need another mode."""
+    with contextlib.suppress(FileNotFoundError):
+        handle = os.open(part, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            if take(handle) and _is_alone(handle, part):
+                os.unlink(part)
+        finally:
+            os.close(handle)
 
 
 def drop_abandoned(folder: Path, name: str) -> None:
@@ -94,7 +120,7 @@ def write_new(path: str | Path, data: bytes) -> bool:
     """Writes `data` to `path` where nothing is; False when another process was faster, whose file stays.
 
     Raises:
-        GannotateError: the disk is full or the folder cannot be written.
+        DiskError: the disk is full or the folder cannot be written.
     """
     path = Path(path)
     try:
@@ -105,7 +131,6 @@ def write_new(path: str | Path, data: bytes) -> bool:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-                os.chmod(part, 0o666 & ~_umask())
                 return _name_new(part, path)
             finally:
                 with contextlib.suppress(OSError):
@@ -211,24 +236,24 @@ def as_json(value: Any) -> bytes:
     return (json.dumps(_finite(value), indent=2, allow_nan=False) + "\n").encode()
 
 
-def disk_error(error: OSError, path: str | Path) -> GannotateError:
+def disk_error(error: OSError, path: str | Path) -> DiskError:
     """The sentence for a failed write: says whether the disk is full, and that nothing was replaced."""
     if error.errno in FULL:
-        return GannotateError(
+        return DiskError(
             f"no space left on the disk while writing {path}: nothing was replaced; free some space and run the "
             "same command again"
         )
-    return GannotateError(f"cannot write {path} ({error.strerror or error}); give a place that can be written")
+    return DiskError(f"cannot write {path} ({error.strerror or error}); give a place that can be written")
 
 
-def disk_trouble(error: BaseException) -> GannotateError | None:
+def disk_trouble(error: BaseException) -> DiskError | None:
     """The sentence for an error of the disk that nobody has answered where it happened; None for any other error."""
     if not isinstance(error, OSError) or error.errno not in (*FULL, errno.EROFS, *FORBIDDEN):
         return None
     path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
     if error.errno in FORBIDDEN:  # reading, writing, or no file at all (a process, a port)
         what = f"cannot open or change {path} ({error.strerror}); give another path, or get the permission"
-        return GannotateError(what) if path else None
+        return DiskError(what) if path else None
     return disk_error(error, path or "a file")
 
 
@@ -242,9 +267,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     return value
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -8,8 +8,10 @@ import pytest
 
 from gannotate.errors import GannotateError
 from gannotate.files import (
+    DiskError,
     appearing,
     atomic_write,
+    disk_error,
     disk_trouble,
     drop,
     drop_abandoned,
@@ -76,6 +78,37 @@ def test_what_a_killed_process_left_is_taken_over(tmp_path):
     assert [item.name for item in tmp_path.iterdir()] == ["a.txt"]
     (tmp_path / "b.txt").touch()
     assert path.stat().st_mode == (tmp_path / "b.txt").stat().st_mode
+
+
+@pytest.fixture
+def mask(monkeypatch):
+    """This process's umask, which nothing may touch any more: it is one for all threads."""
+    before = os.umask(0o027)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "umask", lambda mask: pytest.fail("the umask was changed"))
+        yield 0o027
+    os.umask(before)
+
+
+@pytest.mark.parametrize("beside", ["nothing", "abandoned", "alive"])
+@pytest.mark.parametrize("write", [write_new, lambda path, data: write_text(path, data.decode())])
+def test_files_have_the_mode_of_any_other_and_the_umask_is_left_alone(tmp_path, mask, write, beside):
+    path = tmp_path / "a.txt"
+    part, handle = path.with_name(".a.txt.part"), None
+    if beside != "nothing":
+        part, handle = stray(path, alive=beside == "alive")
+        part.chmod(0o600)  # as those of older versions are
+    write(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert path.stat().st_mode & 0o777 == 0o666 & ~mask
+    assert part.exists() == (beside == "alive")
+    if handle is not None:
+        os.close(handle)
+
+
+def test_a_file_has_its_mode_from_its_first_moment_on(tmp_path, mask):
+    with atomic_write(tmp_path / "a.txt") as file:
+        assert os.fstat(file.fileno()).st_mode & 0o777 == 0o666 & ~mask
 
 
 def test_what_another_process_writes_is_left_alone(tmp_path):
@@ -213,6 +246,12 @@ def test_what_is_dropped_is_gone_unless_the_disk_says_no(tmp_path, monkeypatch):
 )
 def test_trouble_with_the_disk_that_nobody_answered_is_a_sentence(error, sentence):
     assert str(disk_trouble(error)) == sentence
+
+
+def test_trouble_with_the_disk_is_told_from_other_errors_by_its_type():
+    assert isinstance(disk_error(OSError(errno.EIO, "Input/output error"), "a"), DiskError)
+    assert isinstance(disk_trouble(OSError(errno.ENOSPC, "no space", "a")), DiskError)
+    assert isinstance(disk_trouble(PermissionError(errno.EACCES, "Permission denied", "a")), DiskError)
 
 
 @pytest.mark.parametrize(
