@@ -59,6 +59,9 @@ KINDS = {
 }
 """Folders of numbered runs, and the command that makes one."""
 
+OF_GENERATORS = ("decoders", "datasets")
+"""Those of them that a project of real pictures alone never has."""
+
 GENERATOR_FILES = ("config.json", "model.safetensors", "card.md", "discriminator.safetensors")
 
 
@@ -133,12 +136,21 @@ class Project:
             UsageError: a project of real pictures only.
         """
         if self.config.generator is None:
-            raise UsageError(
-                f"{self.folder} has no generator, only real pictures; write their labels with `gannotate data export "
-                f"{quoted(self.folder)} --format palette --out DIR` and train on them with `gannotate train "
-                f"{quoted(self.folder)} --labelled DIR`"
-            )
+            raise self._without_generator()
         return self.folder / "generator"
+
+    def _without_generator(self) -> UsageError:
+        return UsageError(
+            f"{self.folder} has no generator, only real pictures; write their labels with `gannotate data export "
+            f"{quoted(self.folder)} --format palette --out DIR` and train on them with `gannotate train "
+            f"{quoted(self.folder)} --labelled DIR`"
+        )
+
+    @property
+    def more_pictures(self) -> str:
+        """The command that adds pictures to the pool."""
+        kind = "-n 20" if self.config.generator is not None else "--pictures DIR"
+        return f"gannotate sample {quoted(self.folder)} {kind}"
 
     def pool(self, source: Source = "generated") -> list[PoolPicture]:
         """The pictures offered for labelling, by seed, the real ones last.
@@ -324,6 +336,8 @@ class Project:
         newest = self.newest(kind)
         if newest is not None:
             return newest
+        if kind in OF_GENERATORS and self.config.generator is None:
+            raise self._without_generator()
         raise UsageError(
             f"{self.folder} has no finished {kind[:-1]} yet; make one with `{KINDS[kind]} {quoted(self.folder)}`"
         )

@@ -184,6 +184,12 @@ def test_a_project_of_real_pictures_only(tmp_path: Path):
     assert Project.open(project.folder).config.generator is None
     with pytest.raises(UsageError, match="has no generator, only real pictures; write their labels with"):
         _ = project.generator_folder
+    for kind in ("decoders", "datasets"):  # nothing that could be typed makes one
+        with pytest.raises(UsageError, match="has no generator, only real pictures; write their labels with"):
+            project.latest(kind)
+    with pytest.raises(UsageError, match="no finished segmenter yet; make one with `gannotate train"):
+        project.latest("segmenters")
+    assert project.more_pictures == f"gannotate sample {project.folder} --pictures DIR"
     with pytest.raises(GannotateError, match="the key 'generator' is missing"):
         parse_config(project.config.to_yaml().replace("format_version: 2", "format_version: 1"), "project.yaml")
 

@@ -5,6 +5,8 @@ import { inWords, place, range } from "../../src/gannotate/annotate/static/curve
 import { HINTS } from "../../src/gannotate/annotate/static/hints.js";
 import { inWords as imported, pairs } from "../../src/gannotate/annotate/static/importing.js";
 import { TOOLS } from "../../src/gannotate/annotate/static/editing.js";
+import { begun } from "../../src/gannotate/annotate/static/notice.js";
+import { stripName } from "../../src/gannotate/annotate/static/panels.js";
 
 const CURVE = [{ labelled: 1, miou: 0.4 }, { labelled: 2, miou: 0.5 }, { labelled: 4, miou: 0.62 }, { labelled: 5, miou: 0.63 }];
 
@@ -42,4 +44,17 @@ test("what came in, in words", () => {
     imported([one, more]),
     "4 pictures labelled, 2 of them new in the pool, 1 had these labels already. No mask has what --map calls hat.",
   );
+});
+
+test("a message begins with a capital letter, unless with a file", () => {
+  assert.equal(begun("the server does not answer"), "The server does not answer");
+  assert.equal(begun("no label"), "No label");
+  for (const path of ["faces/annotations/3.png is 8x8 px", "/tmp/a.png is no PNG", "marks.jsonl, line 1 is not JSON", ""]) assert.equal(begun(path), path);
+});
+
+test("a label that cannot be read is said of a picture in the strip", () => {
+  const fine = { name: "3", mark: null, trouble: "" };
+  assert.equal(stripName(fine, "12%"), "Picture 3, 12% labelled");
+  assert.equal(stripName({ ...fine, mark: "skip" }, ""), "Picture 3, nothing labelled, skip");
+  assert.equal(stripName({ ...fine, trouble: "3.png is 8x8 px" }, ""), "Picture 3, its label cannot be read");
 });

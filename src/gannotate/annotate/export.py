@@ -23,6 +23,7 @@ def export_zip(store: Store, format: FormatName) -> tuple[bytes, list[str]]:
     Raises:
         UsageError: nothing is labelled. GannotateError: a picture or label map that cannot be read.
     """
+    store.check_readable()
     if not store.labelled():
         raise UsageError("nothing is labelled yet; label a picture first")
     with tempfile.TemporaryDirectory() as folder:

@@ -9,6 +9,9 @@ from pathlib import Path
 from gannotate.errors import GannotateError
 from gannotate.files import disk_error, drop, write_bytes
 
+UNREADABLE = ".unreadable.png"
+"""How the name of a kept file ends that is no label map of the project."""
+
 KEEP = 100
 """Versions kept of each picture, the newest ones: each is a small PNG."""
 
@@ -26,6 +29,8 @@ class Begun:
 class History:
     """Files SEED/000001.png, SEED/000002.png, ... below `folder`, each written once and whole.
 
+    What another program put there and cannot be read is SEED/000002.unreadable.png: it takes a number, so that a save
+    from before it is a stale one, but is no version to go back to, and is kept for good.
     A version whose map is not the picture's annotation yet is SEED/000002.STARTED.begun, and does not count; STARTED is
     a word on what the person who drew it started from.
     """
@@ -39,8 +44,30 @@ class History:
         return sorted(int(path.stem) for path in found if path.stem.isdecimal())
 
     def head(self, seed: int) -> int:
-        """The newest version's number; 0 when nothing was ever saved."""
-        return max(self.versions(seed), default=0)
+        """The newest number, of a version or of a file that cannot be read; 0 when nothing was ever saved."""
+        unreadable = [path.name.split(".")[0] for path in (self.folder / str(seed)).glob(f"*{UNREADABLE}")]
+        return max([*self.versions(seed), *(int(number) for number in unreadable if number.isdecimal())], default=0)
+
+    def unreadable(self, seed: int, version: int) -> bytes | None:
+        """The file that cannot be read which took this number; None when a version did.
+
+        Raises:
+            GannotateError: its copy cannot be read either.
+        """
+        try:
+            return self._path(seed, version).with_suffix(UNREADABLE).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise GannotateError(f"{error.filename} cannot be read ({error.strerror or error})") from error
+
+    def add_unreadable(self, seed: int, version: int, data: bytes) -> None:
+        """Keeps a file that cannot be read, under the next number.
+
+        Raises:
+            GannotateError: it could not be written; nothing changed.
+        """
+        write_bytes(self._path(seed, version).with_suffix(UNREADABLE), data)
 
     def read(self, seed: int, version: int) -> bytes:
         """PNG bytes of one version.

@@ -119,7 +119,7 @@ class Importer:
                 nothing.append(entry.name)
                 continue
             if one.seed is not None and self.project.annotation_path(one.seed).exists():
-                if np.array_equal(self.store.load(one.seed).label_map, label_map):
+                if np.array_equal(self.store.look(one.seed).label_map, label_map):
                     same += 1
                     continue
                 if not self.replace:

@@ -15,14 +15,14 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from gannotate.annotate.store import Store
-from gannotate.errors import GannotateError
+from gannotate.errors import GannotateError, UsageError
 from gannotate.files import drop
 from gannotate.project import Project, digest
 from gannotate.record import is_finished, read_record
@@ -101,8 +101,11 @@ class Jobs:
                 self._state = replace(self._state, seconds=time.monotonic() - self._begun)
             return self._state
 
-    def start(self, kind: Kind, parts: Sequence[Part]) -> JobState:
+    def start(self, kind: Kind, make: Callable[[], Sequence[Part]]) -> JobState:
         """Begins a job: its parts one after the other.
+
+        `make` gives the parts. It is called only when nothing runs, as it may remove what a running job reads; what it
+        raises goes on to the caller, and nothing was begun.
 
         Raises:
             Busy: another one runs.
@@ -111,10 +114,11 @@ class Jobs:
             before = self._state
             if before is not None and not before.ended:
                 raise Busy(f"a job runs already (the {before.kind}); wait for its end or cancel it")
+            parts = tuple(make())
             number = before.number + 1 if before else 1
             self._state = JobState(number, kind, len(parts), title=parts[0].title)
             self._begun = time.monotonic()
-            self._thread = threading.Thread(target=self._run, args=(tuple(parts),), name=f"job {number}", daemon=True)
+            self._thread = threading.Thread(target=self._run, args=(parts,), name=f"job {number}", daemon=True)
             self._thread.start()
             return self._state
 
@@ -202,9 +206,16 @@ class Jobs:
             self._state = replace(self._state, seconds=time.monotonic() - self._begun, **changes)
 
 
-def dataset_parts(project: Project, count: int, decoder: str) -> list[Part]:
-    """A decoder of the newest labels, unless there is one, then `count` pictures that it labels."""
-    folder = str(project.folder)
+def dataset_parts(store: Store, count: int, decoder: str) -> list[Part]:
+    """A decoder of the newest labels, unless there is one, then `count` pictures that it labels.
+
+    Raises:
+        UsageError: no generated picture is labelled. GannotateError: a label map of one that cannot be read.
+    """
+    store.check_readable("generated")
+    if not store.labelled("generated"):
+        raise UsageError("no generated picture is labelled yet, and a decoder learns from those; label one first")
+    project, folder = store.project, str(store.project.folder)
     synthesize = Part("Writing the dataset", ("synthesize", folder, "-n", str(count), "--json"))
     known = current_decoder(project, decoder)
     if known is not None:
@@ -228,9 +239,15 @@ def labelled_parts(store: Store, architecture: str, steps: int) -> list[Part]:
 
     They are written to a zip first, named after what is in their labels, so that the same order goes on with what
     was cancelled and one after more labels begins anew. Older zips are removed.
+
+    Raises:
+        UsageError: nothing is labelled. GannotateError: a label map that cannot be read.
     """
+    store.check_readable()
     folder, project = store.folder / "for-training", str(store.project.folder)
     labelled = store.labelled()
+    if not labelled:
+        raise UsageError("no picture is labelled yet; label one first")
     # of the files, and not of the history: `simulate` and `data import` label without it
     content = digest_of((seed, digest(store.project.annotation_path(seed))) for seed in labelled)
     path = folder / f"labelled-{content}.zip"

@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from gannotate.annotate.live import Guess, guess_of
 from gannotate.annotate.store import Store
 from gannotate.data.pictures import decode_picture
-from gannotate.errors import UsageError
+from gannotate.errors import GannotateError, UsageError
 from gannotate.segmenters.loading import load_predictor
 from gannotate.segmenters.predict import Predictor, Segmenter
 from gannotate.wording import quoted
@@ -87,7 +87,11 @@ class Predictions:
         return self.store.project.pool_picture_path(seed).read_bytes()
 
     def _pixels(self, picture: bytes) -> UInt8[np.ndarray, "h w c"]:
-        image = decode_picture(picture)
+        try:
+            image = decode_picture(picture)
+        except GannotateError as error:
+            readable = "give a whole PNG, JPEG, GIF, BMP, TIFF or WebP file"
+            raise GannotateError(f"the picture cannot be read: {error}; {readable}") from error
         if image.width * image.height > MOST_PX:
             raise UsageError(
                 f"the picture is {image.width}x{image.height} px; the page sends at most {MOST_PX // 10**6} Mpx, use "

@@ -27,6 +27,7 @@ from gannotate.annotate.routes.project import add_project
 from gannotate.annotate.routes.work import MOST_PICTURE_BYTES, add_work
 from gannotate.annotate.store import StaleVersion, Store
 from gannotate.errors import GannotateError
+from gannotate.files import DiskError
 
 STATIC = Path(__file__).parent / "static"
 
@@ -67,7 +68,7 @@ async def _refuse(request: Request, error: Exception) -> Response:
     if isinstance(error, StaleVersion):
         more = {"version": error.current, "recovery": f"annotations/recovery/{error.recovery.name}"}
         return JSONResponse({"detail": str(error), **more}, 409)
-    if isinstance(error.__cause__, OSError):
+    if isinstance(error, DiskError):
         return JSONResponse({"detail": str(error)}, 507)
     return JSONResponse({"detail": str(error)}, 400)
 

@@ -4,6 +4,9 @@ A save names the version it started from. When the picture has moved on meanwhil
 save is refused and the refused map is kept beside, so that neither side loses work. Each save writes, in this order,
 the version's own file as one that was begun, the annotation, and its row, and then counts the version; whatever is
 missing after a crash is made up for when the picture is next looked at.
+
+An annotation that cannot be read (another size, other class ids, no PNG) is nobody's loss but that picture's: it is
+shown without labels and with the reason, and kept in the history before anything is written over it.
 """
 
 from __future__ import annotations
@@ -40,12 +43,16 @@ LabelMap = UInt8[np.ndarray, "size size"]
 
 @dataclass(frozen=True)
 class Saved:
-    """One picture's label map: its version (0: never labelled, the map is all ignore) and where it comes from."""
+    """One picture's label map: its version (0: never labelled, the map is all ignore) and where it comes from.
+
+    trouble: why the map that is there cannot be read, and what to do; `label_map` is all ignore then.
+    """
 
     seed: int
     version: int
     label_map: LabelMap
     source: str
+    trouble: str = ""
 
 
 class StaleVersion(GannotateError):
@@ -81,11 +88,24 @@ class Store:
         Raises:
             UsageError: not a picture of the pool. GannotateError: a file that cannot be read.
         """
+        saved = self.look(seed)
+        if saved.trouble:
+            raise GannotateError(saved.trouble)
+        return saved
+
+    def look(self, seed: int) -> Saved:
+        """Like `load`, but a label map that cannot be read is an empty one that says why.
+
+        Raises:
+            UsageError: not a picture of the pool. GannotateError: another file that cannot be read, as a history's.
+        """
         with self._lock:
             self.check_seed(seed)
             version = self._settle(seed)
             row = self._row(seed)
-            return Saved(seed, version, self._current(seed), row.source if row else "unknown" if version else "none")
+            label_map, trouble = self._there(seed)
+            source = row.source if row else "unknown" if version else "none"
+            return Saved(seed, version, label_map, source, trouble)
 
     def save(self, seed: int, label_map: LabelMap, base: int, started: Started = "blank", editor: str = "") -> int:
         """Writes the map that a person made out of version `base`; returns its own version.
@@ -95,8 +115,8 @@ class Store:
 
         Raises:
             StaleVersion: the picture has another version by now. UsageError: not a picture of the pool.
-            GannotateError: unknown class ids, another size, or a disk that takes no more: then nothing changed, or the
-                save is ended when the picture is next looked at.
+            GannotateError: unknown class ids, another size, a file in its place that nobody may read, or a disk that
+                takes no more: then nothing changed, or the save is ended when the picture is next looked at.
         """
         with self._lock:
             self.check_seed(seed)
@@ -104,7 +124,7 @@ class Store:
             if label_map.shape != self.blank.shape:
                 raise GannotateError(f"the label map is {label_map.shape}; this project's are {self.blank.shape}")
             current = self._settle(seed)
-            if current and np.array_equal(label_map, self._current(seed)):
+            if self._is_newest(seed, current, label_map):
                 return current
             own_again = bool(editor) and self._last.get(seed) == (editor, base) and base == current - 1
             if base != current and not own_again:
@@ -126,7 +146,7 @@ class Store:
         with self._lock:
             self.check_seed(seed)
             current = self._settle(seed)
-            if current and np.array_equal(label_map, self._current(seed)):
+            if self._is_newest(seed, current, label_map):
                 return current
             self.project.write_annotation(seed, label_map, source, about)
             return self._settle(seed)
@@ -143,18 +163,49 @@ class Store:
             return self._decode(seed, version)
 
     def labelled(self, source: Source = "any") -> dict[int, float]:
-        """Which pictures of the pool have labels, by seed, and on which part of their pixels (above 0, up to 1)."""
-        pool, found = set(self.seeds(source)), {}
-        for path in sorted(self.folder.glob("*.png")):
-            if path.stem.isdecimal() and int(path.stem) in pool:
-                seed, about = int(path.stem), path.stat()
-                held = self._parts.get(seed)
-                if held is None or held[:2] != (about.st_mtime_ns, about.st_ino):  # a save makes a new file
+        """Which pictures of the pool have labels, by seed, and on which part of their pixels (above 0, up to 1).
+
+        Those whose label map cannot be read are left out.
+        """
+        return {seed: part for seed, part in self._files(source).items() if isinstance(part, float) and part}
+
+    def unreadable(self, source: Source = "any") -> dict[int, str]:
+        """Which pictures of the pool have a label map that cannot be read, by seed: why, and what to do."""
+        return {seed: told for seed, told in self._files(source).items() if isinstance(told, str)}
+
+    def check_readable(self, source: Source = "any") -> None:
+        """Raises GannotateError when a label map cannot be read: what takes all of them would leave it out."""
+        for told in self.unreadable(source).values():
+            raise GannotateError(told)
+
+    def sources(self) -> dict[int, str]:
+        """Where the label map of each picture comes from, by seed, of those that have one.
+
+        Raises:
+            GannotateError: a damaged list.
+        """
+        rows = {int(row["seed"]): row for row in read_rows(self.folder / "annotations.jsonl", ("seed", "source"))}
+        seeds = [int(path.stem) for path in self.folder.glob("*.png") if path.stem.isdecimal()]
+        return {seed: annotation_of(seed, rows.get(seed, {"source": "unknown"})).source for seed in seeds}
+
+    def _files(self, source: Source) -> dict[int, float | str]:
+        """Of each picture of the pool that has a label map: its labelled part, or why it cannot be read."""
+        found: dict[int, float | str] = {}
+        for seed in self.seeds(source):
+            try:
+                about = self.project.annotation_path(seed).stat()
+            except OSError:  # none
+                continue
+            held = self._parts.get(seed)
+            if held is None or held[:2] != (about.st_mtime_ns, about.st_ino):  # a save makes a new file
+                try:
                     part = float((self.project.read_annotation(seed) != IGNORE).mean())
-                    held = self._parts[seed] = (about.st_mtime_ns, about.st_ino, part)
-                if held[2]:
-                    found[seed] = held[2]
-        return dict(sorted(found.items()))
+                except GannotateError as error:  # not held: another class or permission may mend it
+                    found[seed] = _trouble(error)
+                    continue
+                held = self._parts[seed] = (about.st_mtime_ns, about.st_ino, part)
+            found[seed] = held[2]
+        return found
 
     def marks(self) -> dict[int, Mark]:
         """The pictures that were put aside."""
@@ -209,19 +260,29 @@ class Store:
         """Brings history, annotation and row together, after a crash or another program's edit; gives the version."""
         if begun := self.history.begun(seed):
             self._finish(seed, begun)
-        head, current = self.history.head(seed), self._current(seed)
+        head = self.history.head(seed)
+        current, trouble = self._there(seed)
+        if trouble:
+            return self._keep(seed, head)
         if head == 0:
             return self._adopt(seed, 1, current) if self.project.annotation_path(seed).exists() else 0
-        if np.array_equal(current, self._decode(seed, head)):
+        if self.history.unreadable(seed, head) is None and np.array_equal(current, self._decode(seed, head)):
             return head
         return self._adopt(seed, head + 1, current)
 
     def _finish(self, seed: int, begun: Begun) -> None:
         """Ends a save that was cut off; a map that another program has put there since comes after it."""
-        head, current = self.history.head(seed), self._current(seed)
-        old = self._decode(seed, head) if head else self.blank
+        head = self.history.head(seed)
+        current, trouble = self._there(seed)
         new = decode_label_map(begun.png, len(self.project.classes), f"version {begun.version} of picture {seed}")
-        if np.array_equal(current, new) or np.array_equal(current, old):
+        if trouble:
+            over = self._is_kept(seed, head)
+        elif self.history.unreadable(seed, head) is not None:
+            over = np.array_equal(current, new)
+        else:
+            old = self._decode(seed, head) if head else self.blank
+            over = np.array_equal(current, new) or np.array_equal(current, old)
+        if over:
             self._write(seed, new, begun.version, {"started_from": begun.started})
         self.history.end(seed, begun.version)
 
@@ -230,8 +291,43 @@ class Store:
         self.history.add(seed, version, encode_label_map(label_map, self.project.classes))
         return version
 
-    def _current(self, seed: int) -> LabelMap:
-        return self.project.read_annotation(seed) if self.project.annotation_path(seed).exists() else self.blank
+    def _keep(self, seed: int, head: int) -> int:
+        """Gives an annotation that cannot be read a number of its own, unless not even its bytes can be had."""
+        if self._is_kept(seed, head):
+            return head
+        try:
+            data = self.project.annotation_path(seed).read_bytes()
+        except OSError:
+            return head
+        self.history.add_unreadable(seed, head + 1, data)
+        return head + 1
+
+    def _is_kept(self, seed: int, version: int) -> bool:
+        """Whether the annotation, which cannot be read, is kept under this number."""
+        try:
+            return self.project.annotation_path(seed).read_bytes() == self.history.unreadable(seed, version)
+        except OSError:
+            return False
+
+    def _is_newest(self, seed: int, version: int, label_map: LabelMap) -> bool:
+        """Whether a map is the newest version already.
+
+        Raises:
+            GannotateError: what is there can neither be read nor kept, so that nothing may be written over it.
+        """
+        there, trouble = self._there(seed)
+        if trouble and not self._is_kept(seed, version):
+            raise GannotateError(trouble)
+        return bool(version) and not trouble and np.array_equal(label_map, there)
+
+    def _there(self, seed: int) -> tuple[LabelMap, str]:
+        """The annotation, and why it cannot be read: then it is a blank one."""
+        if not self.project.annotation_path(seed).exists():
+            return self.blank, ""
+        try:
+            return self.project.read_annotation(seed), ""
+        except GannotateError as error:
+            return self.blank, _trouble(error)
 
     def _decode(self, seed: int, version: int) -> LabelMap:
         png = self.history.read(seed, version)
@@ -252,6 +348,13 @@ class Store:
         path = self.folder / "recovery" / f"{seed}-from-{base:06d}-{hashlib.sha256(png).hexdigest()[:8]}.png"
         write_bytes(path, png)
         return path
+
+
+def _trouble(error: GannotateError) -> str:
+    """Why an annotation cannot be read, and what to do."""
+    if isinstance(error.__cause__, OSError):  # not even its bytes can be had
+        return f"{error}; make it readable, or move it away"
+    return f"{error}; label the picture anew (this file is kept in annotations/history), or put one there that fits"
 
 
 def changed_classes(config: ProjectConfig, classes: Sequence[ClassEntry]) -> ProjectConfig:

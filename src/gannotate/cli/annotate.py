@@ -23,10 +23,14 @@ from gannotate.cli import show
 from gannotate.cli.device import prepare
 from gannotate.cli.ending import as_by_ctrl_c
 from gannotate.cli.flags import Common, settings
+from gannotate.cli.next_steps import after_labels
 from gannotate.errors import GannotateError, UsageError
 from gannotate.generators.build import load_generator
 from gannotate.project import Project
-from gannotate.wording import quoted
+from gannotate.wording import counted, quoted
+
+MOST_TOLD = 5
+"""So many files that cannot be read are named when the annotator starts."""
 
 
 @Parameter(name="*")
@@ -51,8 +55,10 @@ def annotate(project: Path, /, *, flags: AnnotateFlags = AnnotateFlags()) -> int
     opened = Project.open(project)
     if not opened.pool("any"):
         raise UsageError(
-            f"{project} has no pool pictures to label; draw some with `gannotate sample {quoted(project)} -n 20`"
+            f"{project} has no pool pictures to label; add some with `{opened.more_pictures}`"
         )
+    store = Store(opened)
+    tell_unreadable(flags, store)
     if flags.dry_run:
         return show.plan(flags, [f"serve the annotator of {project} on {flags.host}:{flags.port}"], settings(flags))
     listening = listen(flags.host, flags.port)
@@ -60,7 +66,7 @@ def annotate(project: Path, /, *, flags: AnnotateFlags = AnnotateFlags()) -> int
     # without the token: whoever is turned away is told where the other one is, not let in
     with listening, only_annotator(project, access.address.split("/?")[0]):
         drawing = None if opened.config.generator is None else load_generator(opened.generator_folder, prepare(flags))
-        live = Live(Store(opened), drawing)
+        live = Live(store, drawing)
         if flags.host not in LOOPBACK:
             careful = f"careful: {flags.host} is reachable from the network, without encryption"
             show.say(flags, f"{careful}; only use it on one that you trust")
@@ -74,14 +80,26 @@ def annotate(project: Path, /, *, flags: AnnotateFlags = AnnotateFlags()) -> int
     return show.finish(flags, result, text, next_step(live.store, project, labelled))
 
 
+def tell_unreadable(flags: Common, store: Store) -> None:
+    """Says on stderr which files in annotations/ cannot be read: the page goes on without them."""
+    told = list(store.unreadable().values())
+    try:
+        store.project.annotations("any")
+    except GannotateError as error:  # of a file that is named by no picture
+        told.append(str(error))
+    if not told:
+        return
+    more = [f"{len(told) - MOST_TOLD} more; `gannotate doctor {quoted(store.project.folder)}` names them all"]
+    lines = told if len(told) <= MOST_TOLD else told[:MOST_TOLD] + more
+    files = counted(len(told), "file", "files")
+    show.say(flags, "\n  ".join([f"careful: {files} in annotations/ cannot be read:", *lines]))
+
+
 def next_step(store: Store, project: Path, labelled: Sequence[int]) -> str:
-    """What to type next: a decoder learns from labels of generated pictures; those of real ones train a segmenter."""
+    """What to type next."""
     if not labelled:
         return f"gannotate annotate {quoted(project)}"
-    if store.labelled("generated"):
-        return f"gannotate fit {quoted(project)}"
-    write = f"gannotate data export {quoted(project)} --format palette --out DIR"
-    return f"{write}, then gannotate train {quoted(project)} --labelled DIR"
+    return after_labels(project, bool(store.labelled("generated")))
 
 
 def serve(live: Live, access: Access, listening: socket.socket, browser: bool) -> None:

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from gannotate.cli import show
 from gannotate.cli.device import prepare
 from gannotate.cli.flags import Common, settings
+from gannotate.cli.next_steps import after_labels
 from gannotate.errors import GannotateError, UsageError
 from gannotate.fitting.regions import parse_region
 from gannotate.fitting.simulate import about_segmenter, check_one_region, check_two_classes, to_simulate
@@ -88,12 +89,12 @@ def simulate(project: Path, /, *, flags: SimulateFlags) -> int:
                 f"{region} is on none of the {'' if flags.count is None else 'first '}"
                 f"{counted(len(seeds), 'pool picture')} without an annotation; "
                 + ("give a larger -n, or " if flags.count is not None else "")
-                + f"draw more with `gannotate sample {quoted(project)} -n 100`"
+                + f"draw more with `{opened.more_pictures}`"
             )
         without = [seed for seed in seeds if seed not in done]
         result |= {"region": str(region), "without": without}
         text += f", of {region}; not seen on {counted(len(without), 'other picture')}, which have no annotation"
-    return show.finish(flags, result, text, f"gannotate fit {quoted(project)}")
+    return show.finish(flags, result, text, after_labels(project, bool(opened.annotations("generated"))))
 
 
 def segmenter_folder(project: Project, given: Path | None) -> Path:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import zipfile
 from collections.abc import Callable
 
@@ -65,6 +67,21 @@ def test_what_was_exported_comes_in_again_with_its_pictures(page: TestClient, st
     assert "add --replace" in send(page, data, "parts.zip").json()["detail"]
     assert send(page, data, "parts.zip", replace=True).json()["imported"] == 1
     assert (store.load(1).label_map == truth(1)).all()
+
+
+def test_a_full_disk_is_told_from_a_mask_that_cannot_be_read(
+    page: TestClient, truth: Truth, monkeypatch: pytest.MonkeyPatch
+):
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    junk = send(page, b"junk", "3.png")
+    assert junk.status_code == 400, junk.json()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        answer = send(page, mask(truth(3)), "3.png")
+    assert answer.status_code == 507
+    assert "no space left on the disk" in answer.json()["detail"]
 
 
 def test_a_zip_brings_new_real_pictures_and_the_classes_stay_changeable(page: TestClient, store: Store, truth: Truth):

@@ -57,7 +57,8 @@ def until(found: Callable[[], bool]) -> None:
 def test_parts_run_in_turn_and_tell_their_results(jobs: Jobs, tmp_path: Path):
     file = tmp_path / "order"
     write = f"open({str(file)!r}, 'a').write"
-    started = jobs.start("dataset", [python(f"{write}('a')"), python(f"{write}('b'); print('{{\"made\": 3}}')")])
+    parts = [python(f"{write}('a')"), python(f"{write}('b'); print('{{\"made\": 3}}')")]
+    started = jobs.start("dataset", lambda: parts)
     assert (started.number, started.parts, started.ended) == (1, 2, False)
     assert jobs.wait(20)
     assert jobs.state is not None
@@ -66,19 +67,31 @@ def test_parts_run_in_turn_and_tell_their_results(jobs: Jobs, tmp_path: Path):
 
 
 def test_progress_is_read_and_a_second_job_refused(jobs: Jobs):
-    jobs.start("dataset", [python(SAYS % "fit: 40/200 in 0:10, 1:05 left, loss 0.1" + WAITS)])
+    jobs.start("dataset", lambda: [python(SAYS % "fit: 40/200 in 0:10, 1:05 left, loss 0.1" + WAITS)])
     until(lambda: jobs.state is not None and jobs.state.done == 40)
     assert jobs.state is not None
     assert (jobs.state.steps, jobs.state.eta_s, jobs.state.status) == (200, 65.0, "running")
     assert jobs.state.seconds > 0
     with pytest.raises(Busy, match="a job runs already"):
-        jobs.start("segmenter", [python("pass")])
+        jobs.start("segmenter", lambda: pytest.fail("its parts were made"))
+
+
+def test_an_order_whose_parts_cannot_be_made_begins_nothing(jobs: Jobs):
+    def none() -> list[Part]:
+        raise UsageError("nothing is labelled yet")
+
+    for before in (None, "done"):
+        with pytest.raises(UsageError, match="nothing is labelled yet"):
+            jobs.start("dataset", none)
+        assert (jobs.state and jobs.state.status) == before
+        number = jobs.start("segmenter", lambda: [python("pass")]).number
+        assert jobs.wait(20)
+        assert number == (1 if before is None else 2)
 
 
 def test_a_cancelled_job_ends_and_its_next_part_never_begins(jobs: Jobs, tmp_path: Path):
-    jobs.start(
-        "dataset", [python(SAYS % "fit: 1/2 in 0:01, 0:01 left" + WAITS), python(f"open({str(tmp_path / 'x')!r}, 'w')")]
-    )
+    parts = [python(SAYS % "fit: 1/2 in 0:01, 0:01 left" + WAITS), python(f"open({str(tmp_path / 'x')!r}, 'w')")]
+    jobs.start("dataset", lambda: parts)
     until(lambda: jobs.state is not None and jobs.state.done == 1)
     jobs.cancel()
     assert jobs.wait(20)
@@ -86,12 +99,12 @@ def test_a_cancelled_job_ends_and_its_next_part_never_begins(jobs: Jobs, tmp_pat
     assert (jobs.state.status, jobs.state.error) == ("cancelled", "")
     assert not (tmp_path / "x").exists()
     jobs.cancel()  # nothing runs: nothing happens
-    assert jobs.start("dataset", [python("pass")]).number == 2
+    assert jobs.start("dataset", lambda: [python("pass")]).number == 2
     assert jobs.wait(20)
 
 
 def test_one_cancelled_at_its_last_moment_may_still_be_done(jobs: Jobs):
-    jobs.start("dataset", [python("import sys; sys.stdin.read()")])
+    jobs.start("dataset", lambda: [python("import sys; sys.stdin.read()")])
     jobs.cancel()
     assert jobs.wait(20)
     assert jobs.state is not None
@@ -99,7 +112,7 @@ def test_one_cancelled_at_its_last_moment_may_still_be_done(jobs: Jobs):
 
 
 def test_a_failed_job_gives_its_sentence(jobs: Jobs):
-    jobs.start("dataset", [python(SAYS % "gannotate: no space left" + "sys.exit(1)"), python("pass")])
+    jobs.start("dataset", lambda: [python(SAYS % "gannotate: no space left" + "sys.exit(1)"), python("pass")])
     assert jobs.wait(20)
     assert jobs.state is not None
     assert (jobs.state.status, jobs.state.error, jobs.state.part) == ("failed", "no space left", 1)
@@ -107,7 +120,7 @@ def test_a_failed_job_gives_its_sentence(jobs: Jobs):
 
 def test_a_runner_that_is_not_there_fails_the_job(tmp_path: Path):
     jobs = Jobs(runner=(str(tmp_path / "none"),))
-    jobs.start("dataset", [Part("Part", ("fit",))])
+    jobs.start("dataset", lambda: [Part("Part", ("fit",))])
     assert jobs.wait(20)
     assert jobs.state is not None
     assert jobs.state.status == "failed"
@@ -136,7 +149,7 @@ def decoder_of(project: Project, kind: str = "light", status: str = "done", star
 def test_a_decoder_is_fitted_again_only_when_there_is_something_new(project: Project, store: Store, truth: Truth):
     store.save(0, truth(0), 0)
     assert current_decoder(project, "light") is None
-    assert [part.words[0] for part in dataset_parts(project, 10, "light")] == ["fit", "synthesize"]
+    assert [part.words[0] for part in dataset_parts(store, 10, "light")] == ["fit", "synthesize"]
     decoder_of(project, started="2020-01-01T00:00:00+00:00")
     assert current_decoder(project, "light") is None  # labelled since
     folder = decoder_of(project)
@@ -144,7 +157,7 @@ def test_a_decoder_is_fitted_again_only_when_there_is_something_new(project: Pro
     assert current_decoder(project, "linear") is None
     decoder_of(project, kind="linear")
     assert current_decoder(project, "light") == folder  # one of another kind since changes nothing
-    (only,) = dataset_parts(project, 10, "light")
+    (only,) = dataset_parts(store, 10, "light")
     assert only.words == ("synthesize", str(project.folder), "-n", "10", "--json", "--decoder", folder.name)
     store.save(1, truth(1), 0)
     assert current_decoder(project, "light") is None
@@ -186,7 +199,7 @@ def test_the_real_commands_write_a_dataset(project: Project, store: Store, truth
     store.save(0, truth(0), 0)
     store.save(1, truth(1), 0)
     jobs = Jobs()
-    jobs.start("dataset", dataset_parts(project, 20, "linear"))
+    jobs.start("dataset", lambda: dataset_parts(store, 20, "linear"))
     assert jobs.wait(120)
     assert jobs.state is not None
     assert (jobs.state.status, jobs.state.error) == ("done", "")
@@ -194,7 +207,7 @@ def test_the_real_commands_write_a_dataset(project: Project, store: Store, truth
     assert jobs.state.result is not None
     assert jobs.state.result["pictures"] == 20
     assert len(segmenter_parts(project, "unet", 1)) == 1
-    assert len(dataset_parts(project, 20, "linear")) == 1
+    assert len(dataset_parts(store, 20, "linear")) == 1
 
 
 def test_the_child_ends_when_its_server_is_gone(project: Project, store: Store, truth: Truth):

@@ -106,14 +106,27 @@ def test_the_next_picture_is_neither_labelled_nor_skipped_and_unsure_ones_come_l
     assert live.next_picture(after=2) is None
 
 
-def test_an_annotation_that_cannot_be_read_is_told_and_does_not_end_the_thread(live: Live, truth: Truth):
+def test_an_annotation_that_cannot_be_read_teaches_nothing_and_the_others_do(live: Live, truth: Truth):
     save(live, 0, truth(0))
+    save(live, 1, truth(1))
     path = live.store.project.annotation_path(0)
+    whole = path.read_bytes()
+    for content, taught in ((b"broken", 1), (whole, 2)):
+        path.write_bytes(content)
+        live.request()
+        assert live.wait()
+        assert (live.state.error, live.state.judgement.pictures) == ("", taught)
+    assert live.next_picture() in range(2, 6)
+
+
+def test_a_history_that_cannot_be_read_is_told_and_does_not_end_the_thread(live: Live, truth: Truth):
+    save(live, 0, truth(0))
+    path = live.store.folder / "history" / "0" / "000001.png"
     whole = path.read_bytes()
     path.write_bytes(b"broken")
     live.request()
     assert live.wait()
-    assert "not a readable picture" in live.state.error
+    assert "version 1 of picture 0: not a readable picture" in live.state.error
     path.write_bytes(whole)
     save(live, 1, truth(1))
     assert live.state.error == ""

@@ -198,7 +198,7 @@ def test_project_and_pictures(page: TestClient):
     pictures = page.get("/api/pictures").json()
     assert [one["seed"] for one in pictures] == list(range(6))
     first = {"seed": 0, "name": "0", "real": False, "version": 0, "labelled": 0.0, "source": "none", "mark": None}
-    assert pictures[0] == first
+    assert pictures[0] == first | {"trouble": ""}
     assert page.get("/api/pictures/0/image").content.startswith(b"\x89PNG")
     assert page.get("/api/pictures/77/image").status_code == 404
 

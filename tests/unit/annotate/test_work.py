@@ -105,6 +105,30 @@ def test_a_segmenter_may_learn_from_the_labels_themselves(page: TestClient, stor
 
 
 @pytest.mark.parametrize(
+    ("running", "order"),
+    [
+        ("segmenter", {"source": "labels", "steps": 3}),
+        ("segmenter", {"source": "dataset"}),
+        ("dataset", {}),
+    ],
+)
+def test_an_order_that_is_refused_leaves_what_the_running_job_reads(
+    page: TestClient, store: Store, truth: Truth, running: str, order: dict[str, object]
+):
+    store.save(0, truth(0), 0)
+    begun = page.post("/api/work/segmenter", json={"source": "labels", "steps": 3})
+    assert begun.status_code == 200
+    gathered = store.folder / "for-training" / "labelled-0123456789ab.zip"  # of the labels when that job began
+    gathered.parent.mkdir(exist_ok=True)
+    gathered.write_bytes(b"zip")
+    store.save(0, 1 - truth(0), 1)
+    again = page.post(f"/api/work/{running}", json=order)
+    assert again.status_code == 409
+    assert "a job runs already" in again.json()["detail"]
+    assert gathered.read_bytes() == b"zip"
+
+
+@pytest.mark.parametrize(
     ("kind", "order"),
     [("dataset", {"count": 0}), ("dataset", {"decoder": "best"}), ("segmenter", {"steps": 0}), ("segmenter", {"x": 1})],
 )
@@ -123,7 +147,12 @@ def test_predictions_of_pool_pictures_and_of_any_other(page: TestClient, segment
 
 
 def test_what_is_no_picture_or_too_large_is_refused(page: TestClient, segmenter: Path):
-    assert "not a whole picture" in page.post("/api/prediction", content=b"GIF89a").json()["detail"]
+    for junk in (b"GIF89a", b"junk", b""):
+        answer = page.post("/api/prediction", content=junk)
+        assert answer.status_code == 400  # and not 507: nothing is wrong with the disk
+        sentence = answer.json()["detail"]
+        assert sentence.startswith("the picture cannot be read: not a whole picture (")
+        assert sentence.endswith("; give a whole PNG, JPEG, GIF, BMP, TIFF or WebP file")
     large = Image.new("L", (MOST_PX // 1000 + 1, 1000))
     buffer = io.BytesIO()
     large.save(buffer, "PNG")

@@ -67,7 +67,10 @@ class ProjectInfo(BaseModel):
 
 
 class PictureInfo(BaseModel):
-    """One picture of the pool. name: its seed, or what a real one is called. labelled: part of its pixels, 0 to 1."""
+    """One picture of the pool. name: its seed, or what a real one is called. labelled: part of its pixels, 0 to 1.
+
+    trouble: why its label map cannot be read, and what to do; nothing where it can, or where there is none.
+    """
 
     seed: int
     name: str
@@ -76,6 +79,7 @@ class PictureInfo(BaseModel):
     labelled: float
     source: str
     mark: Mark | None
+    trouble: str
 
 
 class SavedVersion(BaseModel):

@@ -21,6 +21,7 @@ from gannotate.data.formats.base import Blended
 from gannotate.data.formats.build import FormatName, load_format
 from gannotate.data.formats.files import Files
 from gannotate.errors import GannotateError
+from gannotate.files import DiskError
 
 MOST_IMPORT_BYTES = 1 << 26
 """Bytes of a zip or mask that the page sends; `gannotate data import` takes larger ones."""
@@ -45,7 +46,7 @@ def add_import(app: FastAPI, store: Store, live: Live) -> None:
             except GannotateError as error:
                 # the person knows the file by its name, and not where it lies on this machine
                 told = str(error).replace(f"{folder}/", "").replace(folder, file)
-                raise GannotateError(told) from error.__cause__
+                raise (DiskError(told) if isinstance(error, DiskError) else GannotateError(told)) from error.__cause__
         live.request()
         pictures = sum(one.seed is None for one in plan.taken)
         return Imported(imported=len(seeds), pictures=pictures, unchanged=plan.same, notes=list(plan.notes))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import quote
 
 import numpy as np
 from fastapi import FastAPI, Header, Request, Response
@@ -37,10 +38,14 @@ def add_pictures(app: FastAPI, store: Store, live: Live) -> None:
 
     @app.get("/api/pictures/{seed}/labels", response_class=Response, responses=raw("Class ids, 255 = not labelled."))
     def labels(seed: Seed) -> Response:
-        """The newest label map; version 0 is an empty one."""
+        """The newest label map; version 0 is an empty one.
+
+        X-Trouble says, percent-encoded, why the one that is there cannot be read: then it is an empty one.
+        """
         known(store, seed)
-        saved = store.load(seed)
-        return raw_answer(saved.label_map, {"X-Version": str(saved.version), "X-Source": saved.source})
+        saved = store.look(seed)
+        headers = {"X-Version": str(saved.version), "X-Source": saved.source, "X-Trouble": quote(saved.trouble)}
+        return raw_answer(saved.label_map, headers)
 
     body = {"required": True, "content": {RAW: {"schema": {"type": "string", "format": "binary"}}}}
 

@@ -68,8 +68,8 @@ def add_project(app: FastAPI, store: Store, live: Live) -> None:
     @app.get("/api/pictures")
     def pictures() -> list[PictureInfo]:
         """Every picture of the pool, by seed."""
-        sources = {one.seed: one.source for one in store.project.annotations("any")}
-        marks, labelled = store.marks(), store.labelled()
+        sources, marks = store.sources(), store.marks()
+        labelled, unreadable = store.labelled(), store.unreadable()
         return [
             PictureInfo(
                 seed=one.seed,
@@ -79,6 +79,7 @@ def add_project(app: FastAPI, store: Store, live: Live) -> None:
                 labelled=labelled.get(one.seed, 0.0),
                 source=sources.get(one.seed, "none"),
                 mark=marks.get(one.seed),
+                trouble=unreadable.get(one.seed, ""),
             )
             for one in store.project.pool("any")
         ]

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from gannotate.annotate.jobs import Busy, Jobs, JobState, dataset_parts, labelled_parts, segmenter_parts
+from gannotate.annotate.jobs import Busy, Jobs, JobState, Part, dataset_parts, labelled_parts, segmenter_parts
 from gannotate.annotate.predictions import Predictions
 from gannotate.annotate.routes.answers import (
     DatasetOrder,
@@ -49,20 +49,20 @@ def add_work(app: FastAPI, store: Store, jobs: Jobs, predictions: Predictions) -
     @app.post("/api/work/dataset", responses=BUSY)
     def write_dataset(order: DatasetOrder) -> JobInfo:
         """Fits a decoder to the labels, if there is none of them yet, and writes a dataset with it."""
-        if not store.labelled("generated"):
-            raise UsageError("no generated picture is labelled yet, and a decoder learns from those; label one first")
-        return _started(jobs.start("dataset", dataset_parts(store.project, order.count, order.decoder)))
+        return _started(jobs.start("dataset", lambda: dataset_parts(store, order.count, order.decoder)))
 
     @app.post("/api/work/segmenter", responses=BUSY)
     def train_segmenter(order: SegmenterOrder) -> JobInfo:
         """Trains a segmenter from the newest dataset, or from the labelled pictures."""
-        if order.source == "labels":
-            if not store.labelled():
-                raise UsageError("no picture is labelled yet; label one first")
-            return _started(jobs.start("segmenter", labelled_parts(store, order.architecture, order.steps)))
-        if store.project.newest("datasets") is None:
-            raise UsageError("there is no dataset to learn from yet; write one first")
-        return _started(jobs.start("segmenter", segmenter_parts(store.project, order.architecture, order.steps)))
+
+        def parts() -> list[Part]:
+            if order.source == "labels":
+                return labelled_parts(store, order.architecture, order.steps)
+            if store.project.newest("datasets") is None:
+                raise UsageError("there is no dataset to learn from yet; write one first")
+            return segmenter_parts(store.project, order.architecture, order.steps)
+
+        return _started(jobs.start("segmenter", parts))
 
     @app.delete("/api/work")
     def cancel() -> WorkInfo:

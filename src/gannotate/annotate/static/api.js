@@ -35,9 +35,11 @@ export const history = (seed) => json(`pictures/${seed}/history`);
 export const oldVersion = async (seed, version) => bytes(await call(`pictures/${seed}/history/${version}`));
 export const imageOf = (seed) => `/api/pictures/${seed}/image`;
 
+/** {version, source, trouble, data}; trouble: why the label map cannot be read, then data is an empty one. */
 export async function labels(seed) {
   const answer = await call(`pictures/${seed}/labels`);
-  return { version: Number(answer.headers.get("X-Version")), source: answer.headers.get("X-Source"), data: await bytes(answer) };
+  const [version, source, trouble] = ["X-Version", "X-Source", "X-Trouble"].map((name) => answer.headers.get(name));
+  return { version: Number(version), source, trouble: decodeURIComponent(trouble), data: await bytes(answer) };
 }
 
 export async function guess(seed) {

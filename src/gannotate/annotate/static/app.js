@@ -10,18 +10,13 @@ import { Gallery } from "./gallery.js";
 import { ImportDialog } from "./importing.js";
 import { wireKeyboard } from "./keyboard.js";
 import { ModelPanel } from "./model.js";
-import { failed, notice, succeeded } from "./notice.js";
+import { failed, notice, showState, succeeded } from "./notice.js";
 import { byId, make, markTool, showKeys, showStrip, showTools } from "./panels.js";
 import { IGNORE } from "./raster.js";
 import { Saver } from "./saver.js";
 import { Patches } from "./superpixels.js";
 import { nextSize } from "./view.js";
 import { WorkPanel } from "./work.js";
-
-const SAVED = {
-  saved: "Saved", unsaved: "Not saved yet", saving: "Saving", guess: "A guess, not saved",
-  offline: "Not saved, trying again", stale: "Not saved: changed elsewhere",
-};
 
 const project = await api.project().catch((error) => {
   document.body.replaceChildren(make("p", { class: "alone", role: "alert" }, error.message));
@@ -31,7 +26,7 @@ const size = project.size;
 let pictures = [];
 let seed = null; // of the open picture
 let opening = 0; // the newest call of open(): older ones give up
-let blank = false; // the open picture's guess is not wanted
+let blank = false; // the open picture's guess is not wanted, or not before its label is dealt with
 const trail = []; // pictures that were open before, the last one last
 const drafts = new Drafts(window.localStorage, project.identity);
 
@@ -74,6 +69,7 @@ const board = new Board(byId("board"), size, {
   },
 });
 edit.scale = () => board.view.scale;
+edit.frozen = true; // until a picture is open
 
 const saver = new Saver({
   put: api.save,
@@ -117,17 +113,24 @@ new ImportDialog({
   },
 });
 
-function showState(state) {
-  byId("saved").textContent = SAVED[state];
-  byId("saved").dataset.state = state;
-}
-
 function noticeStale(detail) {
   notice(detail, {
     "Reload it": () => {
       drafts.drop(seed);
       saver.picture.saved = saver.picture.changed;
       open(seed);
+    },
+  });
+}
+
+/** The picture has a label that cannot be read: it stays until something is painted, or until an empty one is wanted. */
+function noticeTrouble(trouble) {
+  blank = true;
+  showState("trouble");
+  notice(trouble, {
+    "Put it aside": () => {
+      notice("");
+      saver.touch();
     },
   });
 }
@@ -139,7 +142,8 @@ async function open(wanted, back = false) {
     const image = new Image();
     image.src = api.imageOf(wanted);
     const [kept] = await Promise.all([api.labels(wanted), image.decode()]);
-    const guessed = kept.version === 0 || !kept.data.some((value) => value !== IGNORE) ? await api.guess(wanted) : null;
+    const empty = kept.version === 0 || !kept.data.some((value) => value !== IGNORE);
+    const guessed = empty && !kept.trouble ? await api.guess(wanted) : null;
     if (mine !== opening) return;
     if (seed !== null && seed !== wanted && !back) trail.push(seed);
     seed = wanted;
@@ -150,10 +154,11 @@ async function open(wanted, back = false) {
     model.forget();
     notice("");
     showSteps();
-    const started = kept.version > 0 ? "saved" : guessed ? "guess" : "blank";
+    const started = kept.trouble ? "blank" : kept.version > 0 ? "saved" : guessed ? "guess" : "blank";
     saver.open(seed, edit.map.data, kept.version, started);
     blank = restoreDraft(kept);
-    if (!blank && guessed) offerGuess(guessed);
+    if (!blank && kept.trouble) noticeTrouble(kept.trouble);
+    else if (!blank && guessed) offerGuess(guessed);
     location.replace(`#${seed}`);
     board.canvas.setAttribute("aria-label", `Picture ${nameOf(seed)}. Arrow keys move the cursor, space uses the tool.`);
     showUnder();
@@ -162,6 +167,14 @@ async function open(wanted, back = false) {
   } catch (error) {
     failed(error);
   }
+}
+
+async function openFirst() {
+  pictures = await api.pictures();
+  const wanted = Number(location.hash.slice(1));
+  const unsaved = pictures.find((one) => drafts.find(one.seed, size * size)); // by a page that was closed too early
+  const named = pictures.find((one) => location.hash && one.seed === wanted);
+  await open((unsaved || named)?.seed ?? (await api.next(null)).seed ?? pictures[0].seed);
 }
 
 /** Strokes that this browser kept: taken up where nothing changed since, else offered. */
@@ -399,10 +412,6 @@ document.addEventListener("visibilitychange", () => document.hidden && saver.flu
 setSize(edit.size);
 classes.show();
 setTool("brush");
-pictures = await api.pictures();
-const wanted = Number(location.hash.slice(1));
-const unsaved = pictures.find((one) => drafts.find(one.seed, size * size)); // by a page that was closed too early
-const named = pictures.find((one) => location.hash && one.seed === wanted);
-await open((unsaved || named)?.seed ?? (await api.next(null)).seed ?? pictures[0].seed);
+await openFirst().catch(failed);
 model.poll();
 work.poll();

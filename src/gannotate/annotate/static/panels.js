@@ -57,12 +57,19 @@ export function showStrip(into, pictures, current, imageOf, open) {
     const button = into.children[index];
     const done = one.labelled > 0 ? `${Math.round(100 * one.labelled)}%` : "";
     button.setAttribute("aria-selected", `${one.seed === current}`);
-    button.setAttribute("aria-label", `Picture ${one.name}, ${done || "nothing"} labelled${one.mark ? `, ${one.mark}` : ""}`);
-    button.title = `Picture ${one.name}`;
+    button.setAttribute("aria-label", stripName(one, done));
+    button.title = one.trouble ? `Picture ${one.name}: ${one.trouble}` : `Picture ${one.name}`;
     button.dataset.mark = one.mark || "";
-    button.querySelector("span").textContent = one.mark ? (one.mark === "skip" ? "skip" : "?") : done;
+    button.dataset.trouble = `${one.trouble !== ""}`;
+    button.querySelector("span").textContent = one.trouble ? "!" : one.mark ? (one.mark === "skip" ? "skip" : "?") : done;
     if (one.seed === current) button.scrollIntoView({ block: "nearest", inline: "nearest" });
   });
+}
+
+/** What a screen reader says of a picture in the strip; done: how much of it is labelled. */
+export function stripName({ name, mark, trouble }, done) {
+  const labelled = trouble ? "its label cannot be read" : `${done || "nothing"} labelled`;
+  return `Picture ${name}, ${labelled}${mark ? `, ${mark}` : ""}`;
 }
 
 export function showKeys(into) {
