@@ -25,8 +25,8 @@ from typing import Any
 
 from gannotate.data.writing import encode_picture
 from gannotate.demo.stages import TEST_FIRST_SEED, portrait_classes, render_set
-from gannotate.files import write_bytes, write_json
-from gannotate.fitting.simulate import EVALUATION, about_segmenter, simulate
+from gannotate.files import write_bytes
+from gannotate.fitting.simulate import about_segmenter, simulate
 from gannotate.generators.base import DrawOptions, draw, to_uint8
 from gannotate.generators.build import load_generator, read_config, save_generator
 from gannotate.generators.card import write_card
@@ -38,6 +38,7 @@ from gannotate.record import now, recorded
 from gannotate.segmenters.build import SegmenterConfig
 from gannotate.segmenters.evaluate import evaluate
 from gannotate.segmenters.predict import Segmenter
+from gannotate.segmenters.scored import write_scores
 from gannotate.segmenters.supervised import SegmenterTraining, train_segmenter
 from gannotate.training.loop import Progress
 
@@ -134,7 +135,7 @@ def check_annotator(folder: Path, size: int, checks: int) -> dict[str, Any]:
     test = render_set(range(CHECK_FIRST_SEED, CHECK_FIRST_SEED + checks), size)
     result = evaluate(Segmenter.load(folder), test)
     result["miou"] = round(result["miou"], 4)
-    write_json(folder / EVALUATION, {"test": f"{checks} other renders", **result})
+    write_scores(folder, {"test": f"{checks} other renders", **result})
     return about_segmenter(folder) | {"segmenter": "tools/make_demo_assets.py"}
 
 

@@ -7,9 +7,15 @@ of aliases, a few lines of which stand for more than any memory holds as soon as
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
 
 import yaml
+
+from gannotate.errors import GannotateError
+
+T = TypeVar("T")
 
 DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 """What comes of going through a parsed file that does not hold what it should."""
@@ -40,6 +46,31 @@ def load_json(text: str | bytes) -> Any:
         raise Malformed("it is nested too deep") from error
     except ValueError as error:  # of the parser, of the text's encoding, of a number of thousands of digits
         raise Malformed(" ".join(str(error).split())) from error
+
+
+def read_ours(path: str | Path, remedy: str, made: Callable[[dict[str, Any]], T]) -> T:
+    """What `made` gives for the mapping in a JSON file that this program wrote.
+
+    Raises:
+        GannotateError: there is no such file, or it is damaged; names it, and ends with `remedy`, what to do then.
+    """
+    try:
+        tree = load_json(Path(path).read_bytes())
+        if not isinstance(tree, dict):
+            raise ValueError("it is no mapping")
+        return made(tree)
+    except FileNotFoundError as error:
+        raise GannotateError(f"there is no {path}; {remedy}") from error
+    except DAMAGED as error:
+        raise GannotateError(f"{path} is damaged ({error}); {remedy}") from error
+
+
+def still_says(path: str | Path, value: Any) -> bool:
+    """Whether a JSON file says just this; one that is not there, or damaged, does not."""
+    try:
+        return load_json(Path(path).read_bytes()) == json.loads(json.dumps(value))
+    except DAMAGED:
+        return False
 
 
 def load_yaml(text: str | bytes) -> Any:

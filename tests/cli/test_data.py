@@ -130,9 +130,9 @@ def test_real_pictures_that_are_not_square(command: Command, tmp_path: Path):
     words = ["new", tmp_path / "p", "--classes", "bg,a", "--pictures", folder]
     code, text = command.mistake(*words)
     assert (code, "add --crop" in text) == (2, True)
-    assert command(*words, "--crop", "--size", 5)["size"] == 5
+    assert command(*words, "--crop", "--size", 8)["size"] == 8
     with Image.open(Project.open(tmp_path / "p").pool_picture_path(4_000_000_001)) as image:
-        assert image.size == (5, 5)
+        assert image.size == (8, 8)
 
 
 @pytest.mark.parametrize(

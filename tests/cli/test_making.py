@@ -323,6 +323,9 @@ def test_synthesize_keeps_off_the_pool(command: Command, annotated: Path):
     code, text = command.mistake("synthesize", annotated, "-n", 4, "--first-seed", 3)
     assert code == 2
     assert "would take seed 3 of the pool" in text
+    code, text = command.mistake("synthesize", annotated, "-n", 4, "--cutoff", 99)
+    assert (code, "--cutoff is 99; this generator has" in text) == (2, True)
+    assert not list(annotated.glob("datasets/*"))
 
 
 def test_synthesize_elsewhere_and_otherwise(command: Command, annotated: Path, tmp_path: Path):

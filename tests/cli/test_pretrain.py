@@ -82,6 +82,7 @@ def test_a_dry_run_writes_nothing(command: Command, generator: Path, tmp_path: P
         (("--architecture", "unet-classic"), "unet-classic has no encoder apart from the rest"),
         (("--depth", 5), "does not divide by 32"),
         (("--depth", 3, "--distill", "nowhere"), "nowhere is not a decoder"),
+        (("--distillation", 3), "--distillation weighs a decoder's labels; give one with --distill"),
         (("--method", "other"), "--method"),
     ],
 )

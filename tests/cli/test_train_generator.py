@@ -71,22 +71,21 @@ def test_dry_run_writes_nothing(pictures, tmp_path, capsys):
         (["--size", "32"], "smaller than 32 px"),
         (["--gauge-space", "no/such/file"], "no/such/file"),
         (["--aug", "some"], "--aug"),
+        (["--gamma", "-1"], "gamma is -1"),
     ],
 )
 def test_wrong_requests(pictures, tmp_path, capsys, change, words):
     assert run(pictures, tmp_path / "generator", *change) == 2
     sentence = capsys.readouterr().err.strip().splitlines()[-1]
     assert words in sentence
-    assert not (tmp_path / "generator" / "model.safetensors").exists()
+    assert not (tmp_path / "generator").exists()
 
 
 @pytest.mark.parametrize(("minutes", "max_steps"), [(0.0, None), (-1.0, None), (None, 0), (None, -3)])
 def test_from_python_a_limit_leaves_something_to_do(tmp_path, minutes, max_steps):
-    training = train_generator(
-        np.zeros((60, 16, 16, 1), np.uint8), tmp_path / "new", GeneratorRun(minutes=minutes), max_steps=max_steps
-    )
+    pictures = np.zeros((60, 16, 16, 1), np.uint8)
     with pytest.raises(UsageError, match=r"give (more than 0|1 or more), or none"):
-        next(training)
+        next(train_generator(pictures, tmp_path / "new", GeneratorRun(minutes=minutes), max_steps=max_steps))
     assert not (tmp_path / "new").exists()
 
 

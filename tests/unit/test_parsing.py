@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,16 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gannotate.parsing import MOST_NODES, MOST_YAML_CHARACTERS, Malformed, load_json, load_yaml
+from gannotate.errors import GannotateError
+from gannotate.parsing import (
+    MOST_NODES,
+    MOST_YAML_CHARACTERS,
+    Malformed,
+    load_json,
+    load_yaml,
+    read_ours,
+    still_says,
+)
 from gannotate.project_config import parse_config
 
 plain = st.recursive(
@@ -49,6 +59,30 @@ def test_what_yaml_writes_is_read(value: Any):
 def test_texts_that_are_no_json(text: str | bytes, why: str):
     with pytest.raises(Malformed, match=why):
         load_json(text)
+
+
+def test_a_file_of_our_own(tmp_path: Path):
+    path = tmp_path / "a.json"
+    with pytest.raises(GannotateError, match=r"^there is no .*a\.json; make it again$"):
+        read_ours(path, "make it again", dict)
+    path.write_text('{"a": [1]}')
+    assert read_ours(path, "make it again", lambda tree: tree["a"]) == [1]
+    with pytest.raises(GannotateError, match=r"^.*a\.json is damaged \('b'\); make it again$"):
+        read_ours(path, "make it again", lambda tree: tree["b"])
+    for text in ("{", "[]", "null", "[" * 100_000):
+        path.write_text(text)
+        with pytest.raises(GannotateError, match=r"^.*a\.json is damaged \(.*\); make it again$"):
+            read_ours(path, "make it again", dict)
+
+
+def test_whether_a_file_still_says_the_same(tmp_path: Path):
+    path = tmp_path / "a.json"
+    assert not still_says(path, {"a": (1, 2)})
+    path.write_text('{"a": [1, 2]}')
+    assert still_says(path, {"a": (1, 2)})
+    assert not still_says(path, {"a": (1, 3)})
+    path.write_text('{"a": [1, 2]')
+    assert not still_says(path, {"a": (1, 2)})
 
 
 def test_oddities_that_json_has():

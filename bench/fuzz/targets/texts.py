@@ -9,13 +9,18 @@ from typing import Any
 
 from bench.fuzz.target import Target, put
 from gannotate.cli.config_file import read_flags
+from gannotate.data.benchmarks.exporting import protocol_of
 from gannotate.data.manifest import Manifest
 from gannotate.data.sharing import PartNotes
+from gannotate.demo.run import read_result
+from gannotate.fitting.held_out import read_held_out
 from gannotate.inversion.gate import Gate, load_gate, save_gate
 from gannotate.jsonlines import read_rows
+from gannotate.parsing import still_says
 from gannotate.project_config import parse_config
 from gannotate.record import Record, as_json, is_finished, read_record
 from gannotate.report.examples import read_examples, read_pictures
+from gannotate.segmenters import card
 from gannotate.studies.documents import parse_document
 from gannotate.studies.domain import DomainFile, load_domain
 from gannotate.studies.reading import read_study
@@ -74,8 +79,14 @@ def void(value: object) -> None:
     """Drops a value."""
 
 
+def evaluation_as_text(folder: Path) -> str:
+    """What a model card tells of a segmenter's scores."""
+    found = card._evaluation(folder)
+    return f"{card._metrics(found)} {card._scores(found)}"
+
+
 def json_files(folder: Path) -> Target:
-    """What runs leave: records, logs, manifests, gates, notes, studies' tables, examples."""
+    """What runs leave: records, logs, manifests, gates, notes, scores, studies' tables, examples."""
     gate = folder / "whole.json"
     ones = {"distance": 1.0, "typicality": 1.0}
     save_gate(gate, Gate(refusals=0.05, pictures=9, centre=ones, scale=ones, threshold=2.0))
@@ -84,6 +95,11 @@ def json_files(folder: Path) -> Target:
     manifest = {"format_version": 1, "settings": settings, "parts": [{"first_seed": 0, "samples": 2}], "complete": True}
     tested = [{"name": "a", "miou": 0.5, "uncertainty": 0.1}]
     classes = {"classes": {"0": "background", "1": "nose"}, "colours": {"0": [0, 0, 0]}}
+    whole = {"miou": 0.5, "fg_miou": None, "pixel_accuracy": 0.5}
+    test = {"test": "faces", "pictures": 2, "absent": "skip"}
+    scored = whole | test | {"per_class": {"nose": 0.5}, "calibration": {"ece": 0.1}, "choice": {"on": "x"}}
+    looks = [{"step": 5, "miou": 0.5, "nll": 1.0, "nll_at_best": 0.9, "temperature": 1.2}] * 2
+    held_out = {"steps": 5, "temperature": 1.2, "folds": 2, "points": looks}
     for name in ("labelled", "test"):
         (folder / name).mkdir()
     readers: dict[str, Callable[[Path], object]] = {
@@ -96,6 +112,11 @@ def json_files(folder: Path) -> Target:
         "pictures.json": lambda path: read_pictures(folder),
         "examples.json": lambda path: read_examples(folder, 3),
         "classes.json": lambda path: load_domain(str(folder), environment={}),
+        "evaluation.json": lambda path: evaluation_as_text(folder),
+        "held-out.json": lambda path: read_held_out(folder),
+        "about.json": lambda path: still_says(path, held_out),
+        "demo.json": lambda path: read_result(folder),
+        "benchmark.json": lambda path: protocol_of(folder),
     }
     seeds: dict[str, Any] = {
         "run.json": record,
@@ -106,6 +127,11 @@ def json_files(folder: Path) -> Target:
         "pictures.json": tested,
         "examples.json": [{"name": "a", "chosen": "best", "miou": 0.5}],
         "classes.json": classes,
+        "evaluation.json": scored,
+        "held-out.json": held_out,
+        "about.json": held_out,
+        "demo.json": whole | {"shots": 5},
+        "benchmark.json": {"benchmark": "cat-16", "protocol": "datasetgan-cv", "pictures": 2},
     }
 
     def read(kind: str, data: bytes) -> None:
@@ -116,7 +142,8 @@ def json_files(folder: Path) -> Target:
             path.unlink()
 
     return Target(
-        about="record, jsonlines, shards.Manifest, sharing, inversion.gate, studies.reading, report.examples",
+        about="record, jsonlines, shards.Manifest, sharing, inversion.gate, segmenters.scored, fitting.held_out, "
+        "demo.run, benchmarks.exporting, studies.reading, report.examples",
         seeds={kind: [json.dumps(value).encode()] for kind, value in seeds.items()}
         | {"log.jsonl": [b'{"step": 1, "loss": 0.5}\n{"step": 2, "loss": 0.25}\n']},
         read=read,

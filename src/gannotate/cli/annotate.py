@@ -54,9 +54,7 @@ def annotate(project: Path, /, *, flags: AnnotateFlags = AnnotateFlags()) -> int
     """
     opened = Project.open(project)
     if not opened.pool("any"):
-        raise UsageError(
-            f"{project} has no pool pictures to label; add some with `{opened.more_pictures}`"
-        )
+        raise UsageError(f"{project} has no pool pictures to label; add some with `{opened.more_pictures}`")
     store = Store(opened)
     tell_unreadable(flags, store)
     if flags.dry_run:

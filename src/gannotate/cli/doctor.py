@@ -25,6 +25,7 @@ from gannotate.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from gannotate.labels import make_classes, read_label_map, write_label_map
 from gannotate.project import KINDS, Project, digest, is_real
 from gannotate.record import hardware, is_finished, versions
+from gannotate.segmenters.scored import read_scores
 from gannotate.training.bf16_time import bf16_time
 from gannotate.wording import quoted
 
@@ -175,8 +176,13 @@ def _check_runs(project: Project) -> list[str]:
     problems = []
     for kind in KINDS:
         for folder in project.made(kind):
-            if not is_finished(folder):
-                problems.append(f"{folder} is unfinished; run its command again to finish it, or delete it")
+            try:
+                if not is_finished(folder):
+                    problems.append(f"{folder} is unfinished; run its command again to finish it, or delete it")
+                if kind == "segmenters":
+                    read_scores(folder)
+            except GannotateError as error:
+                problems.append(str(error))
     return problems
 
 

@@ -21,17 +21,18 @@ from gannotate.cli.evaluate_decoder import (
     decoder_of,
     examples_of,
     floors_of,
+    read_test,
     score_decoder,
 )
 from gannotate.cli.flags import Common, settings
 from gannotate.cli.runs import drop_unfinished
 from gannotate.cli.simulate import segmenter_folder, segmenters_in
-from gannotate.cli.training_data import read_all
+from gannotate.cli.training_data import check_side, read_all
 from gannotate.data.benchmarks.exporting import protocol_of
 from gannotate.data.labelled import LabelledSet
 from gannotate.errors import UsageError
-from gannotate.files import write_json, write_text
-from gannotate.fitting.simulate import EVALUATION, about_segmenter, check_classes
+from gannotate.files import write_text
+from gannotate.fitting.simulate import about_training, check_classes
 from gannotate.metrics.confusion import Absent
 from gannotate.metrics.protocols import Protocol, find_protocol
 from gannotate.project import Project
@@ -42,7 +43,8 @@ from gannotate.segmenters.evaluate import evaluate as evaluate_segmenter
 from gannotate.segmenters.kept import called
 from gannotate.segmenters.loading import load_predictor
 from gannotate.segmenters.predict import Predictor
-from gannotate.wording import counted, quoted
+from gannotate.segmenters.scored import EVALUATION, write_scores
+from gannotate.wording import counted, listed, quoted
 
 
 @Parameter(name="*")
@@ -107,12 +109,13 @@ def evaluate(project: Path, /, *, flags: EvaluateFlags = EvaluateFlags()) -> int
         choose = f"choose among {len(folders)} segmenters, then " if len(folders) > 1 else ""
         return show.plan(flags, [f"{choose}score {scored} on {on}", "note the scores in a new folder in runs"], config)
     begin, device = time.monotonic(), prepare(flags)
+    labelled = _labelled(opened, flags)  # first: were it refused after the scoring, this would be lost
     if flags.of == "decoder":
         found, keep_examples = score_decoder(opened, folders[0], flags, device)
-        if flags.labelled and flags.test:
-            found["floors"] = _floors(opened, flags)
     else:
         found, keep_examples = _score_segmenter(opened, folders, flags, device)
+    if labelled is not None:
+        found["floors"] = _floors(opened, labelled, flags)
     if flags.protocol is None:
         _hint(flags)
     elif "floors" in found:
@@ -194,6 +197,7 @@ def _check(project: Path, flags: EvaluateFlags) -> None:
             "there are no test pictures; give a folder or zip of images/ and masks/, e.g. gannotate evaluate "
             f"{project} --test DIR"
         )
+    check_side("--size", flags.size)
     check_decoder_flags(flags)
     if flags.of == "decoder" and (flags.among or flags.validation):
         raise UsageError("--among and --validation choose between segmenters; leave them out for a decoder")
@@ -227,23 +231,34 @@ def _candidates(project: Project, flags: EvaluateFlags) -> list[Path]:
 
 
 def _score_segmenter(project: Project, folders: Sequence[Path], flags: EvaluateFlags, device: str) -> Scored:
-    assert flags.test is not None
     protocol = find_protocol(flags.protocol) if flags.protocol else None
-    test = read_all(flags, project, [flags.test], flags.most, flags.size)
+    test, there = read_test(flags, project)
     choice = Choice(0) if protocol is None else _choose(project, folders, protocol, test, flags, device)
     folder = folders[choice.index]
     segmenter = load_predictor(folder, device)
     check_classes(project, segmenter)
-    result = {"of": "segmenter", "scored": str(folder), "test": str(flags.test), **_about(folder)}
+    result = {"of": "segmenter", "scored": str(folder), "test": str(flags.test), **about_training(folder)}
     answers = asked(flags, segmenter, test)
     result |= {"size_px": test.label_maps.shape[-1]}
     result |= evaluate_segmenter(segmenter, test, flags.absent or "skip", answers, protocol)
     if protocol is not None:
         _note_choice(result, choice, folders, flags)
-    write_json(folder / EVALUATION, {name: value for name, value in result.items() if name != "scored"})
-    if flags.labelled:
-        result["floors"] = _floors(project, flags)
+    _keep_scores(project, folder, result, there, flags)
     return result, examples_of(project, test, answers, flags)
+
+
+def _keep_scores(project: Project, folder: Path, result: dict[str, Any], there: int, flags: EvaluateFlags) -> None:
+    """Keeps the scores beside the segmenter, but those of a part of the test pictures, or at another size.
+
+    They stand for the segmenter in its model card and beside the labels that it makes.
+    """
+    seen, own = result["size_px"], project.config.size
+    odd = [f"are of {result['pictures']} of the {there} test pictures"] if result["pictures"] < there else []
+    odd += [f"are at {seen} px, the project's {own} px"] if seen != own else []
+    if odd:
+        show.say(flags, f"not kept in {folder / EVALUATION} for the model card, as these scores {listed(odd)}")
+        return
+    write_scores(folder, {name: value for name, value in result.items() if name != "scored"})
 
 
 def _choose(
@@ -280,15 +295,13 @@ def _hint(flags: EvaluateFlags) -> None:
         )
 
 
-def _about(folder: Path) -> dict[str, Any]:
-    about = about_segmenter(folder)
-    return {name: about[name] for name in ("network", "labels", "label_source")}
+def _labelled(project: Project, flags: EvaluateFlags) -> LabelledSet | None:
+    """What the floors are made from; None where none are asked for, or of the decoder's own annotations."""
+    return read_all(flags, project, flags.labelled, flags.shots, flags.size) if flags.labelled else None
 
 
-def _floors(project: Project, flags: EvaluateFlags) -> dict[str, Any]:
-    assert flags.test is not None
-    labelled = read_all(flags, project, flags.labelled, flags.shots, flags.size)
-    test = read_all(replace(flags, quiet=True), project, [flags.test], flags.most, flags.size)  # notes were shown
+def _floors(project: Project, labelled: LabelledSet, flags: EvaluateFlags) -> dict[str, Any]:
+    test, _ = read_test(replace(flags, quiet=True), project)  # notes were shown
     shared = count_shared(test.pictures, labelled.pictures)
     if shared:
         show.say(

@@ -18,7 +18,7 @@ from gannotate.errors import UsageError
 from gannotate.fitting.asking import annotated_set, ask_decoder
 from gannotate.fitting.features import FeatureReader
 from gannotate.fitting.shot import Shot
-from gannotate.fitting.shots import load
+from gannotate.fitting.shots import draw_some, load
 from gannotate.generators.base import DrawOptions, Generator, draw, to_uint8
 from gannotate.generators.build import load_generator
 from gannotate.inversion.features import GeneratorFeatures
@@ -94,6 +94,19 @@ def score_decoder(project: Project, folder: Path, flags: EvaluateFlags, device: 
     return _on_pool(project, folder, flags, device)
 
 
+def read_test(flags: EvaluateFlags, project: Project) -> tuple[LabelledSet, int]:
+    """The test pictures, --most of them, and how many there are in all.
+
+    Raises:
+        UsageError: fewer than --most; and what `read_labelled` raises.
+    """
+    assert flags.test is not None
+    whole = read_all(flags, project, [flags.test], None, flags.size)
+    if flags.most is None:
+        return whole, len(whole)
+    return whole.take(draw_some(len(whole), flags.most, flags.seed, "--most")), len(whole)
+
+
 def named(project: Project, found: Scores) -> dict[str, Any]:
     """Scores ready for json, those of each class by its name."""
     names = [item.name for item in project.classes]
@@ -112,8 +125,7 @@ def floors_of(project: Project, labelled: LabelledSet, test: LabelledSet, flags:
 
 
 def _on_real(project: Project, folder: Path, flags: EvaluateFlags, device: str) -> Scored:
-    assert flags.test is not None
-    test = read_all(flags, project, [flags.test], flags.most, flags.size)
+    test, _ = read_test(flags, project)
     if reads_source(folder):
         through, reader = "features", _by_source(project, folder, device)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +59,11 @@ def export(project: Path, /, *, flags: ExportFlags) -> int:
     if flags.dry_run:
         return show.plan(flags, [f"write {folder} to {flags.out} and {card_path}"], settings(flags))
     prepare(flags)
-    about = provenance(folder, _project_of(folder), flags.licence)
+    about, segmenter = provenance(folder, _project_of(folder), flags.licence), Segmenter.load(folder)
+    pictures, count = _pictures(flags, segmenter)
     show.say(flags, f"writing {folder} as ONNX, which takes up to a minute")
     model = to_onnx(folder, about, flags.opset)
-    segmenter, exported = Segmenter.load(folder), OnnxSegmenter(model, str(flags.out), torch.get_num_threads())
-    pictures, count = _pictures(flags, segmenter)
+    exported = OnnxSegmenter(model, str(flags.out), torch.get_num_threads())
     comparison = Comparison(segmenter, exported, pictures, count)
     show.follow(comparison, "compare with PyTorch", flags.quiet)
     agreement = comparison.parity
@@ -125,13 +126,21 @@ def _project_of(folder: Path) -> Project | None:
 
 
 def _pictures(flags: ExportFlags, segmenter: Segmenter) -> tuple[Iterable[np.ndarray], int]:
-    """What the file is compared with PyTorch on, and how many these are at most."""
+    """What the file is compared with PyTorch on, and how many these are at most.
+
+    Raises:
+        UsageError: none of them can be read.
+    """
     if flags.check is None:
         noise = random_pictures(segmenter.config, flags.seed)
         return noise, len(noise)
     names, source = find_pictures(flags.check)
     names = names[: flags.most]
-    return _read(flags, names, source), len(names)
+    readable = _read(flags, names, source)
+    first = next(readable, None)  # at once: that there is none must not be found after the export
+    if first is None:
+        raise UsageError(f"none of the {len(names)} pictures in {flags.check} can be read; give others to --check")
+    return chain((first,), readable), len(names)
 
 
 def _read(flags: ExportFlags, names: Sequence[str], source: PictureSource | None) -> Iterator[np.ndarray]:

@@ -149,7 +149,8 @@ def fit(project: Path, /, *, flags: FitFlags = FitFlags(), real: RealFlags = Rea
     if flags.shots is not None and flags.only is not None:
         raise UsageError("--shots and --only were both given; leave one out")
     opened = Project.open(project)
-    chosen = shots_of.choose(opened, flags.shots, parse_seeds(flags.only) if flags.only else (), flags.seed, flags.pick)
+    only = () if flags.only is None else parse_seeds(flags.only, "--only")
+    chosen = shots_of.choose(opened, flags.shots, only, flags.seed, flags.pick)
     shots = shots_of.load(opened, chosen)
     sources = dict(Counter(annotation.source for annotation in chosen))
     kind = flags.decoder_kind()

@@ -24,14 +24,15 @@ from gannotate.cli.pretrain_pictures import (
 )
 from gannotate.cli.processes import recorded_once
 from gannotate.cli.runs import drop_checkpoint
-from gannotate.data.labelled import read_labelled
+from gannotate.data.labelled import LabelledSet, read_labelled
 from gannotate.decoders.base import Decoder
 from gannotate.decoders.build import load_decoder
+from gannotate.errors import UsageError
 from gannotate.generators.base import Generator, NoiseMode
 from gannotate.generators.build import load_generator
 from gannotate.labels import ClassInfo, default_colour
 from gannotate.pretraining.contrastive import ContrastiveConfig
-from gannotate.pretraining.figure import FigureConfig, write_figure
+from gannotate.pretraining.figure import FigureConfig, check_shown, write_figure
 from gannotate.pretraining.folder import load_encoder, start_encoder
 from gannotate.pretraining.heads import Joined
 from gannotate.pretraining.layermatch import LayerMatchConfig, LayerMatchTrainer, parameters, pretrain
@@ -129,6 +130,8 @@ def pretrain_verb(generator: Path, /, *, flags: PretrainFlags) -> int:
     if flags.method != "layermatch":
         return pretrain_on_pictures(generator, flags)
     check_pictures_unused(flags)
+    if flags.distill is None and flags.distillation != LayerMatchConfig.distillation:
+        raise UsageError("--distillation weighs a decoder's labels; give one with --distill, or leave it out")
     how, project = flags.layermatch(), project_of(generator)
     decoder_folder = None if flags.distill is None else _decoder_folder(flags.distill, project)
     config = settings(flags, generator=str(generator_folder(generator)), distill=_text(decoder_folder))
@@ -143,6 +146,7 @@ def pretrain_verb(generator: Path, /, *, flags: PretrainFlags) -> int:
     network = load_generator(generator_folder(generator), device)
     decoder = None if decoder_folder is None else load_decoder(decoder_folder, device)
     segmenter = _segmenter(flags, network, decoder, project)
+    shown = _figure_pictures(flags, segmenter, project)
     if finished:
         show.say(flags, f"the encoder in {flags.out} is finished")
         if not distributed.is_first():
@@ -166,11 +170,11 @@ def pretrain_verb(generator: Path, /, *, flags: PretrainFlags) -> int:
         drop_checkpoint(flags.out)
         result = record.result | {"seconds": record.wall_s}
     text = f"encoder in {flags.out}, {segmenter.encoder} of {segmenter.architecture} at depth {segmenter.depth}"
-    if flags.figure is not None:
-        result["figure"] = _figure(flags, segmenter, project)
+    if shown is not None:
+        result["figure"] = _figure(flags, segmenter, project, shown)
         agree = {name: one["neighbour_accuracy"] for name, one in result["figure"]["encoders"].items()}
-        shown = ", ".join(f"{name} {value:.2f}" for name, value in agree.items())
-        text += f"\nneighbours of one class: {shown}; see {flags.out / 'tsne.png'}"
+        figures = ", ".join(f"{name} {value:.2f}" for name, value in agree.items())
+        text += f"\nneighbours of one class: {figures}; see {flags.out / 'tsne.png'}"
     usual = flags.architecture == SegmenterConfig.architecture
     network_flag = "" if usual else f"--architecture {flags.architecture} "
     next_step = f"gannotate train PROJECT --labelled DIR {network_flag}--init {quoted(flags.out)}"
@@ -200,16 +204,32 @@ def _segmenter(
     return SegmenterConfig(classes=decoder.classes if decoder else 2, **shape)
 
 
-def _figure(flags: PretrainFlags, segmenter: SegmenterConfig, project: Project | None) -> dict[str, Any]:
-    assert flags.figure is not None
-    known = project.classes if project else tuple(ClassInfo(f"class {n}", default_colour(n)) for n in range(254))
+def _figure_pictures(flags: PretrainFlags, segmenter: SegmenterConfig, project: Project | None) -> LabelledSet | None:
+    """What --figure shows, read before the training: what is wrong with it must not be found after that.
+
+    Raises:
+        UsageError: nothing that a figure can be made of; and what `read_labelled` raises.
+    """
+    if flags.figure is None:
+        return None
     names = [item.name for item in project.classes] if project else None
-    data = read_labelled(flags.figure, len(known), segmenter.size, segmenter.image_channels, names)
+    data = read_labelled(flags.figure, len(_figure_classes(project)), segmenter.size, segmenter.image_channels, names)
+    check_shown(data)
+    return data
+
+
+def _figure_classes(project: Project | None) -> tuple[ClassInfo, ...]:
+    return project.classes if project else tuple(ClassInfo(f"class {n}", default_colour(n)) for n in range(254))
+
+
+def _figure(
+    flags: PretrainFlags, segmenter: SegmenterConfig, project: Project | None, data: LabelledSet
+) -> dict[str, Any]:
     encoders = {
         flags.weights if flags.weights in ("random", "imagenet") else "start": start_encoder(segmenter, flags.seed),
         flags.method: load_encoder(flags.out)[0],
     }
-    return write_figure(flags.out, encoders, data, known, FigureConfig(seed=flags.seed))
+    return write_figure(flags.out, encoders, data, _figure_classes(project), FigureConfig(seed=flags.seed))
 
 
 def _text(path: Path | None) -> str | None:

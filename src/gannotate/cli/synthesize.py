@@ -15,6 +15,7 @@ from gannotate.cli import show
 from gannotate.cli.app import OK
 from gannotate.cli.device import prepare
 from gannotate.cli.flags import Resumable, settings
+from gannotate.cli.generate import check_cutoff
 from gannotate.cli.processes import recorded_once
 from gannotate.cli.runs import open_run, where
 from gannotate.cli.which_decoder import decoder_reading
@@ -23,7 +24,7 @@ from gannotate.data.remote import Place, place_of, put
 from gannotate.data.sharing import Worker
 from gannotate.decoders.build import load_decoder
 from gannotate.errors import UsageError
-from gannotate.generators.base import DrawOptions
+from gannotate.generators.base import LAST_SEED, DrawOptions
 from gannotate.generators.build import load_generator
 from gannotate.project import Project
 from gannotate.record import RECORD
@@ -74,6 +75,7 @@ def synthesize(project: Path, /, *, flags: SynthesizeFlags) -> int:
     """
     if flags.count < 1:
         raise UsageError(f"-n is {flags.count}; give the number of pictures, 1 or more")
+    _check_seeds(flags)
     rank, processes = launched()
     if processes > 1 and flags.out is None:
         raise UsageError(
@@ -91,6 +93,7 @@ def synthesize(project: Path, /, *, flags: SynthesizeFlags) -> int:
         return show.plan(flags, [f"draw and label {flags.count} pictures in {folder}"], config)
     device = prepare(flags)
     generator, decoder = load_generator(opened.generator_folder, device), load_decoder(decoder_folder, device)
+    check_cutoff(flags.cutoff, generator)
     folder = place_of(flags.out) if flags.out else open_run(opened, "datasets", "", flags, config)
     how = DatasetConfig(format=flags.format, first_seed=flags.first_seed, soft=flags.soft, keep=flags.keep)
     with _record_in(folder) as records, recorded_once(records, "synthesize", config, flags.seed) as record:
@@ -131,6 +134,17 @@ def _check_place(folder: Place, resume: bool, processes: int) -> None:
             "to go on with it"
         )
     check_new_dataset(folder)
+
+
+def _check_seeds(flags: SynthesizeFlags) -> None:
+    """Whether there is a seed for each picture that will be drawn: more are than are kept."""
+    last = flags.first_seed + DatasetConfig(first_seed=flags.first_seed, keep=flags.keep).drawn(flags.count) - 1
+    if last > LAST_SEED:
+        what = f"-n {flags.count}" + ("" if flags.keep == 1 else f" with --keep {flags.keep:g}")
+        raise UsageError(
+            f"{what} from --first-seed {flags.first_seed} on would draw up to seed {last}, and the last one is "
+            f"{LAST_SEED}; give a lower --first-seed or a smaller -n"
+        )
 
 
 def _check_apart(project: Project, flags: SynthesizeFlags) -> None:

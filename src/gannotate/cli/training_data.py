@@ -18,6 +18,7 @@ from gannotate.cli.which_decoder import decoder_reading
 from gannotate.data.labelled import LabelledSet, read_labelled
 from gannotate.data.manifest import MANIFEST
 from gannotate.data.pictures import PictureSource
+from gannotate.data.real_pictures import SMALLEST
 from gannotate.data.remote import Place, Remote, place_of
 from gannotate.data.shards import read_dataset
 from gannotate.decoders.build import load_decoder
@@ -35,6 +36,9 @@ from gannotate.wording import counted
 
 if TYPE_CHECKING:
     from gannotate.cli.train import TrainFlags
+
+LARGEST_SCORED = 4096
+"""Pictures are scored at no larger side in px: one of so many takes 50 MB, and its probabilities 67 MB a class."""
 
 UNLABELLED_DRAWN = 2000
 """Pictures that --generator draws when --most-unlabelled does not say otherwise."""
@@ -217,8 +221,9 @@ def read_all(
         UsageError: fewer pictures than `shots`; and what `read_labelled` raises.
     """
     sets, names, channels = [], [item.name for item in project.classes], project.config.image_channels
+    side = project.config.size if size is None else size
     for path in paths:
-        data = read_labelled(path, len(names), size or project.config.size, channels, names)
+        data = read_labelled(path, len(names), side, channels, names)
         name_some(flags, [f"skipped {path}/{item.name}: {item.reason}" for item in data.skipped], str(path))
         if data.recoloured:
             theirs, ours = ("colour", "grey") if channels == 1 else ("grey", "colour")
@@ -231,6 +236,18 @@ def read_all(
         np.concatenate([data.label_maps for data in sets]),
     )
     return joined if shots is None else joined.take(draw_some(len(joined), shots, flags.seed))
+
+
+def check_side(flag: str, size: int | None) -> None:
+    """Checks the side in px that `flag` asks for.
+
+    Raises:
+        UsageError: nothing can be seen at it, or it would fill the memory.
+    """
+    if size is not None and not SMALLEST <= size <= LARGEST_SCORED:
+        raise UsageError(
+            f"{flag} is {size}; give {SMALLEST} to {LARGEST_SCORED} px, or leave it out for the project's own"
+        )
 
 
 def name_some(flags: Common, lines: Sequence[str], place: str) -> None:

@@ -23,6 +23,9 @@ from gannotate.wording import counted
 LARGEST = 1024
 """Larger pictures are scaled down to a size that somebody names: labelling and training cost by the pixel."""
 
+SMALLEST = 8
+"""At fewer px nothing is learned: the shallowest encoder halves a picture three times."""
+
 LONGEST_NAME = 100
 
 Pixels = UInt8[np.ndarray, "size size c"]
@@ -34,9 +37,13 @@ def survey(path: str | Path, size: int | None, crop: bool) -> tuple[int, int]:
     Without `size` it is the most common shorter side.
 
     Raises:
-        UsageError: no pictures, none that is square and large enough, or larger ones than LARGEST and no size given.
+        UsageError: no pictures, none that is square and large enough, larger ones than LARGEST and no size given, or a
+            size below SMALLEST.
     """
-    size = size or _usual_side(PictureSource(path))
+    if size is None:
+        size = _usual_side(PictureSource(path))
+    elif size < SMALLEST:
+        raise UsageError(f"--size is {size}; give {SMALLEST} px or more, or leave it out for the pictures' own")
     return size, load_pictures(path, size, crop=crop, most=50).pictures.shape[-1]
 
 

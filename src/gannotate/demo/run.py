@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Generator
@@ -15,6 +14,7 @@ from gannotate.data.writing import check_new
 from gannotate.demo.stages import Demo, DemoConfig
 from gannotate.errors import GannotateError, UsageError
 from gannotate.files import appearing, write_json
+from gannotate.parsing import read_ours
 
 RESULT = "demo.json"
 """File in the project with the demonstration's figures."""
@@ -82,8 +82,12 @@ def run_demo(
 
 
 def read_result(folder: str | Path) -> dict[str, Any]:
-    """The figures of a demonstration: shots, test_pictures, miou (of five), seconds (a stage) and peak_rss_mb."""
-    return json.loads((Path(folder) / RESULT).read_text())
+    """The figures of a demonstration: shots, test_pictures, miou (of five), seconds (a stage) and peak_rss_mb.
+
+    Raises:
+        GannotateError: there are none, or they are damaged.
+    """
+    return read_ours(Path(folder) / RESULT, "run `gannotate demo` again, with a new folder", dict)
 
 
 def _check_shots(shots: int, annotations: int) -> None:

@@ -73,8 +73,10 @@ class FitConfig:
         for name, given in (("steps", self.steps), ("batch", self.batch)):
             if given < 1:
                 raise UsageError(f"{name} is {given}; use 1 or more")
-        if not self.learning_rate > 0:
+        if not 0 < self.learning_rate < math.inf:
             raise UsageError(f"the learning rate is {self.learning_rate}; use a positive number, e.g. 0.003")
+        if not 0 <= self.weight_decay < math.inf:
+            raise UsageError(f"the weight decay is {self.weight_decay}; use 0 (none) or more, e.g. 0.001")
         for name, part in (("label smoothing", self.label_smoothing), ("ema", self.ema)):
             if not 0 <= part < 1:
                 raise UsageError(f"{name} is {part}; use 0 up to, but not, 1")

@@ -8,7 +8,7 @@ numbers for the fit on all pictures.
 from __future__ import annotations
 
 import io
-import json
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -30,6 +30,7 @@ from gannotate.generators.base import DrawOptions, Generator
 from gannotate.labels import IGNORE
 from gannotate.metrics.calibration import fit_temperature, negative_log_likelihood
 from gannotate.metrics.confusion import confusion, scores
+from gannotate.parsing import read_ours, still_says
 from gannotate.seeding import numpy_stream
 from gannotate.training import distributed
 from gannotate.training.loop import LoopConfig, Progress, train
@@ -118,12 +119,23 @@ def hold_out(
 
 
 def read_held_out(folder: str | Path) -> HeldOut | None:
-    """What `hold_out` found; None when there is nothing."""
+    """What `hold_out` found; None when there is nothing.
+
+    Raises:
+        GannotateError: damaged.
+    """
     path = Path(folder) / "held-out.json"
     if not path.exists():
         return None
-    tree = json.loads(path.read_text())
-    return HeldOut(**tree | {"points": tuple(tree["points"])})
+    return read_ours(path, "delete it and run the same command again", _found)
+
+
+def _found(tree: dict[str, Any]) -> HeldOut:
+    held = HeldOut(tree["steps"], tree["temperature"], tree["folds"], tuple(tree["points"]))
+    if not isinstance(held.steps, int) or held.steps < 1 or not 0 < held.temperature < math.inf:
+        raise ValueError(f"it says {held.steps} steps, temperature {held.temperature}")
+    held.as_text()  # raises where something that is told of the looks is missing
+    return held
 
 
 def judge(folds: Sequence[dict[int, Look]], steps: int, pictures: int) -> HeldOut:
@@ -172,7 +184,7 @@ def _one_fold(
 def _forget_others(folder: Path, about: dict[str, Any]) -> None:
     """Removes folds that were fitted to other annotations or with other settings."""
     path = folder / "about.json"
-    if path.exists() and json.loads(path.read_text()) == json.loads(json.dumps(about)):
+    if still_says(path, about):
         return
     for old in (*folder.glob("fold-*.npz"), folder / "held-out.json"):
         old.unlink(missing_ok=True)

@@ -76,24 +76,25 @@ def _none_yet(project: Project) -> str:
     )
 
 
-def check_count(total: int, count: int) -> None:
-    """Checks that `count` shots can be had of `total`.
+def check_count(total: int, count: int, flag: str | None = None) -> None:
+    """Checks that `count` shots, or whatever `flag` asks for, can be had of `total`.
 
     Raises:
         UsageError: fewer than one, or more than there are.
     """
     if not 1 <= count <= total:
         there = "is 1 labelled picture, give 1" if total == 1 else f"are {total} labelled pictures, give 1 to that many"
-        raise UsageError(f"{count} shots were asked for; there {there}")
+        asked = f"{count} shots were asked for" if flag is None else f"{flag} is {count}"
+        raise UsageError(f"{asked}; there {there}")
 
 
-def draw_some(total: int, count: int, seed: int) -> list[int]:
+def draw_some(total: int, count: int, seed: int, flag: str | None = None) -> list[int]:
     """`count` of the numbers 0 to total - 1, ascending, drawn with `seed`; draws of one seed are nested.
 
     Raises:
         UsageError: there are not so many.
     """
-    check_count(total, count)
+    check_count(total, count, flag)
     return sorted(numpy_stream(seed, "shots").permutation(total)[:count].tolist())
 
 

@@ -6,7 +6,6 @@ network made it, how many labels that had seen, and how well it scores itself.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,8 @@ from gannotate.record import read_record
 from gannotate.segmenters.kept import training_of
 from gannotate.segmenters.loading import describe
 from gannotate.segmenters.predict import Predictor
+from gannotate.segmenters.scored import read_scores
 from gannotate.wording import quoted
-
-EVALUATION = "evaluation.json"
-"""File in a segmenter's folder: its latest scores, and on what."""
 
 
 def about_segmenter(folder: str | Path) -> dict[str, Any]:
@@ -33,18 +30,23 @@ def about_segmenter(folder: str | Path) -> dict[str, Any]:
     Returns:
         segmenter (its folder), network, labels (how many it learned from) and label_source, miou and miou_on; None
         for what its folder does not tell.
+
+    Raises:
+        GannotateError: a file there is damaged.
     """
+    scores = read_scores(folder) or {}
+    made = {"segmenter": str(folder), **about_training(folder)}
+    return made | {"miou": scores.get("miou"), "miou_on": scores.get("test")}
+
+
+def about_training(folder: str | Path) -> dict[str, Any]:
+    """network, labels and label_source of `about_segmenter`: what does not depend on how it scores."""
     network, about = describe(folder)
     trained = about | ((read_record(training_of(Path(folder))) or {}).get("about") or {})
-    evaluation = Path(folder) / EVALUATION
-    scores = json.loads(evaluation.read_text()) if evaluation.exists() else {}
     return {
-        "segmenter": str(folder),
         "network": network,
         "labels": trained.get("labels", trained.get("pictures")),
         "label_source": trained.get("label_source"),
-        "miou": scores.get("miou"),
-        "miou_on": scores.get("test"),
     }
 
 
@@ -58,16 +60,14 @@ def to_simulate(project: Project, count: int | None = None, replace: bool = Fals
     """
     pool = [picture.seed for picture in project.pool("any")]
     if not pool:
-        raise UsageError(
-            f"{project.folder} has no pool pictures; draw some with `gannotate sample {quoted(project.folder)} -n 20`"
-        )
+        raise UsageError(f"{project.folder} has no pool pictures; add some with `{project.more_pictures}`")
     kept = {one.seed for one in project.annotations("any") if not (replace and one.source == "simulated")}
     seeds = [seed for seed in pool if seed not in kept]
     if not seeds or (count is not None and not 1 <= count <= len(seeds)):
         asked = "every pool picture is annotated" if not seeds else f"-n is {count}"
         raise UsageError(
-            f"{asked}; {len(seeds)} of the {len(pool)} pool pictures can be labelled, draw more with `gannotate sample "
-            f"{project.folder} -n 20`"
+            f"{asked}; {len(seeds)} of the {len(pool)} pool pictures can be labelled; give 1 to that many, or add more "
+            f"with `{project.more_pictures}`"
         )
     return seeds[:count]
 

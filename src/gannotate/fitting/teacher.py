@@ -3,7 +3,6 @@ start of the one that learns beside the decoder."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from gannotate.data.augment import STILL, Augmentation
 from gannotate.files import drop, write_json
 from gannotate.fitting.real_task import RealTask, SegmenterChoice
+from gannotate.parsing import still_says
 from gannotate.segmenters.supervised import SegmenterTraining, train_segmenter
 from gannotate.training import distributed
 from gannotate.training.loop import Progress
@@ -33,8 +33,7 @@ def teach_teacher(
     own, network, training = Path(folder) / TEACHER, config.teacher_config(task), _training(task, config, minutes)
     learned = {"network": asdict(network), "settings": asdict(_training(task, config)), "data": task.about_labelled()}
     note = own / "learned.json"
-    told = json.loads(json.dumps(learned))
-    if distributed.from_first(lambda: resume and note.exists() and json.loads(note.read_text()) == told):
+    if distributed.from_first(lambda: resume and still_says(note, learned)):
         drop(own / "checkpoint.safetensors")  # of one that was killed at its very end
         return
     done, source = 0, "labelled real pictures"

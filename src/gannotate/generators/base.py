@@ -16,6 +16,9 @@ from torch import Tensor, nn
 from gannotate.errors import UsageError, nearest
 from gannotate.seeding import latent_of_seed, torch_stream
 
+LAST_SEED = 2**32 - 1
+"""Latents are drawn by NumPy's old generator, which takes no larger one."""
+
 NoiseMode = Literal["const", "seeded", "none"]
 """Per-pixel noise: the checkpoint's own maps, maps drawn from each picture's seed, or none."""
 
@@ -224,8 +227,8 @@ def draw(
     generator.eval()
     held_index, held = -1, None
     for seed in seeds:
-        if seed < 0 or seed >= 2**32:
-            raise UsageError(f"seed {seed} is out of range; use 0 to 4294967295")
+        if not 0 <= seed <= LAST_SEED:
+            raise UsageError(f"seed {seed} is out of range; use 0 to {LAST_SEED}")
         index, place = divmod(seed, CHUNK)
         if held is None or index != held_index:
             held_index, held = index, _draw_chunk(generator, index, options, taps, label)

@@ -93,7 +93,7 @@ def invert_pictures(
     write_rows(folder / ROWS, in_order(kept.values(), names))
 
 
-def in_order(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> list[Mapping[str, Any]]:
+def in_order(rows: Iterable[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
     """The rows of these pictures in their order, then the others."""
     places = {name: place for place, name in enumerate(names)}
     return sorted(rows, key=lambda row: places.get(row["name"], len(places)))

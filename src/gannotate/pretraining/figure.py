@@ -75,8 +75,7 @@ def write_figure(
         UsageError: fewer than two pictures, or hardly anything labelled. GannotateError: scikit-learn is missing.
     """
     config = config or FigureConfig()
-    if len(data) < 2:
-        raise UsageError(f"the figure compares places of different pictures, {len(data)} was given; give at least 2")
+    check_shown(data)
     chosen = numpy_stream(config.seed, "figure").permutation(len(data))[: config.pictures]
     some = data.take(chosen.tolist())
     found: dict[str, Any] = {}
@@ -100,6 +99,18 @@ def write_figure(
     return result
 
 
+def check_shown(data: LabelledSet) -> None:
+    """Checks, before anything long is begun, that a figure can be made of these pictures.
+
+    Raises:
+        UsageError: fewer than two pictures, or hardly anything labelled. GannotateError: scikit-learn is missing.
+    """
+    if len(data) < 2:
+        raise UsageError(f"the figure compares places of different pictures, {len(data)} was given; give at least 2")
+    _check_points(int((data.label_maps != IGNORE).sum()))  # as many pixels hold at most as many places
+    _tsne_parts()
+
+
 @torch.inference_mode()
 def points_of(encoder: nn.Module, data: LabelledSet) -> tuple[Points, int]:
     """Features of all places whose label is known, standardised channel by channel, and the feature map's side.
@@ -117,11 +128,15 @@ def points_of(encoder: nn.Module, data: LabelledSet) -> tuple[Points, int]:
     rows = level.permute(0, 2, 3, 1).flatten(0, 2).double().cpu().numpy()
     label_maps = np.stack([most_frequent(label_map, side) for label_map in data.label_maps]).reshape(-1)
     known = label_maps != IGNORE
-    if known.sum() < LEAST_POINTS:
-        raise UsageError(f"only {known.sum()} places of the pictures are labelled; give more labels")
+    _check_points(int(known.sum()))
     rows = rows[known]
     rows = (rows - rows.mean(0)) / (rows.std(0) + 1e-8)
     return Points(rows, label_maps[known].astype(np.int64), np.repeat(np.arange(len(data)), side**2)[known]), side
+
+
+def _check_points(labelled: int) -> None:
+    if labelled < LEAST_POINTS:
+        raise UsageError(f"only {labelled} places of the pictures are labelled; give more labels")
 
 
 def _deepest_shown(features: Sequence[Tensor], size: int) -> Tensor:
@@ -156,6 +171,16 @@ def tsne(features: Float[np.ndarray, "p c"], config: FigureConfig) -> Float[np.n
     Raises:
         GannotateError: scikit-learn is not installed.
     """
+    pca, t_sne = _tsne_parts()
+    seed = config.seed % 2**32
+    dimensions = min(MOST_DIMENSIONS, *features.shape)
+    reduced = pca(dimensions, random_state=seed).fit_transform(features)
+    perplexity = min(config.perplexity, (len(features) - 1) / 3)
+    return t_sne(perplexity=perplexity, init="pca", random_state=seed).fit_transform(reduced)
+
+
+def _tsne_parts() -> tuple[Any, Any]:
+    """scikit-learn's classes, of which the second takes a second to load."""
     try:
         from sklearn.decomposition import PCA
         from sklearn.manifold import TSNE
@@ -163,11 +188,7 @@ def tsne(features: Float[np.ndarray, "p c"], config: FigureConfig) -> Float[np.n
         raise GannotateError(
             "the t-SNE figure needs scikit-learn; install it with `pip install scikit-learn`"
         ) from error
-    seed = config.seed % 2**32
-    dimensions = min(MOST_DIMENSIONS, *features.shape)
-    reduced = PCA(dimensions, random_state=seed).fit_transform(features)
-    perplexity = min(config.perplexity, (len(features) - 1) / 3)
-    return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(reduced)
+    return PCA, TSNE
 
 
 def _mean_where(values: np.ndarray, where: np.ndarray) -> float | None:

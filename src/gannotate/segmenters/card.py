@@ -5,7 +5,6 @@ It begins with what Hugging Face reads of a model's README.md, so that it can be
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from gannotate.project import Project
 from gannotate.record import read_record
 from gannotate.segmenters.architectures import architecture_info
 from gannotate.segmenters.build import SegmenterConfig, read_segmenter_config
+from gannotate.segmenters.scored import read_scores
 from gannotate.wording import last_name
 
-EVALUATION = "evaluation.json"
 NOT_STATED = "not stated"
 
 SUPERVISED = "supervised"
@@ -245,12 +244,11 @@ def _part(about: Mapping[str, Any]) -> dict[str, Any]:
 
 def _evaluation(folder: Path) -> dict[str, Any] | None:
     """The test's figures; of the folders that its pictures lay in the last name alone, as this is published."""
-    path = folder / EVALUATION
-    if not path.exists():
+    found = read_scores(folder)
+    if found is None:
         return None
-    found = json.loads(path.read_text())
     if "test" in found:
-        found["test"] = last_name(str(found["test"]))
+        found["test"] = last_name(found["test"])
     if (found.get("choice") or {}).get("on"):
         found["choice"]["on"] = last_name(found["choice"]["on"])
     return found

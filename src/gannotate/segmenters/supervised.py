@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -72,11 +73,13 @@ class SegmenterTraining:
             raise UsageError(
                 f"{self.steps} steps of {self.batch} pictures were asked for; give at least 1 step and 2 pictures"
             )
-        if not self.learning_rate > 0 or not 0 <= self.ema < 1:
+        if not 0 < self.learning_rate < math.inf or not 0 <= self.ema < 1:
             raise UsageError(
                 f"learning rate {self.learning_rate} and ema {self.ema} were given; give a rate above 0 and an ema "
                 "from 0 to below 1"
             )
+        if not 0 <= self.weight_decay < math.inf:
+            raise UsageError(f"the weight decay is {self.weight_decay}; give 0 (none) or more, e.g. 0.01")
         if self.keep_every is not None and not 1 <= self.keep_every <= self.steps:
             raise UsageError(
                 f"keep-every is {self.keep_every}, of {self.steps} steps; give 1 to {self.steps}, or leave it out"

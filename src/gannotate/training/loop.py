@@ -31,9 +31,12 @@ from gannotate.seeding import stream_seed
 from gannotate.training import distributed
 from gannotate.training.checkpoint import load_checkpoint, save_checkpoint
 
+REMEDY = "Try a lower learning rate"
+"""What to do about a training that diverged."""
+
 
 class Trainer(Protocol):
-    """What the loop trains."""
+    """What the loop trains. It may have a `remedy`: what to do when it diverges, where that is not REMEDY."""
 
     def step(self, index: int) -> dict[str, float]:
         """Does optimisation step `index` (from 0) and returns its metrics."""
@@ -159,7 +162,7 @@ def train(
             torch.manual_seed(stream_seed(config.seed, "step", index))
             metrics = trainer.step(index)
             done = index + 1
-            _check_finite(metrics, done, checkpoint)
+            _check_finite(metrics, done, checkpoint, getattr(trainer, "remedy", REMEDY))
             rows.add(done, clock.seconds, metrics, flush=done % config.log_every == 0)
             out_of_time = first and config.minutes is not None and clock.seconds > config.minutes * 60
             (out_of_time,) = distributed.any_says(out_of_time)
@@ -206,14 +209,11 @@ def _eta(pace_s: float, done: int, seconds: float, config: LoopConfig) -> float:
     return left if config.minutes is None else max(0.0, min(left, config.minutes * 60 - seconds))
 
 
-def _check_finite(metrics: dict[str, float], done: int, checkpoint: Path) -> None:
+def _check_finite(metrics: dict[str, float], done: int, checkpoint: Path, remedy: str) -> None:
     bad = [name for name, value in metrics.items() if not math.isfinite(value)]
     if bad:
         kept = f"the last good state is in {checkpoint}" if checkpoint.exists() else "no checkpoint was made yet"
-        raise Diverged(
-            f"training diverged at step {done}: {', '.join(bad)} is no longer finite; {kept}. "
-            "Try a lower learning rate or a higher gamma"
-        )
+        raise Diverged(f"training diverged at step {done}: {', '.join(bad)} is no longer finite; {kept}. {remedy}")
 
 
 class _interrupts:

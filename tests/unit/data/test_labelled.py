@@ -84,7 +84,9 @@ def test_pictures_without_mask_or_broken_are_listed(tmp_path: Path) -> None:
 
 
 def test_wrong_inputs_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"a has no images/, it holds masks/p0.png; give the folder or zip that has it"):
+    with pytest.raises(
+        UsageError, match=r"a has no images/, it holds masks/p0.png; give the folder or zip that has it"
+    ):
         read_labelled(write(tmp_path / "a", {"masks/p0.png": files()["masks/p0.png"]}), classes=2)
     with pytest.raises(GannotateError, match=r"of 1 picture in .* none can be used, .* has no masks/p0.png"):
         read_labelled(write(tmp_path / "b", {"images/p0.png": files()["images/p0.png"]}), classes=2)

@@ -100,8 +100,11 @@ def test_size_and_channels_are_found(tmp_path: Path):
     coloured[..., 0] = 200
     for place in range(2):
         (tmp_path / f"{place}.png").write_bytes(png(coloured))
-    assert survey(tmp_path, 4, crop=False) == (4, 3)
+    assert survey(tmp_path, 8, crop=False) == (8, 3)
     (tmp_path / "large").mkdir()
     (tmp_path / "large" / "a.png").write_bytes(png(np.zeros((1025, 1025), np.uint8)))
     with pytest.raises(UsageError, match="are 1025 px; give the size to work at"):
         survey(tmp_path / "large", None, crop=False)
+    for size in (7, 0, -5):
+        with pytest.raises(UsageError, match=f"--size is {size}; give 8 px or more, or leave it out"):
+            survey(tmp_path, size, crop=False)

@@ -70,6 +70,15 @@ def test_the_result_is_what_the_issue_asks_for(made: Path):
     assert result["peak_rss_mb"] > 50
 
 
+@pytest.mark.parametrize("text", ["{", "[]", None])
+def test_figures_that_are_not_there(tmp_path: Path, text: str | None):
+    if text is not None:
+        (tmp_path / "demo.json").write_text(text)
+    what = "there is no .*demo.json" if text is None else r"demo\.json is damaged \(.*\)"
+    with pytest.raises(GannotateError, match=f"{what}; run `gannotate demo` again, with a new folder"):
+        read_result(tmp_path)
+
+
 def test_it_leaves_a_whole_project(made: Path):
     project = Project.open(made)
     assert [entry.colour for entry in project.config.classes] == list(COLOURS)

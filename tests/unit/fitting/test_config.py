@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -70,6 +71,10 @@ def test_gradient_steps_for_the_linear_decoder_when_asked_for():
         ({"rate": "drops"}, "give drop_every"),
         ({"rate": "linear"}, "rate 'linear' is not known"),
         ({"pool": -1}, "pool is -1"),
+        ({"weight_decay": -1}, "the weight decay is -1"),
+        ({"weight_decay": math.nan}, "the weight decay is nan"),
+        ({"weight_decay": math.inf}, "the weight decay is inf"),
+        ({"learning_rate": math.inf}, "the learning rate is inf"),
     ],
 )
 def test_settings_that_do_not_go_together(settings: dict[str, Any], part: str):

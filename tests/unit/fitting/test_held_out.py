@@ -12,8 +12,9 @@ import torch
 
 from gannotate.decoders.ensemble import EnsembleConfig, EnsembleDecoder
 from gannotate.decoders.linear import LinearConfig
+from gannotate.errors import GannotateError
 from gannotate.fitting.config import FitConfig, scheduled
-from gannotate.fitting.held_out import folds_of, hold_out, judge, look_at, read_held_out
+from gannotate.fitting.held_out import HeldOut, folds_of, hold_out, judge, look_at, read_held_out
 from gannotate.fitting.shot import Shot, draw_taps
 from gannotate.generators.base import DrawOptions, draw
 from gannotate.generators.stylegan2 import StyleGAN2, StyleGAN2Config
@@ -131,6 +132,39 @@ def test_folds_of_other_labels_are_fitted_again(generator: StyleGAN2, tmp_path: 
     shots[1].label_map[:8] = 1
     assert list(hold_out(generator, shots, 2, config, DrawOptions(), tmp_path))
     assert (tmp_path / "fold-0.npz").read_bytes() != before
+
+
+LOOK = '{"step": 4, "miou": 0.5, "nll": 1, "nll_at_best": 1, "temperature": 1}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"steps": 4, "temperature": 1.5, "folds": 2, "points": []}',
+        f'{{"steps": "x", "temperature": 1.5, "folds": 2, "points": [{LOOK}]}}',
+        f'{{"steps": 4, "temperature": NaN, "folds": 2, "points": [{LOOK}]}}',
+        '{"steps": 4, "temperature": 1.5, "folds": 2, "points": [{"step": 4}]}',
+    ],
+)
+def test_damaged_figures(tmp_path: Path, text: str):
+    (tmp_path / "held-out.json").write_text(text)
+    with pytest.raises(GannotateError, match=r"held-out\.json is damaged .*; delete it and run the same command again"):
+        read_held_out(tmp_path)
+    (tmp_path / "held-out.json").write_text(f'{{"steps": 4, "temperature": 1.5, "folds": 2, "points": [{LOOK}]}}')
+    assert read_held_out(tmp_path) == HeldOut(4, 1.5, 2, (json.loads(LOOK),))
+
+
+@pytest.mark.parametrize("text", ["{", "[]"])
+def test_folds_of_nobody_knows_what_are_fitted_again(generator: StyleGAN2, tmp_path: Path, text: str):
+    shots, config = shots_of(generator, 2), FitConfig(steps=2)
+    assert list(hold_out(generator, shots, 2, config, DrawOptions(), tmp_path))
+    assert not list(hold_out(generator, shots, 2, config, DrawOptions(), tmp_path))
+    (tmp_path / "about.json").write_text(text)
+    assert list(hold_out(generator, shots, 2, config, DrawOptions(), tmp_path))
+    assert read_held_out(tmp_path)
 
 
 def test_patience_and_minutes_end_a_fold_too(generator: StyleGAN2, tmp_path: Path):

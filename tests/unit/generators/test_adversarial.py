@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from gannotate.errors import UsageError
+from gannotate.errors import GannotateError, UsageError
 from gannotate.generators.adversarial.augment import MILD, AdaController, AugmentConfig, augment
 from gannotate.generators.adversarial.discriminator import Discriminator, minibatch_std
 from gannotate.generators.adversarial.losses import discriminator_loss, generator_loss, path_lengths, r1_penalty
@@ -17,6 +17,7 @@ from gannotate.generators.adversarial.trainer import AdversarialTrainer
 from gannotate.generators.build import load_generator
 from gannotate.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from gannotate.training.checkpoint import load_checkpoint
+from gannotate.training.descent import Compute
 from gannotate.training.loop import Diverged
 
 TINY = StyleGAN2Config(size=16, image_channels=1, z_dim=8, w_dim=8, mapping_layers=1, channel_base=64, channel_max=8)
@@ -218,6 +219,81 @@ def test_collapse_stops_with_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(snapshots, "COLLAPSE_AFTER_KIMG", 0.0)
     with pytest.raises(Diverged, match="collapsed"):
         run(tmp_path, 6)
+
+
+def test_divergence_leads_to_a_flag_that_there_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(AdversarialTrainer, "step", lambda self, index: {"d_loss": math.nan})
+    with pytest.raises(Diverged, match=r"Try a higher --gamma$"):
+        run(tmp_path, 1)
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        ({"kimg": 0}, "kimg is 0; give a number"),
+        ({"kimg": math.nan}, "kimg is nan; give a number"),
+        ({"kimg": math.inf}, "kimg is inf; give a number"),
+        ({"snapshot_kimg": 0}, "snapshot_kimg is 0; give a number"),
+        ({"snapshot_kimg": -5}, "snapshot_kimg is -5; give a number"),
+        ({"snapshot_kimg": math.nan}, "snapshot_kimg is nan; give a number"),
+        ({"minutes": math.nan}, "nan minutes were asked for; give more than 0"),
+        ({"batch": 0}, "batch is 0; give 1 or more"),
+        ({"gamma": -1}, "gamma is -1; give 0 or more"),
+        ({"gamma": math.nan}, "gamma is nan; give 0 or more"),
+        ({"gauge_pictures": 0}, "gauge_pictures is 0; fewer than 50 say nothing"),
+        ({"gauge_pictures": 49}, "gauge_pictures is 49; fewer than 50 say nothing"),
+    ],
+)
+def test_a_run_of_nothing_is_refused(choices, words):
+    with pytest.raises(UsageError, match=words):
+        GeneratorRun(**choices)
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        ({"batch": 0}, "batch is 0; use 1 or more"),
+        ({"r1_interval": 0}, "r1_interval is 0; use 1 or more"),
+        ({"learning_rate": math.nan}, "learning_rate is nan; use a number above 0"),
+        ({"r1_gamma": math.inf}, "r1_gamma is inf; use a number from 0 on"),
+        ({"ema_ramp": -1}, "ema_ramp is -1; use a number from 0 on"),
+        ({"mixing": 1.5}, "mixing is 1.5; use 0 to 1"),
+        ({"ada_target": math.nan}, "ada_target is nan; use -1 to 1"),
+        ({"augment": "some"}, "augment 'some' is not known; use ada, fixed, none"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(choices, words):
+    with pytest.raises(UsageError, match=words):
+        config(**choices)
+    assert config(r1_gamma=0, ema_ramp=None).r1_gamma == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"run": GeneratorRun(gauge_space="pixel")}, {"run": GeneratorRun(), "compute": Compute(compile=True)}],
+)
+def test_what_is_refused_leaves_nothing(tmp_path, wrong):
+    with pytest.raises(UsageError, match=r"did you mean 'pixels'|leave --compile out"):
+        next(train_generator(pictures(), tmp_path / "new", **wrong))
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "{}", '{"pictures": {}, "run": [1], "config": {}}', '{"pictures": 1, "run": {}, "config": 1}']
+)
+def test_damaged_settings_of_a_begun_run(tmp_path, text):
+    run(tmp_path, 1)
+    (tmp_path / "training.json").write_text(text)
+    with pytest.raises(GannotateError, match=r"training\.json is damaged .* give another --out, or --no-resume"):
+        run(tmp_path, 2)
+
+
+def test_begun_with_other_pictures(tmp_path):
+    run(tmp_path, 1)
+    path = tmp_path / "training.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"pictures": None}))
+    with pytest.raises(UsageError, match="the pictures have changed since"):
+        run(tmp_path, 2)
 
 
 def test_too_few_pictures(tmp_path):

@@ -14,8 +14,10 @@ from gannotate.data.labelled import LabelledSet
 from gannotate.errors import UsageError
 from gannotate.labels import IGNORE, make_classes
 from gannotate.pretraining.figure import (
+    LEAST_POINTS,
     FigureConfig,
     Points,
+    check_shown,
     most_frequent,
     neighbours_agree,
     points_of,
@@ -101,4 +103,8 @@ def test_too_little_to_show(data: LabelledSet, tmp_path: Path) -> None:
         write_figure(tmp_path, {"a": Grey()}, data.take([0]), CLASSES)
     data.label_maps[:] = IGNORE
     with pytest.raises(UsageError, match="only 0 places of the pictures are labelled"):
+        check_shown(data)
+    data.label_maps[0, 0, :LEAST_POINTS] = 0  # enough pixels, but all in a place or two
+    check_shown(data)
+    with pytest.raises(UsageError, match=r"only \d places of the pictures are labelled"):
         write_figure(tmp_path, {"a": Grey()}, data, CLASSES)

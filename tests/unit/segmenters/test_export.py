@@ -23,11 +23,12 @@ from gannotate.record import recorded
 from gannotate.segmenters import onnx_runtime
 from gannotate.segmenters.architectures import Architecture
 from gannotate.segmenters.build import SegmenterConfig, build_network, save_segmenter
-from gannotate.segmenters.card import EVALUATION, card, provenance
+from gannotate.segmenters.card import card, provenance
 from gannotate.segmenters.export import Parity, check_parity, latency, metadata, parity, random_pictures, to_onnx
 from gannotate.segmenters.online import Online, OnlineConfig
 from gannotate.segmenters.onnx_runtime import OnnxSegmenter
 from gannotate.segmenters.predict import Segmenter
+from gannotate.segmenters.scored import EVALUATION
 from gannotate.segmenters.semi_supervised.build import train_semi_supervised
 from gannotate.segmenters.sources import Mixed, Source, Stored
 from gannotate.segmenters.supervised import SegmenterTraining, train_segmenter

@@ -161,5 +161,9 @@ def test_wrong_inputs_are_named(tmp_path: Path, tiny: SegmenterConfig, squares: 
         SegmenterTraining(labels="both")  # pyright: ignore[reportArgumentType]
     with pytest.raises(UsageError, match="at least 1 step and 2 pictures"):
         SegmenterTraining(batch=1)
-    with pytest.raises(UsageError, match="ema from 0 to below 1"):
-        SegmenterTraining(ema=1.0)
+    for wrong in ({"ema": 1.0}, {"learning_rate": float("nan")}, {"learning_rate": float("inf")}):
+        with pytest.raises(UsageError, match="ema from 0 to below 1"):
+            SegmenterTraining(**wrong)
+    for decay in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(UsageError, match=f"the weight decay is {decay}; give 0"):
+            SegmenterTraining(weight_decay=decay)

@@ -157,6 +157,15 @@ def test_divergence_stops_and_keeps_the_last_good_state(tmp_path):
     assert load_checkpoint(tmp_path / "checkpoint.safetensors")["done"] == 2
 
 
+def test_what_to_do_about_divergence_is_the_trainers_to_say(tmp_path):
+    with pytest.raises(Diverged, match=r"no checkpoint was made yet\. Try a lower learning rate$"):
+        run(tmp_path / "walk", 9, trainer=Walk(poison=0))
+    tired = Walk(poison=0)
+    tired.remedy = "Try a rest"
+    with pytest.raises(Diverged, match=r"no checkpoint was made yet\. Try a rest$"):
+        run(tmp_path / "tired", 9, trainer=tired)
+
+
 def test_ctrl_c_ends_after_the_step_with_a_checkpoint(tmp_path):
     whole, _ = run(tmp_path / "a", 6)
     seen, handler = [], signal.getsignal(signal.SIGINT)

@@ -20,6 +20,7 @@ from gannotate.data.pictures import Skipped
 from gannotate.data.writing import encode_picture, new_pictures
 from gannotate.errors import GannotateError
 from gannotate.labels import encode_label_map
+from gannotate.parsing import load_json
 
 ABOUT = "benchmark.json"
 
@@ -79,7 +80,7 @@ def protocol_of(path: str | Path) -> str | None:
     """The name of the protocol of an exported split; None for any other folder or zip of labelled pictures."""
     try:
         files = Files(path)
-        about = json.loads(files.read(ABOUT)) if ABOUT in files else {}
+        about = load_json(files.read(ABOUT)) if ABOUT in files else {}
     except (GannotateError, ValueError):
         return None
     found = about.get("protocol") if isinstance(about, dict) else None

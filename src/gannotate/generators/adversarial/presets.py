@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from gannotate.errors import UsageError, nearest
 from gannotate.generators.stylegan2 import StyleGAN2Config
@@ -53,6 +54,24 @@ class AdversarialConfig:
     """Left-right flipped copies belong to the pictures."""
     turn90: bool = False
     """Copies turned by quarter turns belong to the pictures."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "r1_interval", "path_interval", "path_shrink", "group"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)}; use 1 or more")
+        for name in ("learning_rate", "ada_kimg"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise UsageError(f"{name} is {getattr(self, name)}; use a number above 0")
+        for name in ("r1_gamma", "path_weight", "ema_kimg", "ema_ramp"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < math.inf:
+                raise UsageError(f"{name} is {value}; use a number from 0 on")
+        for name, least in (("mixing", 0), ("augment_p", 0), ("ada_target", -1)):
+            if not least <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} is {getattr(self, name)}; use {least} to 1")
+        if self.augment not in get_args(AugmentMode):
+            known = get_args(AugmentMode)
+            raise UsageError(f"augment {self.augment!r} is not known; use {', '.join(known)}")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
@@ -16,8 +17,10 @@ from gannotate.files import write_json
 from gannotate.generators.adversarial.presets import AdversarialConfig, AugmentMode, preset, with_choices
 from gannotate.generators.adversarial.snapshots import Gauge, SnapshotHook
 from gannotate.generators.adversarial.trainer import AdversarialTrainer
-from gannotate.metrics.feature_spaces import make_feature_space
+from gannotate.metrics.feature_spaces import FeatureSpace, make_feature_space
+from gannotate.metrics.image_quality import MIN_PICTURES
 from gannotate.metrics.image_quality import Gauge as QualityGauge
+from gannotate.parsing import read_ours
 from gannotate.seeding import numpy_stream
 from gannotate.training import distributed
 from gannotate.training.descent import Compute
@@ -57,6 +60,21 @@ class GeneratorRun:
     seed: int = 0
     """Seed of every random draw."""
 
+    def __post_init__(self) -> None:
+        for name, value in (("kimg", self.kimg), ("snapshot_kimg", self.snapshot_kimg)):
+            if value is not None and not 0 < value < math.inf:
+                raise UsageError(f"{name} is {value:g}; give a number of thousand pictures above 0, e.g. 10")
+        if self.minutes is not None and not self.minutes > 0:
+            raise UsageError(f"{self.minutes:g} minutes were asked for; give more than 0, or none for no limit")
+        if self.batch is not None and self.batch < 1:
+            raise UsageError(f"batch is {self.batch}; give 1 or more, or leave it out for the preset's own")
+        if self.gamma is not None and not 0 <= self.gamma < math.inf:
+            raise UsageError(f"gamma is {self.gamma:g}; give 0 or more, or leave it out for the preset's own")
+        if self.gauge_pictures < MIN_PICTURES:
+            raise UsageError(
+                f"gauge_pictures is {self.gauge_pictures}; fewer than {MIN_PICTURES} say nothing, give that or more"
+            )
+
     def config(self, size: int, image_channels: int) -> AdversarialConfig:
         """The preset for pictures of `size` px with these choices."""
         return with_choices(
@@ -95,13 +113,13 @@ def train_generator(
         )
     if max_steps is not None and max_steps < 1:
         raise UsageError(f"max_steps is {max_steps}; give 1 or more, or none for all steps")
-    if run.minutes is not None and not run.minutes > 0:
-        raise UsageError(f"{run.minutes:g} minutes were asked for; give more than 0, or none for no limit")
     config = run.config(pictures.shape[1], pictures.shape[3])
-    distributed.from_first(lambda: _check_same_run(folder, _identity(pictures, run, config), run, config, resume))
+    # what may be refused comes before the first file
+    space = make_feature_space(run.gauge_space, image_channels=pictures.shape[3])
     trainer = AdversarialTrainer(pictures, config, run.seed, device, compute)
+    distributed.from_first(lambda: _check_same_run(folder, _identity(pictures, run, config), run, config, resume))
     kimg = run.kimg if run.kimg is not None else (160.0 if run.minutes is None else 100_000.0)
-    gauge, space_name, gauge_real = _gauge(pictures, run)
+    gauge, gauge_real = _gauge(pictures, space)
     hook = SnapshotHook(
         trainer,
         folder,
@@ -111,7 +129,7 @@ def train_generator(
         about={
             "preset": run.preset,
             "pictures_seen": len(pictures),
-            "gauge_space": space_name,
+            "gauge_space": space.name,
             "gauge_real": gauge_real,
             "gauge_pictures": run.gauge_pictures,
             **(about or {}),
@@ -146,18 +164,34 @@ def _check_same_run(
     check_place(folder, "train-generator", begun=holds_training(folder, "generator"))
     path = folder / "training.json"
     if resume and (folder / "checkpoint.safetensors").exists() and path.exists():
-        before = json.loads(path.read_text())
-        before["run"] = _without_end(completed(before["run"], run))
-        before["config"] = completed(before["config"], config)
+        before = _identity_before(path, run, config)
         for key in ("pictures", "run", "config"):
-            if before.get(key) != json.loads(json.dumps(identity[key])):
-                change = f"its settings have ({_first_change(before[key], identity[key])})"
-                what = "the pictures have" if key == "pictures" else change
+            if before[key] != json.loads(json.dumps(identity[key])):
+                what = "the pictures have"
+                if key != "pictures":
+                    what = f"its settings have ({_first_change(before[key], identity[key])})"
                 raise UsageError(
                     f"{folder} holds a run that cannot be continued: {what} changed since; give another --out, or "
                     "--no-resume to start over"
                 )
     write_json(path, identity)
+
+
+def _identity_before(path: Path, run: GeneratorRun, config: AdversarialConfig) -> dict[str, Any]:
+    """The identity that was written when the run in the folder began.
+
+    Raises:
+        GannotateError: damaged.
+    """
+
+    def made(before: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "pictures": before["pictures"],
+            "run": _without_end(completed(before["run"], run)),
+            "config": completed(before["config"], config),
+        }
+
+    return read_ours(path, "give another --out, or --no-resume to start over", made)
 
 
 def completed(before: dict[str, Any], settings: Any) -> dict[str, Any]:
@@ -182,8 +216,8 @@ def _first_change(before: dict[str, Any], now: dict[str, Any]) -> str:
     return "a setting is gone"
 
 
-def _gauge(pictures: np.ndarray, run: GeneratorRun) -> tuple[Gauge, str, int]:
-    space = make_feature_space(run.gauge_space, image_channels=pictures.shape[3])
+def _gauge(pictures: np.ndarray, space: FeatureSpace) -> tuple[Gauge, int]:
+    """What measures drawn pictures against some of the real ones, and how many these are."""
     chosen = np.sort(numpy_stream("gauge").permutation(len(pictures))[:GAUGE_REAL_PICTURES])
     gauge = QualityGauge(pictures[chosen], space, seed=0)
 
@@ -197,4 +231,4 @@ def _gauge(pictures: np.ndarray, run: GeneratorRun) -> tuple[Gauge, str, int]:
             "fid": quality.fid,
         }
 
-    return measure, space.name, len(chosen)
+    return measure, len(chosen)

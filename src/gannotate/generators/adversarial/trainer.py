@@ -44,6 +44,8 @@ class AdversarialTrainer:
         UsageError: compilation was asked for.
     """
 
+    remedy = "Try a higher --gamma"  # the presets have the learning rates
+
     def __init__(
         self,
         pictures: np.ndarray,

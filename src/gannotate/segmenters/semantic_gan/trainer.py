@@ -38,6 +38,7 @@ from gannotate.segmenters.semantic_gan.discriminators import (
 from gannotate.segmenters.semantic_gan.generator import JointGenerator, Pair, codes_of, joint_generator
 from gannotate.segmenters.sources import Batch, Stored
 from gannotate.training.descent import Compute, whole_means
+from gannotate.training.loop import REMEDY
 from gannotate.training.shares import Share, own_place, passes
 
 PAIRS, ENCODER = "pairs", "encoder"
@@ -52,6 +53,8 @@ class PairTrainer(AdversarialTrainer):
         start: generator whose picture part is taken over, with the discriminator kept beside it, if there is one.
         about: what is trained on what; a state is only taken back by a trainer with the same.
     """
+
+    remedy = REMEDY  # unlike a generator's, this training has a flag for its rate
 
     def __init__(
         self,

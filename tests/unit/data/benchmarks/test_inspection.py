@@ -144,7 +144,7 @@ def test_an_export_of_nothing_leaves_nothing(cats: Path, tmp_path: Path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("data", [b"{", b"[]", b'{"protocol": 3}'])
+@pytest.mark.parametrize("data", [b"{", b"[]", b'{"protocol": 3}', b"[" * 100_000])
 def test_a_foreign_folder_names_no_protocol(tmp_path: Path, data: bytes):
     write(tmp_path / "benchmark.json", data)
     assert protocol_of(tmp_path) is None

@@ -41,6 +41,16 @@ def test_a_finished_one_is_kept(task: RealTask, tmp_path: Path) -> None:
     assert teach(task, tmp_path, resume=False) == [1, 2, 3]
 
 
+@pytest.mark.parametrize("text", ["{", "[]"])
+def test_one_of_which_nobody_knows_what_it_learned_is_taught_again(task: RealTask, tmp_path: Path, text: str) -> None:
+    assert teach(task, tmp_path) == [1, 2, 3]
+    before = weights(tmp_path)
+    (tmp_path / TEACHER / "learned.json").write_text(text)
+    assert teach(task, tmp_path) == [1, 2, 3]
+    assert torch.equal(weights(tmp_path), before)
+    assert teach(task, tmp_path) == []
+
+
 def test_one_that_was_cut_off_is_used_but_not_taken_for_finished(task: RealTask, tmp_path: Path) -> None:
     assert teach(task, tmp_path / "cut", minutes=1e-9) == [1]
     half = weights(tmp_path / "cut")
