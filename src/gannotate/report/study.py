@@ -131,6 +131,7 @@ def _paper(ended: Ended) -> str:
     told = f"<p><b>Otherwise than there.</b> {prose(differences)}</p>" if differences else ""
     if otherwise := otherwise_than_asked(content):
         told += f"<p><b>Otherwise than the study asks for.</b> {escape('; '.join(otherwise))}.</p>"
+    told += "".join(f"<p><b>{escape(one)}</b></p>" for one in content.get("superseded", ()))
     told += f"<p><b>{escape(ended.frame.domain)}.</b> {escape(about)}</p>" if about else ""
     return (
         f"<section><h2>What the paper says</h2><blockquote>{prose(str(content.get('claim', '')))}</blockquote>"

@@ -6,9 +6,11 @@ the same of a folder that was written before.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from gannotate.studies.comparison import check
+from gannotate.studies.documents import Scalar
 from gannotate.studies.findings import Finding, Point, Verdict
 from gannotate.studies.frame import Frame
 from gannotate.studies.reading import Ended
@@ -30,8 +32,23 @@ def as_declared(ended: Ended) -> Ended:
             "paper": study.paper.model_dump(),
             "claim": study.claim,
             "untestable": [one.model_dump(mode="json") for one in study.untestable],
+            "superseded": list(superseded(study, frame, str(ended.content.get("written", "")))),
         },
     )
+
+
+def superseded(study: Study, frame: Frame, written: str) -> Iterator[str]:
+    """Which of the figures a change of ours has made other since they were written, and how, in a sentence each."""
+    for one in study.superseded:
+        held = [_held(frame, axis, values) for axis, values in one.at.items()]
+        if written < one.before and all(held):
+            named = ", ".join(title for titles in held for title in titles)
+            yield f"Not measured anew since a change: {named}. {one.what}"
+
+
+def _held(frame: Frame, axis: str, values: Sequence[Scalar]) -> list[str]:
+    """Titles of those values that the frame has on an axis."""
+    return [one.title for one in frame.axes[axis].values if one.value in values] if axis in frame.axes else []
 
 
 def _judged(study: Study, frame: Frame) -> Frame:

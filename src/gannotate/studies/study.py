@@ -140,6 +140,16 @@ class Untestable(Strict):
     """It could be asked with what is here, and was not."""
 
 
+class Superseded(Strict):
+    """What a change of ours has made other since: figures written before it are not what the same command gives now."""
+
+    before: str = Field(min_length=10)
+    """A date, or date and time in UTC, as in study.json."""
+    at: dict[str, Values]
+    """Values of axes whose figures it is about."""
+    what: str = Field(min_length=1)
+
+
 class Published(Strict):
     """Figures as a paper has them: row, then column."""
 
@@ -199,6 +209,7 @@ class Study(Strict):
     pictures: tuple[Picture, ...] = ()
     expect: tuple[Expectation, ...] = ()
     untestable: tuple[Untestable, ...] = ()
+    superseded: tuple[Superseded, ...] = ()
     published: tuple[Published, ...] = ()
     quick: Quick = Quick()
 
@@ -252,6 +263,8 @@ class Study(Strict):
         yield "floor", self.floor
         for combination in self.leave_out:
             yield "leave_out", combination
+        for change in self.superseded:
+            yield "superseded", change.at
         yield "quick", self.quick.axes
 
     def _check_values(self) -> None:
@@ -262,7 +275,7 @@ class Study(Strict):
         named += [values for one in self.expect for values in (one.where, one.change)]
         single = (self.floor, *(plot.where for plot in self.plots))
         named += [{axis: (value,) for axis, value in some.items()} for some in single]
-        for some in (*named, *self.leave_out, self.quick.axes):
+        for some in (*named, *self.leave_out, *(one.at for one in self.superseded), self.quick.axes):
             for axis, values in some.items():
                 try:
                     for value in values:

@@ -216,6 +216,7 @@ def page_of(frame: Frame, points: Sequence[Point], findings: Sequence[Finding], 
             if otherwise and not frame.quick
             else []
         ),
+        *(line for told in content.get("superseded", ()) for line in ("", f"**{told}**")),
         "",
         markdown(frame, points, findings).rstrip(),
         "",

@@ -16,10 +16,10 @@ from gannotate.files import write_json
 from gannotate.studies import load_shared, load_study
 from gannotate.studies.claims import Claim, OnDomain, Part, all_claims, count_verdicts
 from gannotate.studies.claims_table import COLUMNS, as_csv, as_json, as_markdown, finding_text
-from gannotate.studies.current import as_declared
+from gannotate.studies.current import as_declared, superseded
 from gannotate.studies.findings import Finding, Verdict
 from gannotate.studies.reading import Ended, find_studies, read_study
-from gannotate.studies.study import Paper, See, names
+from gannotate.studies.study import Paper, See, Superseded, names
 
 from .conftest import FRAME, STUDY, study_of
 
@@ -297,3 +297,20 @@ def test_a_folder_says_what_its_study_declares_today(tmp_path: Path):
     assert today.points == before.points
     mine = replace(before, content={**before.content, "study": "mine"})
     assert as_declared(mine) is mine
+
+
+def test_figures_from_before_a_change_of_ours_say_so(tmp_path: Path):
+    ended, study = taps_folder(tmp_path, "xray", middle=0.8, all=0.7), load_study("taps")
+    changed = [
+        Superseded(before="2030-01-01", at={"taps": ("middle", "fine")}, what="A was B."),
+        Superseded(before="2030-01-01", at={"decoder": ("mlp",)}, what="Of none that is here."),
+        Superseded(before="2026-11-23T06:25", at={"taps": ("all",)}, what="C was D."),
+    ]
+    study = study.model_copy(update={"superseded": tuple(changed)})
+    title = {str(value.value): value.title for value in ended.frame.axes["taps"].values}
+    first = f"Not measured anew since a change: {title['middle']}, {title['fine']}. A was B."
+    assert list(superseded(study, ended.frame, "2026-11-23T06:25:01+00:00")) == [first]
+    assert list(superseded(study, ended.frame, "2026-11-23")) == [
+        first,
+        f"Not measured anew since a change: {title['all']}. C was D.",
+    ]
