@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -103,7 +104,7 @@ def hold_out(
     distributed.from_first(lambda: _forget_others(folder, about_fit(shots, classes, config, options)))
     for index, (rest, left_out) in enumerate(folds):
         path = folder / f"fold-{index}.npz"
-        if index % distributed.count() == distributed.rank() and not path.exists():
+        if index % distributed.count() == distributed.rank() and not _is_whole(path):
             looks: dict[int, Look] = {}
             fold = _one_fold(generator, rest, left_out, classes, config, options, looks, minutes)
             yield from distributed.apart(fold)
@@ -237,6 +238,14 @@ def _write_looks(path: Path, looks: dict[int, Look]) -> None:
         arrays |= {f"logits-{step}": logits.numpy(), f"labels-{step}": labels.numpy()}
     np.savez(buffer, **arrays)
     write_bytes(path, buffer.getvalue())
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a fold is there and can be read; one that cannot is seconds of work, and is fitted again."""
+    try:
+        return bool(_read_looks(path))
+    except (OSError, ValueError, LookupError, EOFError, BadZipFile):
+        return False
 
 
 def _read_looks(path: Path) -> dict[int, Look]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
@@ -193,8 +194,8 @@ def check_at_least(least: int, **given: int) -> None:
 
 
 def check_rate(name: str, value: float) -> None:
-    """Refuses a step size that is not positive."""
-    if not value > 0:
+    """Refuses a step size that is not positive, or infinite."""
+    if not 0 < value < math.inf:
         raise UsageError(f"the {name} is {value}; use a positive number, e.g. 0.001")
 
 

@@ -134,6 +134,17 @@ def test_folds_of_other_labels_are_fitted_again(generator: StyleGAN2, tmp_path: 
     assert (tmp_path / "fold-0.npz").read_bytes() != before
 
 
+@pytest.mark.parametrize("length", [0, 100, -10])
+def test_a_fold_that_is_cut_off_is_fitted_again(generator: StyleGAN2, tmp_path: Path, length: int):
+    shots, config = shots_of(generator, 2), FitConfig(steps=4)
+    for _ in hold_out(generator, shots, 2, config, DrawOptions(), tmp_path):
+        pass
+    fold, before = tmp_path / "fold-0.npz", read_held_out(tmp_path)
+    fold.write_bytes(fold.read_bytes()[:length])
+    assert list(hold_out(generator, shots, 2, config, DrawOptions(), tmp_path))
+    assert read_held_out(tmp_path) == before
+
+
 LOOK = '{"step": 4, "miou": 0.5, "nll": 1, "nll_at_best": 1, "temperature": 1}'
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 import torch
@@ -65,3 +66,5 @@ def test_wrong_settings() -> None:
         MAMLConfig(inner_steps=0)
     with pytest.raises(UsageError, match="inner rate is -1"):
         MAMLConfig(inner_rate=-1)
+    with pytest.raises(UsageError, match="the inner rate is inf"):
+        MAMLConfig(inner_rate=math.inf)
