@@ -80,14 +80,18 @@ def _open_new(part: Path) -> int:
 
 
 def _drop_if_abandoned(part: Path) -> None:
-    """Removes what a killed process left under a name; the one that takes it over may need another mode."""
-    with contextlib.suppress(FileNotFoundError):
-        handle = os.open(part, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            if take(handle) and _is_alone(handle, part):
-                os.unlink(part)
-        finally:
-            os.close(handle)
+    """Removes what a killed process left under a name; on a disk without locks nobody can tell, and it stays.
+
+    Raises:
+        OSError: it cannot be opened or removed.
+    """
+    with contextlib.suppress(FileNotFoundError), contextlib.ExitStack() as opened:
+        mine = os.open(part, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        opened.callback(os.close, mine)
+        other = os.open(part, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        opened.callback(os.close, other)
+        if take(mine) and not take(other) and _is_alone(mine, part):
+            os.unlink(part)
 
 
 def drop_abandoned(folder: Path, name: str) -> None:
@@ -95,13 +99,8 @@ def drop_abandoned(folder: Path, name: str) -> None:
     if os.name != "posix":
         return
     for part in folder.glob(f"*/.{name}.part"):
-        with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
-            mine = os.open(part, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            opened.callback(os.close, mine)
-            other = os.open(part, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            opened.callback(os.close, other)
-            if take(mine) and not take(other):  # nobody is writing it; on a disk without locks nobody can tell
-                os.unlink(part)
+        with contextlib.suppress(OSError):
+            _drop_if_abandoned(part)
 
 
 def _is_alone(handle: int, part: Path) -> bool:

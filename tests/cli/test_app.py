@@ -151,7 +151,7 @@ def test_ctrl_c_says_how_to_go_on(capsys: Captured, tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(render, "render_many", stopped)
     code, line = sentence(capsys, *RENDER, "--out", str(tmp_path / "o"), "--quiet")
-    assert (code, line) == (130, "gannotate: stopped; the same command begins again from the start\n")
+    assert (code, line) == (130, "gannotate: stopped before its end; type it again\n")
     assert list(tmp_path.iterdir()) == []
 
 

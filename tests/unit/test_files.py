@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from gannotate import files
 from gannotate.errors import GannotateError
 from gannotate.files import (
     DiskError,
@@ -117,6 +118,17 @@ def test_what_another_process_writes_is_left_alone(tmp_path):
     write_text(path, "new")
     assert path.read_text() == "new"
     assert part.read_bytes() == b"half"
+    os.close(handle)
+
+
+def test_on_a_disk_without_locks_what_another_process_writes_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "take", lambda handle: True)
+    path = tmp_path / "a.txt"
+    part, handle = stray(path)
+    write_text(path, "new")
+    assert path.read_text() == "new"
+    assert part.read_bytes() == b"half"
+    assert [item.name for item in tmp_path.iterdir() if item not in (part, path)] == []
     os.close(handle)
 
 

@@ -216,7 +216,7 @@ def _dispatch(verb: Verb, words: list[str]) -> int:
 def _stopped(words: list[str]) -> str:
     """What is said at Ctrl-C."""
     goes_on = any(verb.name in words[:1] and verb.goes_on for group in VERBS.values() for verb in group)
-    return f"stopped; the same command {'goes on where it was' if goes_on else 'begins again from the start'}"
+    return "stopped; the same command goes on where it was" if goes_on else "stopped before its end; type it again"
 
 
 def _fail(error: BaseException, text: str, code: int, words: list[str]) -> int:

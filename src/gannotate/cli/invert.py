@@ -119,7 +119,7 @@ def invert(pictures: Path, /, *, flags: InvertFlags) -> int:
         if held_out is not None:
             gate = _calibrate(flags, inverter, held_out)
         rows = _invert(flags, inverter, given, flags.out, "invert")
-        rows = _of(given, judge(flags.out, gate))
+        rows = _rows_of(given, judge(flags.out, gate))
         _write_grid(flags.out, given, rows)
         record.result = _result(flags, folder, inverter, given, rows, gate)
     return show.finish(flags, record.result, _as_text(flags, record.result), _next_step(flags, gate))
@@ -241,10 +241,10 @@ def _invert(
             (folder / name).unlink(missing_ok=True)
     progress = invert_pictures(inverter, stems(given.names), given.pictures, folder, flags.batch)
     show.follow(progress, title, flags.quiet)
-    return _of(given, judge(folder, None))
+    return _rows_of(given, judge(folder, None))
 
 
-def _of(given: PictureSet, rows: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+def _rows_of(given: PictureSet, rows: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
     """The rows of the given pictures, which come first: the folder may hold others from before."""
     return rows[: len(given.pictures)]
 

@@ -28,7 +28,7 @@ from gannotate.inversion.gate import STATISTICS, Gate
 from gannotate.inversion.inverter import Inverter
 from gannotate.inversion.projector import Inverted
 from gannotate.jsonlines import read_rows, write_rows
-from gannotate.parsing import DAMAGED, load_json
+from gannotate.parsing import read_ours
 from gannotate.viz import contact_sheet, enlarge
 
 BATCH = 16
@@ -110,11 +110,8 @@ def read_settings(folder: str | Path) -> dict[str, Any]:
     Raises:
         GannotateError: inversion.json is missing or damaged.
     """
-    path = Path(folder) / SETTINGS
-    try:
-        return dict(load_json(path.read_bytes())["settings"])
-    except DAMAGED as error:
-        raise GannotateError(f"{path} is damaged ({error}); invert the pictures into another --out") from error
+    remedy = "invert the pictures into another --out"
+    return read_ours(Path(folder) / SETTINGS, remedy, lambda found: dict(found["settings"]))
 
 
 def read_inversions(folder: str | Path) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from gannotate.data.pictures import read_picture
 from gannotate.data.shards import read_dataset
 from gannotate.errors import GannotateError
 from gannotate.jsonlines import read_rows
-from gannotate.parsing import DAMAGED, load_json
+from gannotate.parsing import read_ours
 from gannotate.project import Annotation, PoolPicture, Project
 from gannotate.record import is_finished, read_record
 from gannotate.report.examples import Example, Tested, read_examples, read_pictures
@@ -195,10 +195,7 @@ def _finished(project: Project, kind: str) -> list[Run]:
 def _read_run(folder: Path) -> Run:
     path, about = folder / "config.json", {}
     if path.exists():
-        try:
-            about = dict(load_json(path.read_bytes()).get("about", {}))
-        except DAMAGED as error:
-            raise GannotateError(f"{path} is damaged ({error}); delete that folder to go on without it") from error
+        about = read_ours(path, "delete that folder to go on without it", lambda found: dict(found.get("about", {})))
     return Run(folder, read_record(folder) or {}, read_rows(folder / "log.jsonl", ("step",)), about)
 
 

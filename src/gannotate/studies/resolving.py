@@ -26,8 +26,8 @@ IDENTITY_VERSION = 1
 COMMAND_VERSIONS: dict[str, int] = {
     # labelled and unlabelled pictures are normalised apart, and:
     "train --method adversarial": 2,
-    "train --method gct": 3,  # its weight is of the sum over classes
-    "train --method mean-teacher": 3,  # so is its weight, which is 1
+    "train --method gct": 3,  # the weight of its agreement is of the sum over classes
+    "train --method mean-teacher": 3,  # so is that of its own, and it is 1 in place of 10
     "train --method pseudo-labels": 2,
     "train --method s4gan": 2,
 }
