@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 
 from pydantic import Field
 
-from gannotate.studies.current import as_declared
+from gannotate.studies.current import as_declared, stands_on_superseded, written_at
 from gannotate.studies.documents import Strict, known_keys, read_document
 from gannotate.studies.findings import Finding, Verdict
 from gannotate.studies.frame import Frame
 from gannotate.studies.plan import only_seeds
 from gannotate.studies.reading import Ended
-from gannotate.studies.study import Paper, See, Study, Untestable, library, load_study, names
+from gannotate.studies.study import Expectation, Paper, See, Study, Untestable, library, load_study, names
 
 UNTESTED = "claims/untested.yaml"
 """In the library: claims that no study is of, and why."""
@@ -44,7 +44,8 @@ NOT_LOOKED_UP = (Verdict.UNTESTABLE, Verdict.UNTESTED, Verdict.NOT_RUN, Verdict.
 class OnDomain:
     """What one folder says of a part of a claim. seeds: the fewest behind a comparison, 0 where there is none.
 
-    reduced: otherwise (steps, pictures, values of the axes) than the study asks for; of seeds, see `seeds`.
+    reduced: otherwise (steps, pictures, values of the axes) than the study asks for; of seeds, see `seeds`. superseded:
+    with figures among them that a change of ours has made other since.
     """
 
     folder: str
@@ -52,6 +53,7 @@ class OnDomain:
     reduced: bool
     seeds: int
     finding: Finding
+    superseded: bool = False
 
     @property
     def domain(self) -> str:
@@ -103,6 +105,11 @@ class Part:
     def quick(self) -> bool:
         """Whether it stands on quick forms alone, whose figures show that a study runs and not what is true."""
         return bool(self.counted) and all(one.quick for one in self.counted)
+
+    @property
+    def superseded(self) -> bool:
+        """Whether a figure that it stands on is from before a change of ours."""
+        return any(one.superseded for one in self.counted)
 
 
 @dataclass(frozen=True)
@@ -175,10 +182,15 @@ def count_verdicts(claims: Sequence[Claim]) -> dict[str, int]:
 def _claim(name: str, study: Study, ended: Sequence[Ended]) -> Claim:
     today = [as_declared(folder) for folder in ended]
     parts = [
-        Part(one.text, tuple(_told(folder, folder.findings[place]) for folder in today), ours=one.ours)
+        Part(one.text, tuple(_declared(study, one, folder, folder.findings[place]) for folder in today), ours=one.ours)
         for place, one in enumerate(study.expect)
     ]
     return Claim(name, study.paper, study.claim, (*parts, *map(_unasked, study.untestable)))
+
+
+def _declared(study: Study, one: Expectation, ended: Ended, finding: Finding) -> OnDomain:
+    older = stands_on_superseded(study, one, finding, written_at(ended))
+    return replace(_told(ended, finding), superseded=older)
 
 
 def _unasked(one: Untestable) -> Part:

@@ -66,8 +66,9 @@ def _said(one: OnDomain) -> str:
     if not one.finding.places:
         return f"{where}: {one.finding.why or 'its figures are missing'}"
     seeds = f"{one.seeds} seed{'' if one.seeds == 1 else 's'}"
+    older = ", from before a change of ours" if one.superseded else ""
     missing = f"; {one.finding.why}" if one.finding.why else ""
-    return f"{where}: {places_text(one.finding)}{difference_text(one.finding, one.frame)}, {seeds}{missing}"
+    return f"{where}: {places_text(one.finding)}{difference_text(one.finding, one.frame)}, {seeds}{older}{missing}"
 
 
 def places_text(one: Finding) -> str:
@@ -104,6 +105,12 @@ def summary(claims: Sequence[Claim]) -> str:
     if linked:
         more = counted(linked, "part is", "parts are")
         asked += f" {more} asked by another study than the claim's, and counted there."
+    older = sum(part.superseded for claim in claims for part in claim.parts if part.seen is None)
+    if older:
+        more = counted(older, "part stands", "parts stand")
+        asked += (
+            f" {more} on figures from before a change of ours, which the study's page names, and may come to another."
+        )
     parts = f"{counted(sum(counts.values()), 'part')} of {counted(len(claims), 'claim')}"
     return (
         f"{parts}: {told}{alone}.{asked} A part holds partly where it "
@@ -157,6 +164,7 @@ def as_json(claims: Sequence[Claim]) -> list[Mapping[str, object]]:
                             "seeds": one.seeds,
                             "finding": one.finding.verdict.value,
                             "reduced": one.reduced,
+                            "superseded": one.superseded,
                             "held": one.finding.held,
                             "lost": one.finding.lost,
                             "places": one.finding.places,

@@ -32,7 +32,7 @@ def as_declared(ended: Ended) -> Ended:
             "paper": study.paper.model_dump(),
             "claim": study.claim,
             "untestable": [one.model_dump(mode="json") for one in study.untestable],
-            "superseded": list(superseded(study, frame, str(ended.content.get("written", "")))),
+            "superseded": list(superseded(study, frame, written_at(ended))),
         },
     )
 
@@ -44,6 +44,25 @@ def superseded(study: Study, frame: Frame, written: str) -> Iterator[str]:
         if written < one.before and all(held):
             named = ", ".join(title for titles in held for title in titles)
             yield f"Not measured anew since a change: {named}. {one.what}"
+
+
+def stands_on_superseded(study: Study, one: Expectation, found: Finding, written: str) -> bool:
+    """Whether a comparison behind a finding has a figure that a change of ours has made other since it was written."""
+    ends: list[dict[str, Scalar]] = [{axis: end} for axis, both in one.change.items() for end in both] or [{}]
+    compared = [
+        {**item["at"], **side, **end} for item in found.differences for side in (one.better, one.than) for end in ends
+    ]
+    return any(
+        all(at.get(axis) in values for axis, values in change.at.items())
+        for change in study.superseded
+        if written < change.before
+        for at in compared
+    )
+
+
+def written_at(ended: Ended) -> str:
+    """When study.json was written, empty where it does not say."""
+    return str(ended.content.get("written", ""))
 
 
 def _held(frame: Frame, axis: str, values: Sequence[Scalar]) -> list[str]:

@@ -16,10 +16,10 @@ from gannotate.files import write_json
 from gannotate.studies import load_shared, load_study
 from gannotate.studies.claims import Claim, OnDomain, Part, all_claims, count_verdicts
 from gannotate.studies.claims_table import COLUMNS, as_csv, as_json, as_markdown, finding_text
-from gannotate.studies.current import as_declared, superseded
+from gannotate.studies.current import as_declared, stands_on_superseded, superseded
 from gannotate.studies.findings import Finding, Verdict
 from gannotate.studies.reading import Ended, find_studies, read_study
-from gannotate.studies.study import Paper, See, Superseded, names
+from gannotate.studies.study import Expectation, Paper, See, Superseded, names
 
 from .conftest import FRAME, STUDY, study_of
 
@@ -314,3 +314,40 @@ def test_figures_from_before_a_change_of_ours_say_so(tmp_path: Path):
         first,
         f"Not measured anew since a change: {title['all']}. C was D.",
     ]
+
+
+def test_a_verdict_on_figures_from_before_a_change_of_ours_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    ended = taps_folder(tmp_path, "xray", coarse=0.5, middle=0.8, fine=0.6, all=0.7)
+    fine = [one for one in load_study("taps").expect if "fine" in (one.better["taps"], one.than["taps"])]
+    change = Superseded(before="2030-01-01", at={"taps": ("fine",)}, what="A was B.")
+    changed = load_study("taps").model_copy(update={"superseded": (change,)})
+    assert "from before a change of ours" not in as_markdown([taps_claim(ended)])
+    monkeypatch.setattr("gannotate.studies.claims.load_study", lambda name: changed)
+    claim = taps_claim(replace(ended, content={**ended.content, "written": "2029-12-31"}))
+    older = [part.text for part in claim.parts if part.superseded]
+    assert older == [one.text for one in fine]
+    assert 0 < len(older) < len([part for part in claim.parts if part.found])
+    text = as_markdown([claim])
+    assert text.count("from before a change of ours") == len(older) + 1
+    assert not any(
+        part.superseded for part in taps_claim(replace(ended, content={**ended.content, "written": "2030-01-01"})).parts
+    )
+
+
+@pytest.mark.parametrize(
+    ("at", "older"),
+    [
+        ({"labels": (10,)}, True),
+        ({"labels": (30,)}, False),
+        ({"labels": (10,), "way": ("a",)}, True),
+        ({"labels": (10,), "way": ("c",)}, False),
+        ({"size": (64,)}, True),
+        ({"size": (128,)}, False),
+    ],
+)
+def test_both_ends_of_a_change_along_an_axis_may_be_older(at: dict[str, tuple[Any, ...]], older: bool):
+    one = Expectation(text="t", better={"way": "a"}, than={"way": "b"}, change={"labels": (2, 10)})
+    found = Finding("t", Verdict.HOLDS, 1, 1, ({"at": {"size": 64}, "difference": 0.1},))
+    study = load_study("taps").model_copy(update={"superseded": (Superseded(before="2030-01-01", at=at, what="w"),)})
+    assert stands_on_superseded(study, one, found, "2029-12-31") is older
+    assert not stands_on_superseded(study, one, found, "2030-01-01")
