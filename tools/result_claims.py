@@ -15,7 +15,8 @@ def claims(path: Path) -> list[str]:
     lines = [
         "## What the papers claim, and what we found",
         "",
-        f"{summary(found)} Every part, and on what it stands: [study-results.md](study-results.md). What a study does "
+        f"{summary(found)} Every part, on what it stands, and what the words mean: "
+        "[study-results.md](study-results.md#what-the-papers-claim-and-what-we-found). What a study does "
         "otherwise than its paper, and the paper's own figures beside ours, are on the study's page.",
         "",
         "| paper | claim | our finding | study |",

@@ -14,6 +14,16 @@ from gannotate.wording import counted
 
 COLUMNS: tuple[str, ...] = ("paper", "where", "study", "claim", "part", "finding", "told")
 
+LEGEND: tuple[str, ...] = (
+    "- Holds partly: it holds at some values of the other axes or on some pictures, but not at all.",
+    f"- {NOISE}",
+    "- Differences are those of the means over the seeds that both sides have, plus when the claim's side is ahead "
+    "(smallest to largest over the places in brackets).",
+    "- Reduced: other steps, pictures or values than the study asks for.",
+    "- A quick form shows that a study runs, not what is true, and counts only where nothing else was run.",
+)
+"""What the words of the table mean, as a Markdown list."""
+
 
 def as_rows(claims: Sequence[Claim]) -> list[dict[str, str]]:
     """One row a part: paper, where, study, claim, part, finding, told."""
@@ -82,7 +92,7 @@ def places_text(one: Finding) -> str:
 
 def as_markdown(claims: Sequence[Claim], pages: Mapping[str, str] | None = None) -> str:
     """A table for each paper: every claim in bold, its parts below it; studies that have one of `pages` as links."""
-    lines = ["## What the papers claim, and what we found", "", summary(claims), ""]
+    lines = ["## What the papers claim, and what we found", "", summary(claims), "", *LEGEND, ""]
     by_paper: dict[str, list[Claim]] = {}
     for claim in claims:
         by_paper.setdefault(claim.paper.of, []).append(claim)
@@ -94,7 +104,7 @@ def as_markdown(claims: Sequence[Claim], pages: Mapping[str, str] | None = None)
 
 
 def summary(claims: Sequence[Claim]) -> str:
-    """How many parts came to which verdict, and what the verdicts mean."""
+    """How many parts came to which verdict."""
     counts = count_verdicts(claims)
     told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
     quick = sum(part.quick for claim in claims for part in claim.parts)
@@ -112,14 +122,7 @@ def summary(claims: Sequence[Claim]) -> str:
             f" {more} on figures from before a change of ours, which the study's page names, and may come to another."
         )
     parts = f"{counted(sum(counts.values()), 'part')} of {counted(len(claims), 'claim')}"
-    return (
-        f"{parts}: {told}{alone}.{asked} A part holds partly where it "
-        f"holds at some values of the other axes or on some pictures, but not at all. {NOISE} Differences are those of "
-        "the means over the seeds that both sides have, plus when the claim's side is ahead (smallest to largest over "
-        "the places in brackets). Reduced: "
-        "other steps, pictures or values than the study asks for. A quick form shows that a study runs, not "
-        "what is true, and counts only where nothing else was run."
-    )
+    return f"{parts}: {told}{alone}.{asked}"
 
 
 def _markdown_rows(claim: Claim, pages: Mapping[str, str]) -> Iterator[str]:
