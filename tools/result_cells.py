@@ -15,9 +15,9 @@ def cells(folder: Path, pattern: str) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted((folder / "cells").glob(pattern))]
 
 
-def counted(count: int, noun: str) -> str:
-    """So many of something, in its number."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+def in_text(domain: str) -> str:
+    """A domain's title within a sentence: `chest X-rays`."""
+    return TITLES[domain][0].lower() + TITLES[domain][1:]
 
 
 def spread(values: list[float]) -> str:

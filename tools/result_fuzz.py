@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from result_cells import counted
+from gannotate.wording import counted
 
 ENGINES = {"own": "changes that know the format", "atheris": "guided by coverage"}
 

@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from result_cells import TITLES, counted, spread
+from result_cells import TITLES, in_text, spread
 from result_papers import HERE, beside, said
 
 from gannotate.studies.documents import Scalar
+from gannotate.wording import counted
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
 
@@ -91,7 +92,7 @@ def _real_beside(found: Any) -> list[str]:
         cell = found[domain, method, shots]
         if "evaluate" not in cell:
             continue
-        title, runs = f"{HERE}{TITLES[domain].lower()}", list(cell["evaluate"].values())
+        title, runs = f"{HERE}{in_text(domain)}", list(cell["evaluate"].values())
         if method in STARTED:
             row = over.setdefault(f"{title}{STARTED[method]}", {})
             row[shots] = statistics.fmean(run["fg_miou"] for run in runs)
@@ -144,7 +145,7 @@ def inversion(folder: Path) -> list[str]:
             ways[way] = None
             times, distance = one.get("part_of_the_projectors_cpu_time"), one.get("distance_to_the_projectors")
             lines.append(
-                f"| {TITLES[name].lower()} | {way} | {one['psnr']:.1f} | {one['distance']:.4f} | "
+                f"| {in_text(name)} | {way} | {one['psnr']:.1f} | {one['distance']:.4f} | "
                 f"{f'{distance:.2f}' if distance else '-'} | {f'{times:.0%}' if times else '-'} |"
             )
     lines += ["", "![Portraits and how each way redraws them](images/inversion-portraits.png)", ""]
@@ -171,12 +172,12 @@ def _gates(found: dict[str, Any]) -> list[str]:
         f"{min(calibrated)} to {max(calibrated)} held-out real pictures; asked: at most 10 % of its own, at least "
         "90 % of the others'.",
         "",
-        f"| gate of | {' | '.join(TITLES[name].lower() for name in names)} |",
+        f"| gate of | {' | '.join(in_text(name) for name in names)} |",
         "|---|" + "---|" * len(names),
     ]
     for name in names:
         refused = found["gates"][name]["refused"]
-        lines.append(f"| {TITLES[name].lower()} | {' | '.join(f'{refused[other]:.0%}' for other in names)} |")
+        lines.append(f"| {in_text(name)} | {' | '.join(f'{refused[other]:.0%}' for other in names)} |")
     return [*lines, ""]
 
 
@@ -188,7 +189,7 @@ def _labels(folder: Path) -> list[str]:
         if scored and predicted and segmenter:
             each = predicted["seconds"] / predicted["pictures"]
             rows.append(
-                f"| {TITLES[name].lower()} | {scored['miou']:.3f} | {each:.2f} | "
+                f"| {in_text(name)} | {scored['miou']:.3f} | {each:.2f} | "
                 f"{segmenter['miou']:.3f} | {segmenter['seconds'] / segmenter['pictures']:.3f} |"
             )
     if not rows:

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from result_cells import TITLES, counted, spread
+from result_cells import TITLES, in_text, spread
 from result_papers import HERE, beside, said
 
 from gannotate.studies.documents import Scalar
+from gannotate.wording import counted
 
 DECODERS = ("light", "cnn", "mlp", "ensemble", "fpn", "linear")
 
@@ -29,7 +30,7 @@ def decoders(name: str, folder: Path, title: str = "Decoders") -> list[str]:
             rows.setdefault((kind, int(shots.removeprefix("shots"))), []).append(pair)
     columns = sorted({shots for _, shots in rows})
     lines = [
-        f"## {title}, {TITLES[name].lower()}",
+        f"## {title}, {in_text(name)}",
         "",
         "64 px; mIoU on the pool pictures that were not learned from, against their simulated annotator; mean over "
         f"{counted(max(len(runs) for runs in rows.values()), 'seed')} (smallest-largest), the same shots for every "
@@ -102,7 +103,7 @@ def filters(folder: Path) -> list[str]:
     ]
     for (domain, decoder), row in rows.items():
         values = [spread(row[keep]) if keep in row else "-" for keep in columns]
-        lines.append(f"| {TITLES[domain].lower()} | {FILTERED[decoder]} | " + " | ".join(values) + " |")
+        lines.append(f"| {in_text(domain)} | {FILTERED[decoder]} | " + " | ".join(values) + " |")
     return [*lines, "", said("filter"), ""]
 
 
@@ -189,7 +190,7 @@ def _methods_beside(found: Mapping[str, Found]) -> list[str]:
     classes: dict[str, dict[Scalar, float]] = {}
     pictures = {run["train"]["pictures"] for own in found.values() for run in own.get(("algorithm2", 20), ())}
     for domain, own in ((name, found[name]) for name in TITLES if name in found):
-        title = f"{HERE}{TITLES[domain].lower()}"
+        title = f"{HERE}{in_text(domain)}"
         if {("supervised", 20), ("algorithm2", 20)} <= set(own):
             pairs["20 labelled pictures"][title] = _mean_of(own["supervised", 20], "miou")
             pairs["algorithm 2"][title] = _mean_of(own["algorithm2", 20], "miou")
@@ -279,7 +280,7 @@ def scales(folders: list[Path]) -> list[str]:
     for name, one in found.items():
         for way, cells in one["found"].items():
             values = " | ".join(f"{cells[row]['miou']:.3f}" for row in rows)
-            lines.append(f"| {TITLES[name].lower()} | {titles.get(way, way)} | {values} |")
+            lines.append(f"| {in_text(name)} | {titles.get(way, way)} | {values} |")
     return [*lines, ""]
 
 

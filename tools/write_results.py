@@ -14,6 +14,7 @@ import json
 import re
 import statistics
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from result_bench import bench
@@ -164,6 +165,9 @@ SECTIONS = {
 NAMES = (*TITLES, *SECTIONS, "scales")
 """Sections, besides decoders and light of a domain."""
 
+TOP = 2
+"""Level of the sections' headings."""
+
 HEAD = """# Results
 
 Written by `tools/write_results.py` from the runs' json. Two shared CPU cores, no GPU.
@@ -185,7 +189,22 @@ def main(arguments: list[str], page: Path) -> None:
         known[name] = "\n".join(section(name, path)).strip()
     known = {name: known[name] for name in ("claims", *known) if name in known}  # what the papers claim comes first
     texts = [f"<!-- {name} -->\n{text}\n" for name, text in known.items()]
-    write_text(page, "\n".join([HEAD, *texts]))
+    contents = [f"- [{heading}](#{place})" for level, heading, place in headings("\n".join(texts)) if level == TOP]
+    write_text(page, "\n".join([HEAD, *contents, "", *texts]))
+
+
+def headings(page: str) -> Iterator[tuple[int, str, str]]:
+    """Level, text and name in links of every heading; of one name the later are numbered, as GitHub has it."""
+    found: list[str] = []
+    for marks, heading in re.findall(r"^(#+) (.+)$", re.sub(r"^```.*?^```$", "", page, flags=re.M | re.S), re.M):
+        place = anchor(heading)
+        yield len(marks), heading, f"{place}-{found.count(place)}" if place in found else place
+        found.append(place)
+
+
+def anchor(heading: str) -> str:
+    """What a heading is called in a link, as GitHub names it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def sections_of(page: str) -> dict[str, str]:

@@ -163,7 +163,10 @@ def contents(by_study: Mapping[str, list[Ended]]) -> Iterator[str]:
     yield from ("| study | what is asked | how it was done |", "|---|---|---|")
     for name, own in by_study.items():
         page = page_place(name)
-        done = [f"[{one.frame.domain}]({page}#{anchor(one.frame.domain)}): {done_as(one.content)}" for one in own]
+        done = [
+            f"[{one.frame.domain}]({page}#{write_results.anchor(one.frame.domain)}): {done_as(one.content)}"
+            for one in own
+        ]
         yield f"| [`{name}`]({page}) | {own[0].frame.title} | {'; '.join(done)} |"
 
 
@@ -177,11 +180,6 @@ def done_as(study: Mapping[str, Any]) -> str:
 def missing(study: Mapping[str, Any]) -> int:
     """How many of its commands failed or were not run."""
     return sum(one["status"] != "done" for one in study.get("cells", {}).values())
-
-
-def anchor(heading: str) -> str:
-    """What a heading is called in a link, as GitHub names it."""
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def studies(folders: list[Path]) -> list[Ended]:

@@ -16,8 +16,10 @@ from gannotate.studies.claims import all_claims
 from gannotate.studies.claims_table import as_markdown
 from gannotate.studies.reading import read_study
 from gannotate.studies.tables import markdown
+from gannotate.wording import counted
 
 TOOLS = Path(__file__).parents[2] / "tools"
+PAGES = [TOOLS.parent / "README.md", *sorted((TOOLS.parent / "docs").rglob("*.md"))]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -33,7 +35,6 @@ def tool(name: str) -> Any:
 
 
 def test_one_is_singular():
-    counted = tool("result_cells").counted
     assert [counted(count, "seed") for count in (0, 1, 2)] == ["0 seeds", "1 seed", "2 seeds"]
 
 
@@ -48,6 +49,10 @@ def test_one_is_singular():
 )
 def test_what_generated_labels_are_worth_lies_between_two_numbers_of_real_ones(reached: float, words: str):
     assert tool("result_studies")._reaches([(1, 0.1), (5, 0.3), (20, 0.5)], reached) == words
+
+
+def test_a_title_in_a_sentence_keeps_its_capitals():
+    assert tool("result_cells").in_text("xray") == "chest X-rays"
 
 
 def test_labels_and_their_verbs_have_one_number():
@@ -98,7 +103,22 @@ def test_differences_are_those_that_the_runs_have(told: str, said: str):
     [("After it?: One, two (K)", "after-it-one-two-k"), ("An encoder's 4-8 px", "an-encoders-4-8-px")],
 )
 def test_links_go_to_headings(heading: str, anchor: str):
-    assert tool("write_studies").anchor(heading) == anchor
+    assert tool("write_results").anchor(heading) == anchor
+
+
+def test_headings_of_one_name_are_numbered_and_code_has_none():
+    page = "# A\n```sh\n# no heading\n```\n## B c\n# A\n### A\n"
+    found = list(tool("write_results").headings(page))
+    assert found == [(1, "A", "a"), (2, "B c", "b-c"), (1, "A", "a-1"), (3, "A", "a-2")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_into_pages_find_their_heading(page: Path):
+    for to, place in re.findall(r"\]\(([^)#:]*)#([\w-]+)\)", page.read_text()):
+        known = [
+            name for _, _, name in tool("write_results").headings(((page.parent / to) if to else page).read_text())
+        ]
+        assert place in known, f"{to}#{place}"
 
 
 def test_the_contents_have_a_row_a_study_and_say_how_it_was_done(whole: dict[str, Any], tmp_path: Path):
@@ -206,7 +226,10 @@ def test_the_pages_say_what_the_kept_studies_say():
     assert as_markdown(all_claims(ended), pages) in first
     assert {f"study-results/{path.name}" for path in writer.KEPT.glob("*.md")} == set(pages.values())
     for one in ended:
-        assert f"]({pages[one.name]}#{writer.anchor(one.frame.domain)}): {writer.done_as(one.content)}" in first
+        assert (
+            f"]({pages[one.name]}#{tool('write_results').anchor(one.frame.domain)}): {writer.done_as(one.content)}"
+            in first
+        )
         page = (writer.DOCS / pages[one.name]).read_text()
         assert page.startswith(f"{writer.BACK}\n\n# {one.frame.title}\n")
         _, _, tables = page.partition(f"\n## {one.frame.domain}\n")
