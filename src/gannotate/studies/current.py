@@ -1,7 +1,7 @@
 """A study's folder as the study is declared today: what it found is its own, what that says is looked up anew.
 
-Claims, and what counts as learned, are corrected as papers are read again. Pages and the table of claims must then say
-the same of a folder that was written before.
+Claims, what differs from the paper, and what counts as learned, are corrected as papers are read again. Pages and the
+table of claims must then say the same of a folder that was written before.
 """
 
 from __future__ import annotations
@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from gannotate.errors import UsageError
 from gannotate.studies.comparison import check
 from gannotate.studies.documents import Scalar
 from gannotate.studies.findings import Finding, Point, Verdict
 from gannotate.studies.frame import Frame
+from gannotate.studies.plan import told_differences
 from gannotate.studies.reading import Ended
 from gannotate.studies.study import Expectation, Study, load_study, names
 
 
 def as_declared(ended: Ended) -> Ended:
-    """With today's claim, published figures and findings, if the study is one that ships."""
+    """With today's claim, differences, published figures and findings, if the study is one that ships."""
     if ended.name not in names():
         return ended
     study = load_study(ended.name)
@@ -31,6 +33,7 @@ def as_declared(ended: Ended) -> Ended:
             **ended.content,
             "paper": study.paper.model_dump(),
             "claim": study.claim,
+            "differences": _differences(study, ended),
             "untestable": [one.model_dump(mode="json") for one in study.untestable],
             "superseded": list(superseded(study, frame, written_at(ended))),
         },
@@ -68,6 +71,14 @@ def written_at(ended: Ended) -> str:
 def _held(frame: Frame, axis: str, values: Sequence[Scalar]) -> list[str]:
     """Titles of those values that the frame has on an axis."""
     return [one.title for one in frame.axes[axis].values if one.value in values] if axis in frame.axes else []
+
+
+def _differences(study: Study, ended: Ended) -> str:
+    """Today's, where the folder has the settings that they name; else as they were said then."""
+    try:
+        return told_differences(ended.name, study, ended.content.get("settings", {}))
+    except UsageError:
+        return str(ended.content.get("differences", ""))
 
 
 def _judged(study: Study, frame: Frame) -> Frame:

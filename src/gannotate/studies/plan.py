@@ -139,17 +139,21 @@ def make_plan(name: str, study: Study, shared: Shared, domain: Domain, choice: C
         families,
         tuple(rows),
         resolver.cells,
-        differences=_filled(name, study.differences, resolver.settings),
+        differences=told_differences(name, study, resolver.settings),
         reduced=reduced,
         besides=chosen.besides,
         above=chosen.above,
     )
 
 
-def _filled(name: str, text: str, settings: Mapping[str, Scalar]) -> str:
-    """The text with {NAME} replaced by settings."""
+def told_differences(name: str, study: Study, settings: Mapping[str, Scalar]) -> str:
+    """In what a study differs from its paper, with its settings filled in for {NAME}.
+
+    Raises:
+        UsageError: it names something else than these settings.
+    """
     try:
-        return text.format_map(settings)
+        return study.differences.format_map(settings)
     except (KeyError, ValueError, IndexError, AttributeError, TypeError) as error:
         raise UsageError(
             f"the differences of the study {name} have a hole for {error}, which is no setting; write {{NAME}} of "

@@ -299,6 +299,20 @@ def test_a_folder_says_what_its_study_declares_today(tmp_path: Path):
     assert as_declared(mine) is mine
 
 
+@pytest.mark.parametrize(("settings", "told"), [({"fit_most": 300}, "300 steps at most"), ({}, "As it was said then.")])
+def test_what_differs_from_the_paper_is_told_as_today_with_the_settings_of_then(
+    settings: dict[str, Any], told: str, tmp_path: Path
+):
+    ended = taps_folder(tmp_path, "xray", middle=0.8)
+    content = {
+        **ended.content,
+        "study": "segmenter-interval",
+        "settings": settings,
+        "differences": "As it was said then.",
+    }
+    assert told in as_declared(replace(ended, content=content)).content["differences"]
+
+
 def test_figures_from_before_a_change_of_ours_say_so(tmp_path: Path):
     ended, study = taps_folder(tmp_path, "xray", middle=0.8, all=0.7), load_study("taps")
     changed = [
