@@ -122,6 +122,13 @@ def test_pictures_that_a_decoder_cannot_be_scored_on(
     assert worked == []
 
 
+@pytest.mark.parametrize("flag", ["--most", "--size"])
+def test_what_is_said_of_test_pictures_needs_them(command: Command, fitted: Path, worked: list[str], flag: str) -> None:
+    code, text = command.mistake("evaluate", fitted, "--of", "decoder", flag, 8)
+    assert (code, "give these with --test" in text) == (2, True)
+    assert worked == []
+
+
 def test_pictures_that_export_cannot_compare_on(
     command: Command, trained: Path, tmp_path: Path, worked: list[str]
 ) -> None:

@@ -181,6 +181,8 @@ def test_dry_run_shows_the_papers_settings(command: Command, project: Path, labe
         (("--from", "real", "--labelled", "L", "--inner-steps", 2), "inner-steps means nothing to gradient-matching"),
         (("--from", "real", "--labelled", "L", "--match", "tail"), "unet-classic has no block 'tail'"),
         (("--from", "real", "--labelled", "L", "--interval", 0), "interval is 0; use 1 or more"),
+        (("--from", "real", "--labelled", "L", "--segmenter-size", 0), "--segmenter-size is 0; give 8 to"),
+        (("--from", "real", "--labelled", "L", "--segmenter-size", 65536), "--segmenter-size is 65536; give 8 to"),
         (("--from", "real", "--labelled", "L", "--segmenter-size", 20), "size 20 px does not divide by 16"),
         (("--from", "real", "--labelled", "L", "--shots", 9), "9 shots were asked for; there are 4 labelled"),
         (("--from", "real", "--labelled", "L", "--latents", "L"), "add --method inversion or --begin inversion"),

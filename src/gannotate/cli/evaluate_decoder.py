@@ -71,6 +71,8 @@ def check_decoder_flags(flags: EvaluateFlags) -> None:
         )
     if flags.most is not None and flags.test is None:
         raise UsageError("--most says how many of the test pictures are used; give these with --test")
+    if flags.size is not None and flags.test is None:
+        raise UsageError("--size is the side that test pictures are scored at; give these with --test, or leave it out")
 
 
 def decoder_of(project: Project, flags: EvaluateFlags) -> Path:

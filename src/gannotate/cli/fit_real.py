@@ -15,7 +15,7 @@ from gannotate.cli.device import prepare
 from gannotate.cli.flags import settings
 from gannotate.cli.processes import recorded_once
 from gannotate.cli.runs import drop_checkpoint, open_run, where
-from gannotate.cli.training_data import read_all
+from gannotate.cli.training_data import check_side, read_all
 from gannotate.data.augment import Augmentation
 from gannotate.decoders.base import DecoderConfig
 from gannotate.decoders.build import decoder_config, load_decoder
@@ -220,6 +220,7 @@ def _check(flags: FitFlags, real: RealFlags) -> None:
     if real.features_weights is not None and real.features is None:
         raise UsageError("--features-weights are for --features timm:NAME; give that, or leave them out")
     _check_latents(real)
+    check_side("--segmenter-size", real.segmenter_size)
     if flags.noise_augment:
         raise UsageError("--noise-augment belongs to a project's annotations; use --fresh-noise with --from real")
     if which_taps.is_auto(flags.taps):

@@ -78,6 +78,8 @@ class EncoderTrainer:
     Several processes each take a part of the drawn pictures of a step, and of the real ones.
     """
 
+    remedy = "Try another --seed, or leave --encoder out"  # its learning rate has no flag
+
     def __init__(
         self,
         generator: Generator,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from itertools import islice
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from gannotate.inversion.encoder import load_encoder, load_encoder_of, make_enco
 from gannotate.inversion.encoder_training import EncoderTrainer, EncoderTraining, train_encoder
 from gannotate.inversion.latents import latent_statistics
 from gannotate.inversion.losses import OfflineLoss, distances
-from gannotate.training.loop import LoopConfig, read_log, train
+from gannotate.training.loop import Diverged, LoopConfig, read_log, train
 
 SHORT = EncoderTraining(steps=6, batch=4, width=8, tap_weight=0.1)
 
@@ -133,6 +134,12 @@ def test_wrong_folders_and_settings(tiny: StyleGAN2, tmp_path: Path):
     for change in ({"steps": 0}, {"batch": 0}, {"mixing": 2}, {"w_weight": -1}, {"w_weight": 0, "picture_weight": 0}):
         with pytest.raises(UsageError):
             EncoderTraining(**change)
+
+
+def test_divergence_leads_to_flags_that_there_are(tiny: StyleGAN2, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(EncoderTrainer, "step", lambda self, index: {"loss": math.nan})
+    with pytest.raises(Diverged, match=r"Try another --seed, or leave --encoder out$"):
+        list(train_encoder(tiny, tmp_path, SHORT))
 
 
 def test_training_stops_where_it_is_told(tiny: StyleGAN2, tmp_path: Path):
