@@ -82,7 +82,7 @@ for domain in $DOMAINS; do
   study out-of-domain -- first_steps=200 inversion_steps=100 $data $real
   study inversion -- encoder_steps=1000 projector_steps=300 short=30 longer=60
   study generator-quality kimg=10,30 -- $data
-  study feature-sources shots=5 -- vae_steps=500 simclr_steps=150 other_count=300 other_steps=200 projector_steps=100 tested=40 $fit $real $match
+  study feature-sources shots=5 -- simclr_steps=500 other_count=300 other_steps=200 projector_steps=100 tested=40 $fit $real $match
 done
 
 [[ -n $DRY ]] || gannotate study claims "$out" --write "$out/claims.md"
