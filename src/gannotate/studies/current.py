@@ -16,7 +16,7 @@ from gannotate.studies.findings import Finding, Point, Verdict
 from gannotate.studies.frame import Frame
 from gannotate.studies.plan import told_differences
 from gannotate.studies.reading import Ended
-from gannotate.studies.study import Expectation, Study, load_study, names
+from gannotate.studies.study import Expectation, Study, Superseded, load_study, names
 
 
 def as_declared(ended: Ended) -> Ended:
@@ -42,9 +42,9 @@ def as_declared(ended: Ended) -> Ended:
 
 def superseded(study: Study, frame: Frame, written: str) -> Iterator[str]:
     """Which of the figures a change of ours has made other since they were written, and how, in a sentence each."""
-    for one in study.superseded:
+    for one in _changes_since(study, written):
         held = [_held(frame, axis, values) for axis, values in one.at.items()]
-        if written < one.before and all(held):
+        if all(held):
             named = ", ".join(title for titles in held for title in titles)
             yield f"Not measured anew since a change: {named}. {one.what}"
 
@@ -57,10 +57,13 @@ def stands_on_superseded(study: Study, one: Expectation, found: Finding, written
     ]
     return any(
         all(at.get(axis) in values for axis, values in change.at.items())
-        for change in study.superseded
-        if written < change.before
+        for change in _changes_since(study, written)
         for at in compared
     )
+
+
+def _changes_since(study: Study, written: str) -> list[Superseded]:
+    return [one for one in study.superseded if written < one.before]
 
 
 def written_at(ended: Ended) -> str:
